@@ -1,0 +1,52 @@
+# `make` lists what there is. CI (.ci/run) calls these targets and no others.
+
+VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOL     = go tool -modfile=tools/go.mod
+FLAGS    ?=
+BENCH    ?= .
+COUNT    ?= 1
+FUZZTIME ?= 10s
+
+.PHONY: help build run test lint generate bench fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build the static binary bin/muster
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/muster ./cmd/muster
+
+run: build ## build and start a throw-away server, agent and sample service
+	bin/muster dev
+
+test: ## test everything in random order (FLAGS=-v), with the race detector where C compiles
+	@cc=$$(go env CC); race=; \
+	if printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | $$cc -x c -o /dev/null - 2>/dev/null; then \
+		echo "race detector on ($$cc)"; race=-race; export CGO_ENABLED=1; \
+	else \
+		echo "race detector off: no C compiler"; export CGO_ENABLED=0; \
+	fi; \
+	go test $$race -shuffle=on -timeout 10m $(FLAGS) ./...
+
+lint: ## check format, style, go.mod and known vulnerabilities
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+	go mod tidy -diff
+	$(TOOL) golangci-lint run ./...
+	@tools/vuln ./...
+
+generate: ## write generated files anew; leaves a clean tree clean
+	go generate ./...
+
+bench: ## run the benchmarks (BENCH=regexp, COUNT=10 for benchstat)
+	@dirs=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); \
+	if [ -z "$$dirs" ]; then echo "no benchmarks"; exit 0; fi; \
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $$dirs
+
+fuzz: ## run every fuzz test, one by one, for FUZZTIME (10s)
+	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | sed 's/:func / /' | \
+	while read -r file name; do \
+		echo "$$name in $$(dirname $$file)"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
+	done
+
+clean: ## remove what make built; data directories stay
+	rm -rf bin

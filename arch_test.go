@@ -1,0 +1,215 @@
+package muster_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/musterhq/muster"
+	etcd   = "go.etcd.io/"
+)
+
+// arrows is the map of the packages: what each may import of ours, tests
+// aside. A name that ends in "/..." stands for that package and all below it.
+var arrows = map[string][]string{
+	// Rules: the domain, and what follows from it alone.
+	"registry": {"internal/trie", "internal/view"},
+	"config":   {"internal/trie", "internal/view"},
+	"answer":   {"registry"},
+
+	// Leaves: structures that know nothing of Muster.
+	"internal/trie":    nil,
+	"internal/view":    nil,
+	"internal/nearest": nil,
+
+	// And of the file system.
+	"internal/atomicfile": nil,
+	"internal/dirlock":    nil,
+
+	// Adapters.
+	"etcdstore":          {"registry", "config"},
+	"etcdstore/embedded": nil,
+	"plugin":             {"answer", "registry", "etcdstore"},
+	"dnsd":               nil,
+	"probe":              nil,
+	"api":                nil,
+	"client":             {"api"},
+
+	// Processes and their parts.
+	"server/sweep": {"registry"},
+	"server/nacos": {"registry", "config"},
+	"server": {
+		"registry", "config", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"server/nacos", "internal/atomicfile", "internal/dirlock",
+	},
+	"agent/...": {
+		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",
+	},
+	"cmd/muster": {
+		"registry", "config", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
+		"agent/...", "internal/nearest",
+	},
+
+	// For tests: nobody has an arrow to these.
+	"internal/peer":         nil,
+	"registry/registrytest": {"registry"},
+	"config/configtest":     {"config"},
+}
+
+// domain are the packages of rules: they import the standard library alone,
+// and nothing of it that touches the outside.
+var (
+	domain  = []string{"registry", "config"}
+	outside = []string{"log", "log/slog", "net", "net/http", "os", "os/exec", "os/signal", "syscall", "testing"}
+)
+
+// knowEtcd are the packages that may import etcd; all others go through them.
+var knowEtcd = []string{"etcdstore", "etcdstore/embedded"}
+
+func TestArrows(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		may, ok := arrowsOf(p.name())
+		if !ok {
+			t.Errorf("package %s is not in the map: if it is one new idea, give it an entry in arrows (arch_test.go) "+
+				"and say in docs/decisions why; if not, it belongs into a package that is there", p.name())
+			continue
+		}
+		for _, target := range p.ours() {
+			if !slices.ContainsFunc(may, func(pattern string) bool { return covers(pattern, target) }) {
+				t.Errorf("%s imports %s, and there is no such arrow (it may import %q): declare the small interface "+
+					"it needs in %[1]s and wire the two in server or cmd/muster", p.name(), target, may)
+			}
+		}
+	}
+}
+
+func TestDomainIsPure(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		if !slices.Contains(domain, p.name()) {
+			continue
+		}
+		for _, path := range p.Imports {
+			if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") && !strings.HasPrefix(path, module) {
+				t.Errorf("%s imports %s: the domain is built from the standard library alone", p.name(), path)
+			}
+			if slices.Contains(outside, path) {
+				t.Errorf("%s imports %s: the domain knows no files, sockets or loggers; pass in values, return errors",
+					p.name(), path)
+			}
+		}
+	}
+}
+
+func TestEtcdStaysBehindItsStore(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		if slices.Contains(knowEtcd, p.name()) {
+			continue
+		}
+		for _, path := range p.Imports {
+			if strings.HasPrefix(path, etcd) {
+				t.Errorf("%s imports %s: only %q know etcd; add what you need there", p.name(), path, knowEtcd)
+			}
+		}
+	}
+}
+
+func TestAgentLinksNoEtcd(t *testing.T) {
+	for _, p := range linked(t, "agent/...") {
+		if strings.HasPrefix(p.ImportPath, etcd) {
+			continue // who brought it in is what matters
+		}
+		for _, path := range p.Imports {
+			if strings.HasPrefix(path, etcd) {
+				t.Errorf("the agent links %s, brought in by %s: an agent runs on every host and stays small", path, p.ImportPath)
+			}
+		}
+	}
+}
+
+// arrowsOf returns the entry of arrows for the package called name.
+func arrowsOf(name string) (may []string, ok bool) {
+	if may, ok = arrows[name]; ok {
+		return may, true
+	}
+	for pattern, may := range arrows {
+		if covers(pattern, name) {
+			return may, true
+		}
+	}
+	return nil, false
+}
+
+// covers reports whether pattern stands for the package called name.
+func covers(pattern, name string) bool {
+	root, below := strings.CutSuffix(pattern, "/...")
+	return name == root || below && strings.HasPrefix(name, root+"/")
+}
+
+// linked returns the packages that pattern covers, with all they import.
+func linked(t *testing.T, pattern string) []goPackage {
+	t.Helper()
+	args := []string{"-deps"}
+	for _, p := range list(t, "./...") {
+		if covers(pattern, p.name()) {
+			args = append(args, p.ImportPath)
+		}
+	}
+	if len(args) == 1 {
+		return nil
+	}
+	return list(t, args...)
+}
+
+// goPackage is what the rules ask `go list` about a package.
+type goPackage struct {
+	ImportPath string
+	GoFiles    []string
+	Imports    []string // by files that are not tests
+}
+
+// name returns the import path as arrows has it.
+func (p goPackage) name() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+// ours returns the names of the packages of this module that p imports.
+func (p goPackage) ours() []string {
+	var names []string
+	for _, path := range p.Imports {
+		if name, ok := strings.CutPrefix(path, module+"/"); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// list returns the packages that `go list args` names, those of tests alone aside.
+func list(t *testing.T, args ...string) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,GoFiles,Imports"}, args...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		t.Fatalf("go list %q: %v", args, err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		switch err := dec.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return all
+		case err != nil:
+			t.Fatalf("go list %q: %v", args, err)
+		case len(p.GoFiles) > 0:
+			all = append(all, p)
+		}
+	}
+}
