@@ -1,0 +1,293 @@
+package registry
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unique"
+
+	"github.com/musterhq/muster/internal/trie"
+)
+
+// Change is one record as it stands after a commit; a nil Record is a deletion.
+type Change struct {
+	Key      Key
+	Record   Record
+	Revision int64 // of the commit
+}
+
+// Apply returns the snapshot at revision, after changes. The receiver may be nil
+// (nothing is known yet); it is not modified, and neither are the records, which
+// the new snapshot keeps. Among changes of one record the last one stands. The
+// order of different records does not matter.
+func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
+	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
+	if s != nil {
+		b.Snapshot = &Snapshot{
+			revision: revision, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
+			claims: s.claims, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
+			verdicts: s.verdicts, names: s.names, addrs: s.addrs,
+		}
+	}
+	for _, c := range changes {
+		b.record(c)
+	}
+	b.rejoinWitnesses()
+	for _, d := range b.drafts {
+		b.finish(d)
+	}
+	return b.Snapshot
+}
+
+// builder is a snapshot in the making; the snapshot does not keep it alive.
+type builder struct {
+	*Snapshot
+
+	e         *trie.Edit
+	drafts    map[ServiceKey]*draft
+	agents    map[string]*Agent // made by this edit, so they may be changed in place
+	witnesses map[string]bool   // whose verdict or incarnation changed
+}
+
+// draft is a service in the making. Its instances are joined last, when all
+// that bears on them is known.
+type draft struct {
+	was   *Service // nil for a new one
+	is    *Service
+	dirty map[Endpoint]kept[*Registration] // record nil: gone
+}
+
+func (b *builder) draft(k ServiceKey) *draft {
+	if d := b.drafts[k]; d != nil {
+		return d
+	}
+	d := &draft{is: &Service{ServiceRecord: ServiceRecord{Key: k}}, dirty: map[Endpoint]kept[*Registration]{}}
+	if was := b.Service(k); was != nil {
+		d.was = was
+		d.is = &Service{ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: slices.Clone(was.Instances)}
+	}
+	b.drafts[k] = d
+	return d
+}
+
+// record takes one change into the maps and marks what it bears on.
+func (b *builder) record(c Change) {
+	n := c.Key.Name
+	switch c.Key.Kind {
+	case KindNamespace:
+		r, _ := c.Record.(*Namespace)
+		b.namespaces = set(b.namespaces, b.e, n[0], r, r != nil)
+	case KindClaim:
+		r, _ := c.Record.(*Claim)
+		if was, ok := b.claims.Get(n[0]); ok {
+			b.draft(was.record.Service)
+		}
+		if r != nil {
+			b.draft(r.Service)
+		}
+		b.claims = set(b.claims, b.e, n[0], kept[*Claim]{r, c.Revision}, r != nil)
+	case KindService:
+		d := b.draft(ServiceKey{n[0], n[1], n[2]})
+		if r, _ := c.Record.(*ServiceRecord); r != nil {
+			d.is.ServiceRecord, d.is.Revision = *r, c.Revision
+		} else {
+			d.is.ServiceRecord, d.is.Revision = ServiceRecord{Key: d.is.Key}, 0
+		}
+	case KindAgent:
+		r, _ := c.Record.(*AgentRecord)
+		b.agent(n[0], r, c.Revision)
+	case KindVerdict:
+		r, _ := c.Record.(*Verdict)
+		b.verdicts = set(b.verdicts, b.e, VerdictKey{n[0], n[1]}, kept[*Verdict]{r, c.Revision}, r != nil)
+		b.witnesses[n[0]] = true
+	default:
+		b.instanceRecord(c)
+	}
+}
+
+func (b *builder) instanceRecord(c Change) {
+	n := c.Key.Name
+	endpoint, err := ParseEndpoint(n[3])
+	if err != nil {
+		return // Decode refuses such a key before it gets here
+	}
+	k := InstanceKey{ServiceKey{n[0], n[1], n[2]}, endpoint}
+	switch c.Key.Kind {
+	case KindRegistration:
+		r, _ := c.Record.(*Registration)
+		b.link(k, r) // reads what stood before
+		b.draft(k.Service).dirty[endpoint] = kept[*Registration]{r, c.Revision}
+	case KindOverride:
+		r, _ := c.Record.(*Override)
+		b.overrides = set(b.overrides, b.e, k, kept[*Override]{r, c.Revision}, r != nil)
+		b.rejoin(k)
+	case KindTombstone:
+		r, _ := c.Record.(*Tombstone)
+		b.tombstones = set(b.tombstones, b.e, k, kept[*Tombstone]{r, c.Revision}, r != nil)
+	}
+}
+
+func set[K comparable, V any](t trie.Map[K, V], e *trie.Edit, k K, v V, present bool) trie.Map[K, V] {
+	if present {
+		return t.With(e, k, v)
+	}
+	return t.Without(e, k)
+}
+
+// agent replaces an agent's record, nil to remove it; the agent stays known for
+// as long as instances name it.
+func (b *builder) agent(id string, r *AgentRecord, revision int64) {
+	a := b.editAgent(id)
+	if r == nil {
+		a.AgentRecord, a.Revision = AgentRecord{ID: id}, 0
+	} else {
+		a.AgentRecord, a.Revision = *r, revision
+	}
+	b.agentsDone(a)
+	b.witnesses[string(WitnessAgent(id))] = true
+}
+
+func (b *builder) editAgent(id string) *Agent {
+	if a := b.agents[id]; a != nil {
+		return a
+	}
+	a := &Agent{AgentRecord: AgentRecord{ID: id}}
+	if was := b.Agent(id); was != nil {
+		*a = *was
+		a.Instances = slices.Clone(was.Instances)
+	}
+	b.agents[id] = a
+	return a
+}
+
+func (b *builder) agentsDone(a *Agent) {
+	b.Snapshot.agents = set(b.Snapshot.agents, b.e, a.ID, a, a.Revision != 0 || len(a.Instances) > 0)
+}
+
+// link moves an instance from the agent that vouched for it to the one that does.
+func (b *builder) link(k InstanceKey, r *Registration) {
+	var was, is string
+	if i := b.current(k); i != nil {
+		was, _ = i.Witness.Agent()
+	}
+	if r != nil {
+		is, _ = r.Witness.Agent()
+	}
+	if was != "" && was != is {
+		a := b.editAgent(was)
+		a.Instances = slices.DeleteFunc(a.Instances, func(o InstanceKey) bool { return o == k })
+		b.agentsDone(a)
+	}
+	if is != "" && was != is {
+		a := b.editAgent(is)
+		if !slices.Contains(a.Instances, k) {
+			a.Instances = append(a.Instances, k)
+		}
+		b.agentsDone(a)
+	}
+}
+
+// current returns the registration that stands in this edit so far, or nil.
+func (b *builder) current(k InstanceKey) *Registration {
+	if d := b.drafts[k.Service]; d != nil {
+		if r, ok := d.dirty[k.Endpoint]; ok {
+			return r.record
+		}
+	}
+	if i := b.Instance(k); i != nil {
+		return i.Declared
+	}
+	return nil
+}
+
+// rejoin marks an instance whose own record did not change.
+func (b *builder) rejoin(k InstanceKey) {
+	d := b.draft(k.Service)
+	if _, marked := d.dirty[k.Endpoint]; marked {
+		return
+	}
+	if i := d.is.Instance(k.Endpoint); i != nil {
+		d.dirty[k.Endpoint] = kept[*Registration]{i.Declared, i.Revision}
+	}
+}
+
+func (b *builder) rejoinWitnesses() {
+	for w := range b.witnesses {
+		if id, ok := Witness(w).Agent(); ok {
+			if a := b.Agent(id); a != nil {
+				for _, k := range a.Instances {
+					b.rejoin(k)
+				}
+			}
+		} else if k, ok := parseInstanceKey(strings.TrimPrefix(w, "http/")); ok {
+			b.rejoin(k)
+		}
+	}
+}
+
+// finish joins a draft's dirty instances and puts the service into the maps.
+func (b *builder) finish(d *draft) {
+	s := d.is
+	for e, r := range d.dirty {
+		i, found := s.find(e)
+		if r.record == nil {
+			if found {
+				s.Instances = slices.Delete(s.Instances, i, i+1)
+			}
+			continue
+		}
+		joined := b.join(s, r)
+		if found {
+			s.Instances[i] = joined
+		} else {
+			s.Instances = slices.Insert(s.Instances, i, joined)
+		}
+	}
+	for _, i := range s.Instances {
+		if i.Healthy && i.Enabled {
+			s.Healthy++
+		}
+	}
+	if folded, ok := s.Key.Folded(); ok {
+		if c, held := b.claims.Get(folded); held && c.record.Service == s.Key {
+			s.folded = folded
+		}
+	}
+	if s.Revision == 0 && len(s.Instances) == 0 {
+		b.index(d.was, nil)
+		b.services = b.services.Without(b.e, s.Key)
+		return
+	}
+	s.names = s.ownNames()
+	b.index(d.was, s)
+	b.services = b.services.With(b.e, s.Key, s)
+}
+
+// join makes the instance readers see; strings that many instances share are
+// kept once.
+func (b *builder) join(s *Service, r kept[*Registration]) *Instance {
+	declared := *r.record
+	declared.Key.Service = s.Key
+	declared.Cluster = unique.Make(declared.Cluster).Value()
+	declared.Witness = Witness(unique.Make(string(declared.Witness)).Value())
+	o, _ := b.overrides.Get(declared.Key)
+	i := join(&declared, r.revision, o.record)
+	if w := i.witnessID(); w != "" {
+		if v, ok := b.verdicts.Get(VerdictKey{w, i.Timeouts.class()}); ok && v.record.Incarnation == b.incarnation(i) {
+			i.silence()
+		}
+	}
+	return i
+}
+
+// incarnation returns what a verdict on i must name to count: the agent's
+// incarnation, or the revision of a registration that beats for itself.
+func (s *Snapshot) incarnation(i *Instance) string {
+	if id, ok := i.Witness.Agent(); ok {
+		if a := s.Agent(id); a != nil {
+			return a.Incarnation
+		}
+		return ""
+	}
+	return strconv.FormatInt(i.Revision, 10)
+}

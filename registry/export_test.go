@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// Dump is all that a snapshot knows, in a form that can be compared.
+type Dump struct {
+	Instances  int
+	Namespaces map[string]Namespace
+	Services   map[ServiceKey]DumpedService
+	Agents     map[string]Agent
+	Claims     map[string]DumpedRecord
+	Exact      map[string]ServiceKey
+	Overrides  map[InstanceKey]DumpedRecord
+	Tombstones map[InstanceKey]DumpedRecord
+	Verdicts   map[VerdictKey]DumpedRecord
+	Names      map[string]int
+	Addrs      map[netip.Addr]int
+}
+
+// DumpedRecord is a record with its revision.
+type DumpedRecord struct {
+	Record   any
+	Revision int64
+}
+
+// DumpedService is a service with what follows from its instances.
+type DumpedService struct {
+	Record    ServiceRecord
+	Revision  int64
+	Healthy   int
+	Folded    string
+	Names     []string
+	Instances []DumpedInstance
+}
+
+// DumpedInstance is an instance without pointers to itself.
+type DumpedInstance struct {
+	Effective, Declared Registration
+	Revision            int64
+	Timeouts            Timeouts
+	Silent              bool
+	Addr                netip.Addr
+	Cluster, Version    string
+}
+
+// Dump returns all that the snapshot knows but its own revision.
+func (s *Snapshot) Dump() Dump {
+	d := Dump{
+		Instances: s.instances, Namespaces: map[string]Namespace{}, Services: map[ServiceKey]DumpedService{},
+		Agents: map[string]Agent{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
+		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
+		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()),
+	}
+	for k, n := range s.namespaces.All() {
+		d.Namespaces[k] = *n
+	}
+	for k, v := range s.services.All() {
+		d.Services[k] = v.dump()
+	}
+	for k, a := range s.agents.All() {
+		c := *a
+		c.Instances = slices.SortedFunc(slices.Values(a.Instances), func(a, b InstanceKey) int { return cmp.Compare(a.String(), b.String()) })
+		d.Agents[k] = c
+	}
+	for k, c := range s.claims.All() {
+		d.Claims[k] = DumpedRecord{*c.record, c.revision}
+	}
+	for k, o := range s.overrides.All() {
+		d.Overrides[k] = DumpedRecord{*o.record, o.revision}
+	}
+	for k, t := range s.tombstones.All() {
+		d.Tombstones[k] = DumpedRecord{*t.record, t.revision}
+	}
+	for k, v := range s.verdicts.All() {
+		d.Verdicts[k] = DumpedRecord{*v.record, v.revision}
+	}
+	return d
+}
+
+func (s *Service) dump() DumpedService {
+	d := DumpedService{s.ServiceRecord, s.Revision, s.Healthy, s.folded, s.names, nil}
+	for _, i := range s.Instances {
+		d.Instances = append(d.Instances, DumpedInstance{i.Registration, *i.Declared, i.Revision, i.Timeouts, i.Silent,
+			i.Addr, i.cluster, i.version})
+	}
+	return d
+}

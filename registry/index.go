@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+)
+
+// ownNames returns every name below the zone that the service owns, sorted: its
+// exact name and, when it holds its folded one, that and its filtered forms.
+func (s *Service) ownNames() []string {
+	names := []string{s.Key.Exact()}
+	if s.folded == "" {
+		return names
+	}
+	names = append(names, s.folded)
+	head, tail, _ := s.Key.fold()
+	type scope struct{ cluster, version string }
+	var last scope
+	seen := map[scope]bool{}
+	for _, i := range s.Instances {
+		sc := scope{i.cluster, i.version}
+		if sc == last || seen[sc] {
+			continue
+		}
+		last, seen[sc] = sc, true
+		names = append(names, filteredNames(head, tail, sc.cluster, sc.version)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// index moves the counts by name and by address, and the exact name, from what
+// a service was to what it is; either may be nil.
+func (b *builder) index(was, is *Service) {
+	var before, after []string
+	if was != nil {
+		before, b.instances = was.names, b.instances-len(was.Instances)
+	}
+	if is != nil {
+		after, b.instances = is.names, b.instances+len(is.Instances)
+	}
+	if !slices.Equal(before, after) {
+		b.count(after, +1)
+		b.count(before, -1)
+	}
+	switch {
+	case was == nil && is != nil:
+		b.takeExact(is.Key)
+	case was != nil && is == nil:
+		b.leaveExact(was.Key)
+	}
+	b.countAddrs(was, is)
+}
+
+// takeExact gives a new service its exact name. Names have 40 bits: of two
+// services with one the first keeps it, and of two that came at once the smaller
+// key, so that every server says the same.
+func (b *builder) takeExact(k ServiceKey) {
+	exact := k.Exact()
+	if holder, taken := b.exact.Get(exact); taken {
+		d := b.drafts[holder]
+		if old := d == nil || d.was != nil; old || strings.Compare(holder.String(), k.String()) < 0 {
+			return
+		}
+	}
+	b.exact = b.exact.With(b.e, exact, k)
+}
+
+// leaveExact takes the exact name from a service that is gone. Another one of
+// the same name, which is looked for only when names tells of it, comes after.
+func (b *builder) leaveExact(k ServiceKey) {
+	exact := k.Exact()
+	if holder, _ := b.exact.Get(exact); holder != k {
+		return
+	}
+	b.exact = b.exact.Without(b.e, exact)
+	if _, shared := b.names.Get(exact); !shared {
+		return
+	}
+	for other := range b.services.All() {
+		if other != k && other.Exact() == exact {
+			b.takeExact(other)
+		}
+	}
+}
+
+// count adds by to each name and to every name above it, up to the zone.
+func (b *builder) count(names []string, by int) {
+	for _, name := range names {
+		for more := true; more; _, name, more = strings.Cut(name, ".") {
+			n, _ := b.names.Get(name)
+			b.names = set(b.names, b.e, name, n+by, n+by > 0)
+		}
+	}
+}
+
+// countAddrs counts the addresses of instances that came and went.
+func (b *builder) countAddrs(was, is *Service) {
+	add := func(i *Instance, by int) {
+		if i != nil && i.Addr.IsValid() {
+			n, _ := b.addrs.Get(i.Addr)
+			b.addrs = set(b.addrs, b.e, i.Addr, n+by, n+by > 0)
+		}
+	}
+	for old, now := range DiffInstances(was, is) {
+		if old == nil || now == nil {
+			add(now, +1)
+			add(old, -1)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package registry
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+)
+
+// Instance is one instance as readers see it: what its owner declared, with the
+// operator's override and the judge's verdict applied. It is immutable.
+type Instance struct {
+	Registration // Weight, Enabled, Healthy and Metadata are the effective values
+	Declared     *Registration
+	Revision     int64 // of the registration's last change
+	Timeouts     Timeouts
+	Silent       bool       // a verdict of silence stands
+	Addr         netip.Addr // invalid for a host name
+
+	cluster, version string // folded, for scoped names
+}
+
+// Ephemeral reports whether the instance lives by beats.
+func (i *Instance) Ephemeral() bool { return i.Witness != "" }
+
+// eligible reports whether the instance may be answered at all.
+func (i *Instance) eligible() bool { return i.Enabled && i.Weight > 0 }
+
+// Service is one service with its instances at one revision. It is immutable.
+type Service struct {
+	ServiceRecord
+	Revision  int64       // of the service record's last change
+	Instances []*Instance // ordered by endpoint; not to be modified
+	Healthy   int         // how many instances are healthy and enabled
+	folded    string      // claimed name, empty when it has none or is shadowed
+	names     []string    // every name below the zone that it owns, sorted
+
+	bare atomic.Pointer[Selection] // cache of the unfiltered selection
+}
+
+// DNSName returns the folded name below the zone, "" when another service holds
+// it or the identity folds to nothing.
+func (s *Service) DNSName() string { return s.folded }
+
+// Instance returns the instance at e, or nil.
+func (s *Service) Instance(e Endpoint) *Instance {
+	i, ok := s.find(e)
+	if !ok {
+		return nil
+	}
+	return s.Instances[i]
+}
+
+func (s *Service) find(e Endpoint) (int, bool) {
+	return slices.BinarySearchFunc(s.Instances, e, func(i *Instance, e Endpoint) int {
+		return i.Key.Endpoint.compare(e)
+	})
+}
+
+// Filter narrows a selection; an empty field does not.
+type Filter struct {
+	Cluster string // folded
+	Version string // folded value of the metadata key version
+	App     string // value of the metadata key protocol, compared without case
+}
+
+func (f Filter) admits(i *Instance) bool {
+	return (f.Cluster == "" || f.Cluster == i.cluster) && (f.Version == "" || f.Version == i.version) &&
+		(f.App == "" || f.App == lower(i.Metadata["protocol"]))
+}
+
+// Selection is the set of a service's instances that every door answers.
+type Selection struct {
+	Instances []*Instance // not to be modified
+	Named     int         // instances the filter admits, eligible or not
+	All       int         // of these, enabled with weight above 0
+	Protected bool        // the threshold holds: Instances are all of All, healthy or not
+}
+
+// Select returns the eligible set (dns.md 3): enabled, weight above 0, healthy;
+// or all of these, flagged, when healthy/all is at or below the service's
+// protect threshold. A threshold of 0 protects nothing.
+func (s *Service) Select(f Filter) Selection {
+	if f != (Filter{}) {
+		return s.choose(f)
+	}
+	if c := s.bare.Load(); c != nil {
+		return *c
+	}
+	c := s.choose(f)
+	s.bare.Store(&c)
+	return c
+}
+
+func (s *Service) choose(f Filter) Selection {
+	var sel Selection
+	all := make([]*Instance, 0, len(s.Instances))
+	for _, i := range s.Instances {
+		if f.admits(i) {
+			sel.Named++
+			if i.eligible() {
+				all = append(all, i)
+			}
+		}
+	}
+	sel.All = len(all)
+	healthy := 0
+	for _, i := range all {
+		if i.Healthy {
+			healthy++
+		}
+	}
+	if sel.All > 0 && s.ProtectThreshold > 0 && float64(healthy)/float64(sel.All) <= s.ProtectThreshold {
+		sel.Instances, sel.Protected = all, true
+		return sel
+	}
+	if healthy < len(all) {
+		all = slices.DeleteFunc(all, func(i *Instance) bool { return !i.Healthy })
+	}
+	sel.Instances = slices.Clip(all)
+	return sel
+}
+
+// join makes the instance that readers see, before any verdict.
+func join(r *Registration, revision int64, o *Override) *Instance {
+	i := &Instance{Registration: *r, Revision: revision}
+	i.Declared = &i.Registration
+	if o != nil {
+		i.Declared = r
+		i.override(o)
+	}
+	i.Timeouts = timeoutsOf(i.Metadata)
+	i.Addr, _ = r.Key.Endpoint.Addr()
+	i.cluster, i.version = scopeLabel(i.Cluster), scopeLabel(i.Metadata["version"])
+	return i
+}
+
+func (i *Instance) override(o *Override) {
+	if o.Weight != nil {
+		i.Weight = *o.Weight
+	}
+	if o.Enabled != nil {
+		i.Enabled = *o.Enabled
+	}
+	if len(o.Metadata) > 0 {
+		merged := make(map[string]string, len(i.Metadata)+len(o.Metadata))
+		maps.Copy(merged, i.Metadata)
+		maps.Copy(merged, o.Metadata)
+		i.Metadata = merged
+	}
+}
+
+// silence applies a verdict. The declared health must stay readable, so what
+// was declared is set apart first.
+func (i *Instance) silence() {
+	if i.Declared == &i.Registration {
+		declared := i.Registration
+		i.Declared = &declared
+	}
+	i.Silent, i.Healthy = true, false
+}
+
+// ClusterFilter returns the filter for one cluster as its owner spells it; empty
+// is any.
+func ClusterFilter(cluster string) Filter { return Filter{Cluster: foldLabel(cluster)} }

@@ -1,0 +1,149 @@
+package registry
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Roster is what one witness vouches for, under one pair of timeouts: the unit
+// that is judged together.
+type Roster struct {
+	Witness string
+	Class   string
+	Timeouts
+}
+
+// Roster returns the roster an instance belongs to, and false for one that
+// nobody beats for.
+func (i *Instance) Roster() (Roster, bool) {
+	w := i.witnessID()
+	return Roster{w, i.Timeouts.class(), i.Timeouts}, w != ""
+}
+
+// Roster returns the roster by which an agent without instances is judged.
+func (a *Agent) Roster() Roster {
+	return Roster{string(WitnessAgent(a.ID)), DefaultTimeouts.class(), DefaultTimeouts}
+}
+
+// Silence writes the verdict that a roster was not heard of in time. It was
+// judged by the snapshot of revision seen: a witness that declared anything
+// after it is alive, also when that came between two attempts to write, and
+// nothing happens. Nothing happens either when nothing is left to judge.
+func (r *Registry) Silence(ctx context.Context, ro Roster, seen int64) error {
+	_, err := r.apply(ctx, func(p *plan) error {
+		p.Judge = true
+		members, agent := p.snap.roster(ro, seen)
+		if len(members) == 0 {
+			return nil
+		}
+		v := &Verdict{Key: VerdictKey{ro.Witness, ro.Class}, Incarnation: p.snap.incarnation(members[0]), Since: time.Now().UTC()}
+		stands, _ := p.snap.verdicts.Get(v.Key)
+		if stands.record != nil && stands.record.Incarnation == v.Incarnation {
+			return nil
+		}
+		if agent != nil {
+			p.check(agent.RecordKey(), agent.Revision)
+		} else {
+			p.check(members[0].RecordKey(), members[0].Revision)
+		}
+		p.check(v.RecordKey(), stands.revision)
+		p.put(v)
+		return nil
+	})
+	return err
+}
+
+// Remove takes a roster's instances off the roll, unless their witness declared
+// anything after the revision seen, as with [Registry.Silence]. An agent that
+// has none left goes with them.
+func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
+	for {
+		left := 0
+		_, err := r.apply(ctx, func(p *plan) error {
+			p.Judge, left = true, 0
+			members, agent := p.snap.roster(ro, seen)
+			if agent != nil {
+				p.check(agent.RecordKey(), agent.Revision) // an agent that starts anew puts it
+			}
+			for _, i := range members {
+				if p.size()+2 >= maxWrite {
+					left++
+					continue
+				}
+				p.check(i.RecordKey(), i.Revision)
+				p.delete(i.RecordKey())
+			}
+			if left > 0 {
+				return nil
+			}
+			p.deleteVerdict(VerdictKey{ro.Witness, ro.Class})
+			if agent != nil && len(agent.Instances) == len(members) && agent.Revision != 0 {
+				p.delete(agent.RecordKey())
+			}
+			return nil
+		})
+		if err != nil || left == 0 {
+			return err
+		}
+	}
+}
+
+// roster returns the instances of a roster, and the agent when one vouches;
+// nothing at all when the witness changed a record after revision seen.
+func (s *Snapshot) roster(ro Roster, seen int64) ([]*Instance, *Agent) {
+	id, ok := Witness(ro.Witness).Agent()
+	if !ok {
+		k, _ := parseInstanceKey(strings.TrimPrefix(ro.Witness, "http/"))
+		i := s.Instance(k)
+		if i == nil || i.Witness != WitnessHTTP || i.Timeouts.class() != ro.Class || i.Revision > seen {
+			return nil, nil
+		}
+		return []*Instance{i}, nil
+	}
+	a := s.Agent(id)
+	if a == nil || a.Revision > seen {
+		return nil, nil
+	}
+	var members []*Instance
+	for _, k := range a.Instances {
+		i := s.Instance(k)
+		if i == nil {
+			continue
+		}
+		if i.Revision > seen {
+			return nil, nil
+		}
+		if i.Timeouts.class() == ro.Class {
+			members = append(members, i)
+		}
+	}
+	return members, a
+}
+
+// Bury removes a tombstone whose time is over.
+func (r *Registry) Bury(ctx context.Context, k InstanceKey) error {
+	_, err := r.apply(ctx, func(p *plan) error {
+		p.Judge = true
+		if t, ok := p.snap.tombstones.Get(k); ok {
+			p.check(t.record.RecordKey(), t.revision)
+			p.delete(t.record.RecordKey())
+		}
+		return nil
+	})
+	return err
+}
+
+// Forget removes the override of an instance that is gone.
+func (r *Registry) Forget(ctx context.Context, k InstanceKey) error {
+	_, err := r.apply(ctx, func(p *plan) error {
+		p.Judge = true
+		if o, ok := p.snap.overrides.Get(k); ok && p.snap.Instance(k) == nil {
+			p.check(o.record.RecordKey(), o.revision)
+			p.check(k.record(KindRegistration), 0)
+			p.delete(o.record.RecordKey())
+		}
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Register makes reg stand, creating its service when there is none. It counts
+// as a beat, clears a tombstone and a verdict of silence, and writes nothing
+// when all of it stands already. A service of the other kind is a [*KindError].
+func (r *Registry) Register(ctx context.Context, reg Registration) (Receipt, error) {
+	reg, err := reg.clean()
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt, err := r.apply(ctx, func(p *plan) error { return p.register(reg) })
+	if err != nil {
+		return receipt, err
+	}
+	if w := reg.witnessID(); w != "" && !receipt.Wrote {
+		return receipt, r.roll.Heard(w) // a write restarts the timers by itself: they follow the snapshot
+	}
+	return receipt, nil
+}
+
+// register plans one registration.
+func (p *plan) register(reg Registration) error {
+	key := reg.RecordKey()
+	stands := p.snap.Instance(reg.Key)
+	if stands != nil && stands.Declared.equal(&reg) {
+		p.clear(stands)
+		return nil
+	}
+	if err := p.ensureService(reg.Key.Service, reg.Witness != ""); err != nil {
+		return err
+	}
+	if stands != nil {
+		p.check(key, stands.Revision)
+		p.clear(stands)
+	} else {
+		p.check(key, 0)
+	}
+	if t, ok := p.snap.tombstones.Get(reg.Key); ok {
+		p.delete(t.record.RecordKey())
+	}
+	p.put(&reg)
+	return nil
+}
+
+// clear drops the verdict on an instance that vouches for itself.
+func (p *plan) clear(i *Instance) {
+	if i.Witness == WitnessHTTP {
+		p.deleteVerdict(VerdictKey{i.witnessID(), i.Timeouts.class()})
+	}
+}
+
+// Deregister removes an instance of the given kind; one that is not there, or is
+// of the other kind, changes nothing. An ephemeral one leaves a tombstone for
+// two beats, so that a beat still on its way does not bring it back.
+func (r *Registry) Deregister(ctx context.Context, k InstanceKey, ephemeral bool) (Receipt, error) {
+	k, err := k.clean()
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r.apply(ctx, func(p *plan) error {
+		if i := p.snap.Instance(k); i != nil && i.Ephemeral() == ephemeral {
+			p.remove(i)
+			if i.Witness == WitnessHTTP {
+				p.put(&Tombstone{k, max(2*i.Timeouts.Interval, time.Second)})
+			} else if ro, judged := i.Roster(); judged && i.Silent {
+				if members, _ := p.snap.roster(ro, p.snap.Revision()); len(members) == 1 {
+					p.deleteVerdict(VerdictKey{ro.Witness, ro.Class}) // it was on nobody else
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// remove plans the removal of an instance as the snapshot shows it.
+func (p *plan) remove(i *Instance) {
+	p.check(i.RecordKey(), i.Revision)
+	p.delete(i.RecordKey())
+	p.clear(i)
+}
+
+func (k InstanceKey) clean() (InstanceKey, error) {
+	if err := k.Service.Validate(); err != nil {
+		return k, err
+	}
+	host, err := CanonicalHost(k.Endpoint.Host)
+	k.Endpoint.Host = host
+	return k, err
+}
+
+// Edit is an operator's change to an instance; nil leaves a part alone.
+type Edit struct {
+	Weight   *float64
+	Enabled  *bool
+	Metadata map[string]string // merged over the owner's; nil leaves it alone
+	Replace  bool              // Metadata replaces what the operator said before, instead of adding to it
+}
+
+// Override lays an operator's say over an instance; its owner does not undo it.
+// The error is ErrNotFound when the instance is not there.
+func (r *Registry) Override(ctx context.Context, k InstanceKey, e Edit) (Receipt, error) {
+	k, err := k.clean()
+	if err != nil {
+		return Receipt{}, err
+	}
+	if e.Weight != nil {
+		w, err := CleanWeight(*e.Weight)
+		if err != nil {
+			return Receipt{}, err
+		}
+		e.Weight = &w
+	}
+	if err := validateMetadata(e.Metadata); err != nil {
+		return Receipt{}, err
+	}
+	return r.apply(ctx, func(p *plan) error {
+		i := p.snap.Instance(k)
+		if i == nil {
+			return fmt.Errorf("instance %s: %w", k, ErrNotFound)
+		}
+		stands, _ := p.snap.overrides.Get(k)
+		o := e.over(k, stands.record)
+		if err := validateMetadata(o.Metadata); err != nil {
+			return err
+		}
+		if stands.record != nil && o.equal(stands.record) {
+			return nil
+		}
+		p.check(o.RecordKey(), stands.revision)
+		p.check(i.RecordKey(), i.Revision)
+		p.put(o)
+		return nil
+	})
+}
+
+// over returns the override that stands after e is applied to what stood.
+func (e Edit) over(k InstanceKey, stood *Override) *Override {
+	o := &Override{Key: k}
+	if stood != nil {
+		*o = *stood
+	}
+	if e.Weight != nil {
+		o.Weight = e.Weight
+	}
+	if e.Enabled != nil {
+		o.Enabled = e.Enabled
+	}
+	if e.Metadata != nil {
+		merged := map[string]string{}
+		if !e.Replace {
+			maps.Copy(merged, o.Metadata)
+		}
+		maps.Copy(merged, e.Metadata)
+		o.Metadata = merged
+	}
+	return o
+}
+
+func (o *Override) equal(p *Override) bool {
+	return same(o.Weight, p.Weight) && same(o.Enabled, p.Enabled) && maps.Equal(o.Metadata, p.Metadata)
+}
+
+func same[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}

@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Write is one atomic change: it is committed whole if every check holds, else
+// not at all.
+type Write struct {
+	Checks  []Check
+	Puts    []Record
+	Deletes []Key
+	// Vacant names services that must have no registration; one that has fails
+	// like a check. Checks alone cannot say it: a registration that comes at the
+	// same time changes a record of its own.
+	Vacant []ServiceKey
+	// Judge makes the write conditional on this server holding the judge's
+	// office, so that a deposed judge changes nothing.
+	Judge bool
+}
+
+// Check demands that a record last changed at Revision; 0 demands its absence.
+type Check struct {
+	Key      Key
+	Revision int64
+}
+
+// Store keeps the records. Implementations are safe for concurrent use.
+type Store interface {
+	// View returns the view that the store publishes its snapshots to.
+	View() *View
+	// Commit writes w and returns the revision it was committed at. A check that
+	// failed is a *StaleError; ErrUnavailable and ErrFull say what they say.
+	Commit(ctx context.Context, w Write) (revision int64, err error)
+}
+
+// Roll is told who was heard of.
+type Roll interface {
+	// Heard restarts the timers of a witness. It returns ErrUnavailable when
+	// this server does not judge, as then nobody would know of the beat.
+	Heard(witness string) error
+}
+
+// Registry applies the rules of the roll. It is safe for concurrent use.
+type Registry struct {
+	store Store
+	roll  Roll
+}
+
+// New returns a Registry over a store; roll hears every beat and registration.
+func New(store Store, roll Roll) *Registry { return &Registry{store, roll} }
+
+// Snapshot returns the current snapshot, nil before the store's first list.
+func (r *Registry) Snapshot() *Snapshot { return r.store.View().Snapshot() }
+
+// Receipt tells what became of a write.
+type Receipt struct {
+	Revision int64 // it was committed at, or of the snapshot when nothing had to change
+	Lagging  bool  // committed, but this server's snapshot does not show it yet
+	Wrote    bool  // false: what stood already said so
+}
+
+const (
+	visibleWithin = 2 * time.Second // then a commit is acknowledged as lagging
+	maxAttempts   = 1000            // of a rule against what changes meanwhile: each time somebody else has won
+)
+
+// apply runs a rule until what it decided on a snapshot is committed. The rule
+// is called again, on a newer snapshot, when a record it relied on had changed.
+func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, error) {
+	var stale *StaleError
+	for range maxAttempts {
+		snap := r.Snapshot()
+		if snap == nil {
+			return Receipt{}, ErrUnavailable
+		}
+		p := &plan{snap: snap}
+		if err := rule(p); err != nil {
+			return Receipt{}, err
+		}
+		if p.empty() {
+			return Receipt{Revision: snap.Revision()}, nil
+		}
+		revision, err := r.store.Commit(ctx, p.Write)
+		if err == nil {
+			return Receipt{revision, !r.visible(ctx, revision), true}, nil
+		}
+		if !errors.As(err, &stale) {
+			return Receipt{}, err
+		}
+		if !r.visible(ctx, stale.Revision) {
+			return Receipt{}, ErrUnavailable
+		}
+	}
+	return Receipt{}, stale
+}
+
+func (r *Registry) visible(ctx context.Context, revision int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, visibleWithin)
+	defer cancel()
+	return r.store.View().Wait(ctx, revision)
+}
+
+// plan collects what a rule decides on one snapshot.
+type plan struct {
+	Write
+	snap     *Snapshot
+	planned  map[Key]bool // puts, so that one write names a record once
+	metadata int          // bytes of the registrations among the puts
+}
+
+func (p *plan) empty() bool { return len(p.Puts) == 0 && len(p.Deletes) == 0 }
+
+// size is what the write counts against a store's limit of operations.
+func (p *plan) size() int { return max(len(p.Checks), len(p.Puts)+len(p.Deletes)) }
+
+func (p *plan) check(k Key, revision int64) {
+	if c := (Check{k, revision}); !slices.Contains(p.Checks, c) {
+		p.Checks = append(p.Checks, c)
+	}
+}
+
+func (p *plan) put(rec Record) {
+	if p.planned == nil {
+		p.planned = map[Key]bool{}
+	}
+	p.planned[rec.RecordKey()] = true
+	p.Puts = append(p.Puts, rec)
+	if r, ok := rec.(*Registration); ok {
+		for k, v := range r.Metadata {
+			p.metadata += len(k) + len(v)
+		}
+	}
+}
+
+func (p *plan) delete(k Key) { p.Deletes = append(p.Deletes, k) }
+
+// deleteVerdict drops the verdict on a witness's class, if one stands.
+func (p *plan) deleteVerdict(k VerdictKey) {
+	if _, ok := p.snap.verdicts.Get(k); ok && !slices.Contains(p.Deletes, k.record()) {
+		p.delete(k.record())
+	}
+}

@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+)
+
+// ServiceSpec is what a caller sets of a service.
+type ServiceSpec struct {
+	Ephemeral        bool // fixed at creation
+	ProtectThreshold float64
+	Metadata         map[string]string
+}
+
+// CreateService declares a service before it has instances; one that exists is
+// an error that is ErrConflict.
+func (r *Registry) CreateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
+	if err := spec.validate(k); err != nil {
+		return Receipt{}, err
+	}
+	return r.apply(ctx, func(p *plan) error {
+		if s := p.snap.Service(k); s != nil && s.Revision != 0 {
+			return fmt.Errorf("service %s exists already: %w", k, ErrConflict)
+		}
+		p.createService(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral, Declared: true,
+			ProtectThreshold: spec.ProtectThreshold, Metadata: maps.Clone(spec.Metadata)})
+		return nil
+	})
+}
+
+// UpdateService replaces threshold and metadata of a service that exists, else
+// the error is ErrNotFound. Its kind does not change.
+func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
+	if err := spec.validate(k); err != nil {
+		return Receipt{}, err
+	}
+	return r.apply(ctx, func(p *plan) error {
+		s := p.snap.Service(k)
+		if s == nil {
+			return fmt.Errorf("service %s: %w", k, ErrNotFound)
+		}
+		rec := s.ServiceRecord
+		if rec.Declared && rec.ProtectThreshold == spec.ProtectThreshold && maps.Equal(rec.Metadata, spec.Metadata) {
+			return nil
+		}
+		rec.Declared, rec.ProtectThreshold, rec.Metadata = true, spec.ProtectThreshold, maps.Clone(spec.Metadata)
+		p.check(k.record(), s.Revision)
+		p.put(&rec)
+		return nil
+	})
+}
+
+// DeleteService removes a service without instances and gives up its DNS name.
+// One with instances is an error that is ErrConflict, an unknown one ErrNotFound.
+func (r *Registry) DeleteService(ctx context.Context, k ServiceKey) (Receipt, error) {
+	return r.apply(ctx, func(p *plan) error {
+		s := p.snap.Service(k)
+		if s == nil {
+			return fmt.Errorf("service %s: %w", k, ErrNotFound)
+		}
+		if len(s.Instances) > 0 {
+			return fmt.Errorf("service %s still has %d instances: %w", k, len(s.Instances), ErrConflict)
+		}
+		// Of a registration that comes at the same time one loses: it checks the
+		// service record that is deleted here, or it came first.
+		p.check(k.record(), s.Revision)
+		p.Vacant = append(p.Vacant, k)
+		p.delete(k.record())
+		if s.folded != "" {
+			p.delete(Key{KindClaim, [4]string{s.folded}})
+		}
+		return nil
+	})
+}
+
+func (spec ServiceSpec) validate(k ServiceKey) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	if t := spec.ProtectThreshold; !(t >= 0 && t <= 1) { // also refuses NaN
+		return invalid("protectThreshold", strconv.FormatFloat(t, 'g', -1, 64), "is not between 0 and 1")
+	}
+	return validateMetadata(spec.Metadata)
+}
+
+// ensureService makes sure that the service of an instance stands, and is of
+// the instance's kind.
+func (p *plan) ensureService(k ServiceKey, ephemeral bool) error {
+	if p.planned[k.record()] {
+		return nil
+	}
+	s := p.snap.Service(k)
+	if s == nil || s.Revision == 0 {
+		p.createService(ServiceRecord{Key: k, Ephemeral: ephemeral})
+		return nil
+	}
+	if s.Ephemeral != ephemeral && len(s.Instances)+b2i(s.Declared) > 0 {
+		return &KindError{k, s.Ephemeral}
+	}
+	p.check(k.record(), s.Revision)
+	if s.Ephemeral != ephemeral { // what is left of a service that came with its instances: the first one decides anew
+		p.Vacant = append(p.Vacant, k)
+		rec := s.ServiceRecord
+		rec.Ephemeral = ephemeral
+		p.put(&rec)
+	}
+	return nil
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// KindError refuses an instance of the other kind than its service. It is ErrConflict.
+type KindError struct {
+	Service   ServiceKey
+	Ephemeral bool // the kind of the service
+}
+
+func (e *KindError) Error() string {
+	kind := "persistent"
+	if e.Ephemeral {
+		kind = "ephemeral"
+	}
+	return fmt.Sprintf("service %s is %s and takes no instance of the other kind", e.Service, kind)
+}
+
+// Unwrap returns ErrConflict.
+func (e *KindError) Unwrap() error { return ErrConflict }
+
+// createService puts a new service and claims its folded name, or marks the
+// service as shadowed by whoever holds it. The claim is checked either way, so
+// that two services created at once never both get the name.
+func (p *plan) createService(rec ServiceRecord) {
+	p.check(rec.Key.record(), 0)
+	if folded, ok := rec.Key.Folded(); ok {
+		claim := &Claim{folded, rec.Key}
+		held, taken := p.snap.claims.Get(folded)
+		rec.Shadowed = taken && held.record.Service != rec.Key || p.planned[claim.RecordKey()]
+		if !p.planned[claim.RecordKey()] {
+			p.check(claim.RecordKey(), held.revision)
+		}
+		if !taken && !rec.Shadowed {
+			p.put(claim)
+		}
+	}
+	p.put(&rec)
+}

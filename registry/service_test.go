@@ -1,0 +1,199 @@
+package registry_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+
+	"github.com/musterhq/muster/registry"
+)
+
+func TestServiceLifecycle(t *testing.T) {
+	s := newSetting(t)
+	k := service("order-api")
+	spec := registry.ServiceSpec{ProtectThreshold: 0.5, Metadata: map[string]string{"team": "a"}}
+	steps := []struct {
+		name  string
+		do    func() (registry.Receipt, error)
+		err   error
+		wrote bool
+	}{
+		{"update an unknown one", func() (registry.Receipt, error) { return s.UpdateService(t.Context(), k, spec) }, registry.ErrNotFound, false},
+		{"delete an unknown one", func() (registry.Receipt, error) { return s.DeleteService(t.Context(), k) }, registry.ErrNotFound, false},
+		{"create", func() (registry.Receipt, error) { return s.CreateService(t.Context(), k, spec) }, nil, true},
+		{"create again", func() (registry.Receipt, error) { return s.CreateService(t.Context(), k, spec) }, registry.ErrConflict, false},
+		{"update to the same", func() (registry.Receipt, error) { return s.UpdateService(t.Context(), k, spec) }, nil, false},
+		{"update", func() (registry.Receipt, error) { return s.UpdateService(t.Context(), k, registry.ServiceSpec{}) }, nil, true},
+		{"register", func() (registry.Receipt, error) {
+			return s.Register(t.Context(), persistent(endpoint("order-api", "10.0.0.1", 80)))
+		}, nil, true},
+		{"delete with an instance", func() (registry.Receipt, error) { return s.DeleteService(t.Context(), k) }, registry.ErrConflict, false},
+		{"deregister", func() (registry.Receipt, error) {
+			return s.Deregister(t.Context(), endpoint("order-api", "10.0.0.1", 80), false)
+		}, nil, true},
+		{"delete", func() (registry.Receipt, error) { return s.DeleteService(t.Context(), k) }, nil, true},
+		{"create anew", func() (registry.Receipt, error) { return s.CreateService(t.Context(), k, spec) }, nil, true},
+		{"threshold that is no number", func() (registry.Receipt, error) {
+			return s.UpdateService(t.Context(), k, registry.ServiceSpec{ProtectThreshold: math.NaN()})
+		}, registry.ErrInvalid, false},
+		{"threshold over one", func() (registry.Receipt, error) {
+			return s.CreateService(t.Context(), service("b"), registry.ServiceSpec{ProtectThreshold: 1.1})
+		}, registry.ErrInvalid, false},
+	}
+	for _, step := range steps {
+		before := s.store.Commits()
+		receipt, err := step.do()
+		if !errors.Is(err, step.err) || receipt.Wrote != step.wrote || s.store.Commits()-before > 1 {
+			t.Fatalf("%s = %+v, %v, want wrote: %v, %v", step.name, receipt, err, step.wrote, step.err)
+		}
+		s.whole()
+	}
+	if v := s.Snapshot().ByName("order-api.svc"); v == nil || v.ProtectThreshold != 0.5 || v.Metadata["team"] != "a" || !v.Declared {
+		t.Errorf("order-api.svc leads to %+v", v)
+	}
+}
+
+func TestClaims(t *testing.T) {
+	first, second := service("com.foo.Bar"), service("com.foo.bar")
+	s := newSetting(t)
+	register := func(k registry.ServiceKey, host string) {
+		s.register(registration(registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: host, Port: 80}}))
+	}
+	holds := func(want registry.ServiceKey, when string) {
+		t.Helper()
+		if v := s.Snapshot().ByName("com.foo.bar.svc"); v == nil || v.Key != want {
+			t.Errorf("%s com.foo.bar.svc leads to %v, want %s", when, v, want)
+		}
+		s.whole()
+	}
+	register(first, "10.0.4.1")
+	register(second, "10.0.4.2")
+	holds(first, "in the beginning")
+	if v := s.Snapshot().Service(second); !v.Shadowed || v.DNSName() != "" || s.Snapshot().ByName(second.Exact()) != v {
+		t.Errorf("the later one: shadowed %v, called %q; want its exact name alone", v.Shadowed, v.DNSName())
+	}
+	if s.Snapshot().Service(first).Shadowed {
+		t.Error("the first one is shadowed")
+	}
+
+	if _, err := s.Deregister(t.Context(), registry.InstanceKey{Service: first, Endpoint: registry.Endpoint{Host: "10.0.4.1", Port: 80}}, true); err != nil {
+		t.Fatal(err)
+	}
+	register(second, "10.0.4.3")
+	holds(first, "without an instance")
+
+	if _, err := s.DeleteService(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	register(second, "10.0.4.4")
+	if v := s.Snapshot().ByName("com.foo.bar.svc"); v != nil {
+		t.Errorf("the name was handed over to %s silently", v.Key)
+	}
+	register(service("COM.foo.bar"), "10.0.4.5")
+	holds(service("COM.foo.bar"), "after it was free")
+	if !s.Snapshot().Service(second).Shadowed {
+		t.Error("the later one is not shadowed any more")
+	}
+}
+
+// However two services that fold to one name are created at once, one holds it
+// and the other says so.
+func TestClaimRace(t *testing.T) {
+	first, second := service("com.foo.Bar"), service("com.foo.bar")
+	s := newSetting(t)
+	s.interrupt(func() {
+		if _, err := s.other.CreateService(t.Context(), first, registry.ServiceSpec{}); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := s.CreateService(t.Context(), second, registry.ServiceSpec{}); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := s.Snapshot().Service(first), s.Snapshot().Service(second); a.Shadowed || a.DNSName() == "" || !b.Shadowed || b.DNSName() != "" {
+		t.Errorf("called %q (shadowed %v) and %q (%v), want the first to hold the name", a.DNSName(), a.Shadowed, b.DNSName(), b.Shadowed)
+	}
+}
+
+func TestFiftyRegisterOneNewService(t *testing.T) {
+	s := newSetting(t)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			name := "com.foo.Bar"
+			if i%5 == 0 {
+				name = "com.foo.bar" // and some a service that folds to the same
+			}
+			if _, err := s.Register(t.Context(), registration(endpoint(name, fmt.Sprint("10.0.0.", i), 80))); err != nil {
+				t.Errorf("Register(%d) = %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	s.whole()
+	a, b := s.Snapshot().Service(service("com.foo.Bar")), s.Snapshot().Service(service("com.foo.bar"))
+	if len(a.Instances) != 40 || len(b.Instances) != 10 {
+		t.Errorf("%d and %d instances, want 40 and 10", len(a.Instances), len(b.Instances))
+	}
+	if a.Shadowed == b.Shadowed || (a.DNSName() == "") == (b.DNSName() == "") || a.Shadowed == (a.DNSName() != "") {
+		t.Errorf("called %q (shadowed %v) and %q (%v), want one to hold the name", a.DNSName(), a.Shadowed, b.DNSName(), b.Shadowed)
+	}
+}
+
+// A crowd that does everything at once leaves a roll that is whole.
+func TestEverythingAtOnce(t *testing.T) {
+	s := newSetting(t)
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			id := fmt.Sprint("host-", worker%3)
+			for i := range 60 {
+				k := endpoint(fmt.Sprint("service-", i%3), fmt.Sprint("10.0.0.", (worker+i)%4), 80)
+				var err error
+				switch i % 9 {
+				case 0, 1:
+					_, err = s.Register(t.Context(), registration(k))
+				case 2:
+					_, err = s.Register(t.Context(), persistent(k))
+				case 3:
+					_, err = s.Deregister(t.Context(), k, worker%2 == 0)
+				case 4:
+					_, err = s.Override(t.Context(), k, registry.Edit{Weight: new(float64(i))})
+				case 5:
+					_, _, err = s.DeclareAgent(t.Context(), registry.AgentRecord{ID: id, Incarnation: fmt.Sprint(i % 2)},
+						[]registry.Declaration{{Registration: registration(k), HealthUnknown: i%2 == 0}})
+				case 6:
+					_, err = s.DeleteService(t.Context(), k.Service)
+				case 7:
+					_, err = s.Beat(t.Context(), k, new(registration(k)))
+				case 8:
+					seen := s.Snapshot()
+					if i := seen.Instance(k); i != nil {
+						if ro, ok := i.Roster(); ok {
+							err = errors.Join(s.Silence(t.Context(), ro, seen.Revision()), s.Remove(t.Context(), ro, seen.Revision()))
+						}
+					}
+				}
+				if err != nil && !errors.Is(err, registry.ErrConflict) && !errors.Is(err, registry.ErrNotFound) {
+					t.Errorf("%d of worker %d: %v", i, worker, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s.whole()
+	for _, v := range s.Snapshot().Services() {
+		if v.Revision == 0 {
+			t.Errorf("%s has instances and no record", v.Key)
+		}
+		for _, i := range v.Instances {
+			if i.Ephemeral() != v.Ephemeral {
+				t.Errorf("%s is ephemeral: %v, its service: %v", i.Key, i.Ephemeral(), v.Ephemeral)
+			}
+		}
+		if v.Shadowed == (v.DNSName() != "") {
+			t.Errorf("%s is shadowed: %v, and called %q", v.Key, v.Shadowed, v.DNSName())
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package registry
+
+import (
+	"cmp"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/musterhq/muster/internal/trie"
+	"github.com/musterhq/muster/internal/view"
+)
+
+// Snapshot is the roll at one revision. It never changes; [Snapshot.Apply]
+// returns another one that shares what did not change.
+type Snapshot struct {
+	revision   int64
+	instances  int
+	namespaces trie.Map[string, *Namespace]
+	services   trie.Map[ServiceKey, *Service]
+	agents     trie.Map[string, *Agent]
+	claims     trie.Map[string, kept[*Claim]]
+	exact      trie.Map[string, ServiceKey]
+	overrides  trie.Map[InstanceKey, kept[*Override]]
+	tombstones trie.Map[InstanceKey, kept[*Tombstone]]
+	verdicts   trie.Map[VerdictKey, kept[*Verdict]]
+	names      trie.Map[string, int]     // every name below the zone that holds or leads to something, with its count
+	addrs      trie.Map[netip.Addr, int] // how many instances have the address
+
+	sortOnce sync.Once
+	sorted   []*Service
+}
+
+// View holds the current snapshot.
+type View = view.View[Snapshot, *Snapshot]
+
+// kept is a record with the revision of its last change, for later checks.
+type kept[R any] struct {
+	record   R
+	revision int64
+}
+
+// Agent is an agent with the instances it vouches for. It is immutable.
+type Agent struct {
+	AgentRecord
+	Revision  int64         // of the record's last change; 0: instances name it, but it has no record
+	Instances []InstanceKey // not to be modified
+}
+
+// Silent reports whether a verdict of silence stands on any of the agent's instances.
+func (s *Snapshot) Silent(a *Agent) bool {
+	return slices.ContainsFunc(a.Instances, func(k InstanceKey) bool {
+		i := s.Instance(k)
+		return i != nil && i.Silent
+	})
+}
+
+// Revision returns the store's revision this snapshot shows: every change up to
+// it, none after.
+func (s *Snapshot) Revision() int64 { return s.revision }
+
+// Service returns the service, or nil.
+func (s *Snapshot) Service(k ServiceKey) *Service {
+	v, _ := s.services.Get(k)
+	return v
+}
+
+// Instance returns the instance, or nil.
+func (s *Snapshot) Instance(k InstanceKey) *Instance {
+	if v := s.Service(k.Service); v != nil {
+		return v.Instance(k.Endpoint)
+	}
+	return nil
+}
+
+// Agent returns the agent, or nil.
+func (s *Snapshot) Agent(id string) *Agent {
+	v, _ := s.agents.Get(id)
+	return v
+}
+
+// Override returns the operator's say over an instance, or nil.
+func (s *Snapshot) Override(k InstanceKey) *Override {
+	v, _ := s.overrides.Get(k)
+	return v.record
+}
+
+// Tombstones yields the tombstones that stand, in no order.
+func (s *Snapshot) Tombstones() iter.Seq[*Tombstone] {
+	return func(yield func(*Tombstone) bool) {
+		for _, t := range s.tombstones.All() {
+			if !yield(t.record) {
+				return
+			}
+		}
+	}
+}
+
+// Overrides yields the keys of all overrides, in no order.
+func (s *Snapshot) Overrides() iter.Seq[InstanceKey] {
+	return func(yield func(InstanceKey) bool) {
+		for k := range s.overrides.All() {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// Agents returns all agents ordered by id.
+func (s *Snapshot) Agents() []*Agent {
+	out := make([]*Agent, 0, s.agents.Len())
+	for _, a := range s.agents.All() {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b *Agent) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// Namespaces returns the declared namespaces ordered by id.
+func (s *Snapshot) Namespaces() []*Namespace {
+	out := make([]*Namespace, 0, s.namespaces.Len())
+	for _, n := range s.namespaces.All() {
+		out = append(out, n)
+	}
+	slices.SortFunc(out, func(a, b *Namespace) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// Services returns all services ordered by namespace, group and name; the slice
+// is shared and not to be modified.
+func (s *Snapshot) Services() []*Service {
+	s.sortOnce.Do(func() {
+		s.sorted = make([]*Service, 0, s.services.Len())
+		for _, v := range s.services.All() {
+			s.sorted = append(s.sorted, v)
+		}
+		slices.SortFunc(s.sorted, func(a, b *Service) int {
+			return cmp.Or(strings.Compare(a.Key.Namespace, b.Key.Namespace),
+				strings.Compare(a.Key.Group, b.Key.Group), strings.Compare(a.Key.Name, b.Key.Name))
+		})
+	})
+	return s.sorted
+}
+
+// Counts returns how many services, instances and agents there are.
+func (s *Snapshot) Counts() (services, instances, agents int) {
+	return s.services.Len(), s.instances, s.agents.Len()
+}
+
+// ByName returns the service that owns a base name below the zone (a claimed
+// folded name or an exact one), or nil.
+func (s *Snapshot) ByName(base string) *Service {
+	if c, ok := s.claims.Get(base); ok {
+		if v := s.Service(c.record.Service); v != nil {
+			return v
+		}
+	}
+	if k, ok := s.exact.Get(base); ok {
+		return s.Service(k)
+	}
+	return nil
+}
+
+// HasName reports whether a name below the zone holds something or has a name
+// below it that does (an empty non-terminal).
+func (s *Snapshot) HasName(name string) bool {
+	if name == LabelAddress {
+		return s.addrs.Len() > 0
+	}
+	_, ok := s.names.Get(name)
+	return ok
+}
+
+// HasAddr reports whether an instance is registered at a now.
+func (s *Snapshot) HasAddr(a netip.Addr) bool {
+	_, ok := s.addrs.Get(a)
+	return ok
+}
+
+// Diff yields the services that differ between two snapshots, as they were and
+// as they are; nil means absent. The cost follows the number of changes.
+func Diff(was, is *Snapshot) iter.Seq2[*Service, *Service] {
+	return func(yield func(was, is *Service) bool) {
+		more := true
+		trie.Diff(was.services, is.services, func(k ServiceKey) {
+			if a, b := was.Service(k), is.Service(k); more && a != b {
+				more = yield(a, b)
+			}
+		})
+	}
+}
+
+// DiffInstances yields the instances that differ between two states of one
+// service, as they were and as they are; nil means absent, a service too.
+func DiffInstances(was, is *Service) iter.Seq2[*Instance, *Instance] {
+	return func(yield func(was, is *Instance) bool) {
+		var old, now []*Instance
+		if was != nil {
+			old = was.Instances
+		}
+		if is != nil {
+			now = is.Instances
+		}
+		for more := true; more && (len(old) > 0 || len(now) > 0); {
+			order := 0
+			switch {
+			case len(old) == 0:
+				order = 1
+			case len(now) == 0:
+				order = -1
+			case old[0] != now[0]:
+				order = old[0].Key.Endpoint.compare(now[0].Key.Endpoint)
+			}
+			switch {
+			case order < 0:
+				more, old = yield(old[0], nil), old[1:]
+			case order > 0:
+				more, now = yield(nil, now[0]), now[1:]
+			default:
+				if old[0] != now[0] {
+					more = yield(old[0], now[0])
+				}
+				old, now = old[1:], now[1:]
+			}
+		}
+	}
+}
+
+// DiffAgents yields the agents that differ between two snapshots.
+func DiffAgents(was, is *Snapshot) iter.Seq2[*Agent, *Agent] {
+	return func(yield func(was, is *Agent) bool) {
+		more := true
+		trie.Diff(was.agents, is.agents, func(id string) {
+			if a, b := was.Agent(id), is.Agent(id); more && a != b {
+				more = yield(a, b)
+			}
+		})
+	}
+}

@@ -1,0 +1,169 @@
+package registry_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/registry"
+)
+
+func TestNamesThatHoldSomething(t *testing.T) {
+	s := newSetting(t)
+	register := func(group, name, cluster, version string) {
+		r := registration(endpoint(name, "10.0.0.1", 80))
+		r.Key.Service.Group, r.Cluster = group, cluster
+		if version != "" {
+			r.Metadata = map[string]string{"version": version}
+		}
+		s.register(r)
+	}
+	register("DEFAULT_GROUP", "com.foo.Bar", "", "")
+	register("DEFAULT_GROUP", "com.foo.bar", "sz", "")
+	register("DEFAULT_GROUP", "order-api", "bj", "V_1")
+	register("svc-x", "a.svc.b", "bj", "v1")
+	register("DEFAULT_GROUP", "odd", "-", "é")
+	register("DEFAULT_GROUP", "long", strings.Repeat("c", 64), strings.Repeat("v", 64))
+	register("DEFAULT_GROUP", strings.Repeat("x", 80), "", "")
+
+	yes := []string{
+		"svc", "bar.svc", "foo.bar.svc", "com.foo.bar.svc", "com.foo.bar.svc.default.cl", "default.cl", "cl", "svc.default.cl",
+		"h-9d646e628b.svc", "h-694744168e.svc", "h-5ab52e4da5.svc",
+		"order-api.svc.bj.cl", "order-api.svc.v-1.ver", "order-api.svc.bj.cl.v-1.ver", "cl.v-1.ver", "ver",
+		"a.svc.b.svc.svc-x.grp", "a.svc.b.svc.bj.cl.svc-x.grp", "a.svc.b.svc.bj.cl.v1.ver.svc-x.grp", "svc.svc-x.grp", "grp",
+		"odd.svc", "long.svc", "addr",
+	}
+	no := []string{
+		"com.foo.bar.svc.sz.cl", "sz.cl", "order-api.svc.sh.cl", "order-api", "ns", "x.svc", "order-api.svc.v-1.ver.bj.cl", "odd.svc..cl",
+		"long.svc." + strings.Repeat("c", 64) + ".cl", "a.svc.b.svc", "",
+	}
+	for _, name := range yes {
+		if !s.Snapshot().HasName(name) {
+			t.Errorf("HasName(%q) = false, want true", name)
+		}
+	}
+	for _, name := range no {
+		if s.Snapshot().HasName(name) {
+			t.Errorf("HasName(%q) = true, want false", name)
+		}
+	}
+	for _, v := range s.Snapshot().Services() {
+		for _, i := range v.Instances {
+			if _, err := s.Deregister(t.Context(), i.Key, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.DeleteService(t.Context(), v.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range yes {
+		if s.Snapshot().HasName(name) {
+			t.Errorf("HasName(%q) = true with nothing left, want false", name)
+		}
+	}
+}
+
+// These two share the first 40 bits of their hashes.
+var hashTwins = [2]string{"s178004", "s1983518"}
+
+func TestServicesOfOneExactName(t *testing.T) {
+	a, b := service(hashTwins[0]), service(hashTwins[1])
+	if a.Exact() != b.Exact() {
+		t.Fatalf("%s is called %s and %s is called %s, want twins", a, a.Exact(), b, b.Exact())
+	}
+	for _, order := range [][2]registry.ServiceKey{{a, b}, {b, a}} {
+		s := newSetting(t)
+		for _, k := range order {
+			s.register(registration(registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: "10.0.0.1", Port: 80}}))
+		}
+		remove := func(k registry.ServiceKey) {
+			if _, err := s.Deregister(t.Context(), s.Snapshot().Service(k).Instances[0].Key, true); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.DeleteService(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holder := func() *registry.Service { return s.Snapshot().ByName(a.Exact()) }
+		if got := holder(); got == nil || got.Key != order[0] {
+			t.Errorf("the exact name leads to %v, want %s, which came first", got, order[0])
+		}
+		remove(order[0])
+		if got := holder(); got == nil || got.Key != order[1] {
+			t.Errorf("the exact name leads to %v, want %s, which is left", got, order[1])
+		}
+		s.whole()
+		remove(order[1])
+		if got := holder(); got != nil {
+			t.Errorf("the exact name leads to %v, want nothing", got)
+		}
+	}
+	// Of two that come at once, every server picks the same.
+	var changes []registry.Change
+	for _, k := range []registry.ServiceKey{a, b} {
+		rec := &registry.ServiceRecord{Key: k}
+		changes = append(changes, registry.Change{Key: rec.RecordKey(), Record: rec, Revision: 2})
+	}
+	first := (*registry.Snapshot)(nil).Apply(2, changes).ByName(a.Exact()).Key
+	for range 20 {
+		slices.Reverse(changes)
+		if got := (*registry.Snapshot)(nil).Apply(2, changes).ByName(a.Exact()).Key; got != first {
+			t.Fatalf("the exact name leads to %s and to %s", first, got)
+		}
+	}
+}
+
+func TestAddressesThatAreRegistered(t *testing.T) {
+	s := newSetting(t)
+	addr := netip.MustParseAddr("10.0.0.1")
+	a, b := endpoint("order-api", "10.0.0.1", 80), endpoint("pay-api", "10.0.0.1", 443)
+	s.register(registration(a))
+	s.register(registration(b))
+	s.register(registration(endpoint("ext-db", "db.example.net", 5432)))
+	for _, step := range []struct {
+		leaves registry.InstanceKey
+		want   bool
+	}{{a, true}, {b, false}} {
+		if _, err := s.Deregister(t.Context(), step.leaves, true); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Snapshot().HasAddr(addr); got != step.want {
+			t.Errorf("HasAddr(%s) after %s left = %v, want %v", addr, step.leaves, got, step.want)
+		}
+	}
+	if s.Snapshot().HasName("addr") {
+		t.Error(`HasName("addr") = true with a host name alone, want false`)
+	}
+}
+
+func TestListsAreOrdered(t *testing.T) {
+	s := newSetting(t)
+	for _, name := range []string{"c", "a", "b"} {
+		s.register(registration(endpoint(name, "10.0.0.2", 80)))
+		s.register(registration(endpoint(name, "10.0.0.1", 443)))
+		s.register(registration(endpoint(name, "10.0.0.1", 80)))
+		s.declare("host-"+name, "1")
+	}
+	var services, agents []string
+	for _, v := range s.Snapshot().Services() {
+		services = append(services, v.Key.Name)
+		var got []string
+		for _, i := range v.Instances {
+			got = append(got, i.Key.Endpoint.String())
+		}
+		if want := []string{"10.0.0.1:80", "10.0.0.1:443", "10.0.0.2:80"}; !slices.Equal(got, want) {
+			t.Errorf("instances of %s = %v, want %v", v.Key, got, want)
+		}
+	}
+	for _, a := range s.Snapshot().Agents() {
+		agents = append(agents, a.ID)
+	}
+	if want := []string{"a", "b", "c"}; !slices.Equal(services, want) {
+		t.Errorf("Services() = %v, want %v", services, want)
+	}
+	if want := []string{"host-a", "host-b", "host-c"}; !slices.Equal(agents, want) {
+		t.Errorf("Agents() = %v, want %v", agents, want)
+	}
+}
