@@ -1,0 +1,158 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// officeTTL is how long the judge's office outlives a judge that vanished.
+const officeTTL = 10 // seconds
+
+// Office runs judge whenever this server holds the judge's office, which one
+// server at a time does, and cancels it when the office is lost. id must be the
+// same over restarts of one server and different between servers: a server takes
+// its own office back at once. It returns nil when ctx ends.
+func (s *Store) Office(ctx context.Context, id string, judge func(context.Context) error) error {
+	pause := newPause()
+	for ctx.Err() == nil {
+		err := s.term(ctx, id, judge)
+		var failed *judgeError
+		switch {
+		case errors.As(err, &failed):
+			return failed.err
+		case err == nil:
+			pause.reset()
+		case ctx.Err() == nil:
+			s.log.Warn("not the judge", "err", err)
+		}
+		if ctx.Err() == nil {
+			_ = pause.wait(ctx) // only fails with ctx, which the loop asks
+		}
+	}
+	return nil
+}
+
+// judgeError tells a failure of the judge from one of the office.
+type judgeError struct{ err error }
+
+func (e *judgeError) Error() string { return e.err.Error() }
+
+// term takes the office, runs judge while it is held, and gives it up.
+func (s *Store) term(ctx context.Context, id string, judge func(context.Context) error) error {
+	lease, err := s.client.Grant(ctx, officeTTL)
+	if err != nil {
+		return fmt.Errorf("lease for the judge's office: %w", err)
+	}
+	defer func() { // also when ctx has ended: the next server need not wait
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = s.client.Revoke(ctx, lease.ID)
+	}()
+	alive, err := s.client.KeepAlive(ctx, lease.ID)
+	if err != nil {
+		return fmt.Errorf("keep the judge's office: %w", err)
+	}
+	revision, err := s.takeOffice(ctx, id, lease.ID)
+	if err != nil {
+		return err
+	}
+	s.office.Store(revision)
+	defer s.office.Store(0)
+	s.log.Info("this server judges beats now", "revision", revision)
+
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	done, lost := make(chan error, 1), make(chan struct{})
+	running.Go(func() { done <- judge(ctx) })
+	running.Go(func() {
+		s.awaitLoss(ctx, revision)
+		close(lost)
+	})
+	for {
+		select {
+		case _, ok := <-alive:
+			if !ok {
+				return errors.New("the lease of the judge's office ended")
+			}
+		case <-lost:
+			if ctx.Err() == nil {
+				return errors.New("the judge's office was taken away; does another server use a copy of this data directory?")
+			}
+			lost = nil
+		case err := <-done:
+			if err != nil && ctx.Err() == nil {
+				return &judgeError{err}
+			}
+			return nil
+		}
+	}
+}
+
+// takeOffice puts the key of the office when it is free or this server's own,
+// and waits for it otherwise. It returns the revision of the put, which every
+// verdict then compares.
+func (s *Store) takeOffice(ctx context.Context, id string, lease clientv3.LeaseID) (int64, error) {
+	for {
+		resp, err := s.client.Get(ctx, judgeKey)
+		if err != nil {
+			return 0, fmt.Errorf("read the judge's office: %w", err)
+		}
+		var held int64
+		if len(resp.Kvs) == 1 {
+			if held = resp.Kvs[0].ModRevision; string(resp.Kvs[0].Value) != id {
+				s.log.Info("standing by: another server judges beats", "judge", string(resp.Kvs[0].Value))
+				if err := s.officeChanged(ctx, resp.Header.Revision); err != nil {
+					return 0, err
+				}
+				continue
+			}
+		}
+		put, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(judgeKey), "=", held)).
+			Then(clientv3.OpPut(judgeKey, id, clientv3.WithLease(lease))).Commit()
+		if err != nil {
+			return 0, fmt.Errorf("take the judge's office: %w", err)
+		}
+		if put.Succeeded {
+			return put.Header.Revision, nil
+		}
+	}
+}
+
+// awaitLoss returns when the key of the office is not as it was put at revision
+// any more, or when ctx ends: the lease alone does not tell, as it may outlive
+// the key.
+func (s *Store) awaitLoss(ctx context.Context, revision int64) {
+	pause := newPause()
+	for from := revision; ctx.Err() == nil; {
+		err := s.officeChanged(ctx, from)
+		if resp, failed := s.client.Get(ctx, judgeKey); failed == nil {
+			if len(resp.Kvs) == 0 || resp.Kvs[0].ModRevision != revision {
+				return
+			}
+			from = resp.Header.Revision
+		}
+		if err != nil {
+			_ = pause.wait(ctx) // only fails with ctx, which the loop asks
+		}
+	}
+}
+
+// officeChanged waits until the key of the office changes after revision.
+func (s *Store) officeChanged(ctx context.Context, revision int64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for resp := range s.client.Watch(clientv3.WithRequireLeader(ctx), judgeKey, clientv3.WithRev(revision+1)) {
+		return resp.Err()
+	}
+	return errors.New("the watch on the judge's office ended")
+}
+
+// Judging reports whether this server holds the judge's office.
+func (s *Store) Judging() bool { return s.office.Load() != 0 }
