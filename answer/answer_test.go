@@ -1,0 +1,271 @@
+package answer_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/registry"
+)
+
+// plain is a roll with a service of each kind.
+func plain() *registry.Snapshot {
+	var r roll
+	api := r.service("order-api", 0)
+	r.instance(api, "10.0.0.1", 8080, 1, in("bj"), meta("protocol", "HTTP", "version", "v1"))
+	r.instance(api, "10.0.0.2", 8080, 3, in("bj"))
+	r.instance(api, "10.0.0.3", 8080, 2, in("sh"))
+	r.instance(api, "10.0.0.4", 8080, 1, sick)
+	r.instance(api, "10.0.0.5", 8080, 0)
+	r.instance(api, "10.0.0.6", 8080, 1, disabled)
+	r.instance(api, "10.0.0.7", 8080, 1, sick, in("gz"))
+	dual := r.service("dual", 0)
+	r.instance(dual, "10.0.1.1", 80, 1)
+	r.instance(dual, "2001:db8::2", 80, 1)
+	ext := r.service("ext-db", 0)
+	r.instance(ext, "db.example.net", 5432, 1)
+	mixed := r.service("mixed", 0)
+	r.instance(mixed, "db.example.net", 5432, 1)
+	r.instance(mixed, "10.0.3.1", 5432, 1)
+	two := r.service("twoports", 0)
+	r.instance(two, "10.0.2.1", 443, 1)
+	r.instance(two, "10.0.2.1", 80, 1)
+	none := r.service("sick", 0)
+	r.instance(none, "10.0.9.1", 80, 1, sick)
+	shaky := r.service("shaky", 0.5)
+	r.instance(shaky, "10.0.10.1", 80, 1)
+	r.instance(shaky, "10.0.10.2", 80, 1, sick)
+	r.service("empty", 0)
+	bar := r.service("com.foo.Bar", 0)
+	r.instance(bar, "10.0.4.1", 80, 1)
+	shadowed := registry.ServiceKey{Namespace: "public", Group: "DEFAULT_GROUP", Name: "com.foo.bar"}
+	r.put(&registry.ServiceRecord{Key: shadowed, Shadowed: true})
+	r.instance(shadowed, "10.0.4.2", 80, 1, in("bj"))
+	demo := r.service("providers:com.foo.DemoService:1.0:", 0)
+	r.instance(demo, "10.0.5.1", 20880, 1, meta("protocol", "dubbo"))
+	dev := registry.ServiceKey{Namespace: "dev", Group: "PAY:V2", Name: "Order_API"}
+	r.add(dev, 0)
+	r.instance(dev, "10.0.6.1", 8080, 1)
+	udp := r.service("syslog", 0)
+	r.instance(udp, "10.0.7.1", 514, 1, meta("protocol", "udp"))
+	r.instance(udp, "10.0.7.2", 514, 1, meta("protocol", "relp/udp"))
+	return r.snapshot()
+}
+
+var (
+	noData = answer.Answer{Status: answer.NoData}
+	noName = answer.Answer{Status: answer.NoName}
+	found  = answer.Answer{}
+)
+
+func addrs(list ...string) answer.Answer {
+	var a answer.Answer
+	for _, s := range list {
+		a.Addrs = append(a.Addrs, netip.MustParseAddr(s))
+	}
+	return a
+}
+
+func servers(list ...answer.Server) answer.Answer { return answer.Answer{Servers: list} }
+
+func at(addr string, port, weight uint16) answer.Server {
+	return answer.Server{Addr: netip.MustParseAddr(addr), Port: port, Weight: weight}
+}
+
+func because(r answer.Reason, a answer.Answer) answer.Answer {
+	a.Reason = r
+	return a
+}
+
+func TestResolve(t *testing.T) {
+	bj := []answer.Server{at("10.0.0.1", 8080, 1000), at("10.0.0.2", 8080, 3000), at("10.0.0.3", 8080, 2000)}
+	db := answer.Server{Host: "db.example.net", Port: 5432, Weight: 1000}
+	tests := []struct {
+		about string
+		name  string
+		typ   answer.Type
+		want  answer.Answer
+	}{
+		{"healthy and enabled ones with weight", "order-api.svc", answer.A, addrs("10.0.0.1", "10.0.0.2", "10.0.0.3")},
+		{"case does not matter", "Order-API.SVC", answer.A, addrs("10.0.0.1", "10.0.0.2", "10.0.0.3")},
+		{"raw bytes of the identity", `order_api.svc`, answer.A, addrs("10.0.0.1", "10.0.0.2", "10.0.0.3")},
+		{"no address of the family", "order-api.svc", answer.AAAA, noData},
+		{"no record of the type", "order-api.svc", answer.Other, noData},
+		{"something of any type", "order-api.svc", answer.Any, found},
+		{"servers", "order-api.svc", answer.SRV, servers(bj...)},
+		{"one family of two: A", "dual.svc", answer.A, addrs("10.0.1.1")},
+		{"one family of two: AAAA", "dual.svc", answer.AAAA, addrs("2001:db8::2")},
+		{"a host name stands for addresses", "ext-db.svc", answer.A, answer.Answer{Alias: "db.example.net"}},
+		{"a host name stands for IPv6 too", "ext-db.svc", answer.AAAA, answer.Answer{Alias: "db.example.net"}},
+		{"the alias itself", "ext-db.svc", answer.CNAME, answer.Answer{Alias: "db.example.net"}},
+		{"a host name as a server", "ext-db.svc", answer.SRV, servers(db)},
+		{"addresses win over host names", "mixed.svc", answer.A, addrs("10.0.3.1")},
+		{"of the other family too", "mixed.svc", answer.AAAA, noData},
+		{"no alias beside addresses", "mixed.svc", answer.CNAME, noData},
+		{"two ports share an address", "twoports.svc", answer.A, addrs("10.0.2.1")},
+		{"two ports are two servers", "twoports.svc", answer.SRV, servers(at("10.0.2.1", 80, 1000), at("10.0.2.1", 443, 1000))},
+		{"none healthy", "sick.svc", answer.A, because(answer.NoneHealthy, noData)},
+		{"none healthy, but the type is missing anyway", "sick.svc", answer.Other, noData},
+		{"protected", "shaky.svc", answer.A, because(answer.Protected, addrs("10.0.10.1", "10.0.10.2"))},
+		{"protected servers", "shaky.svc", answer.SRV,
+			because(answer.Protected, servers(at("10.0.10.1", 80, 1000), at("10.0.10.2", 80, 1000)))},
+		{"no instance at all", "empty.svc", answer.A, noData},
+		{"unknown", "nope.svc", answer.A, noName},
+		{"unknown above a service", "x.order-api.svc", answer.A, noName},
+		{"no wildcards", "*.svc", answer.A, noName},
+		{"no wildcards above a service", "*.order-api.svc", answer.A, noName},
+		{"empty non-terminal of the kind", "svc", answer.A, noData},
+		{"empty non-terminal: not what its child holds", "bar.svc", answer.A, noData},
+		{"unknown kind", "order-api.inst", answer.A, noName},
+		{"the apex", "", answer.A, noData},
+
+		{"cluster", "order-api.svc.sh.cl", answer.A, addrs("10.0.0.3")},
+		{"cluster without a healthy one", "order-api.svc.gz.cl", answer.A, because(answer.NoneHealthy, noData)},
+		{"unknown cluster", "order-api.svc.xx.cl", answer.A, noName},
+		{"version", "order-api.svc.v1.ver", answer.A, addrs("10.0.0.1")},
+		{"cluster and version", "order-api.svc.bj.cl.v1.ver", answer.A, addrs("10.0.0.1")},
+		{"cluster and a version of another", "order-api.svc.sh.cl.v1.ver", answer.A, noName},
+		{"scopes in the wrong order", "order-api.svc.v1.ver.bj.cl", answer.A, noName},
+		{"empty non-terminal of a cluster", "svc.bj.cl", answer.A, noData},
+		{"group and namespace", "order-api.svc.pay-v2.grp.dev.ns", answer.A, addrs("10.0.6.1")},
+		{"raw group", `Order_API.svc.PAY\:V2.grp.dev.ns`, answer.A, addrs("10.0.6.1")},
+		{"namespace without the group", "order-api.svc.dev.ns", answer.A, noName},
+		{"empty non-terminal of a namespace", "grp.dev.ns", answer.A, noData},
+
+		{"folded name of who came first", "com.foo.bar.svc", answer.A, addrs("10.0.4.1")},
+		{"its exact name", "h-9d646e628b.svc", answer.A, addrs("10.0.4.1")},
+		{"exact name of the shadowed one", "H-694744168E.svc", answer.A, addrs("10.0.4.2")},
+		{"exact names carry no scope", "h-694744168e.svc.bj.cl", answer.A, noName},
+		{"raw name with separators", "providers:com.foo.DemoService:1.0:.svc", answer.A, addrs("10.0.5.1")},
+		{"folded name with separators", "providers.com.foo.demoservice.1.0.svc", answer.A, addrs("10.0.5.1")},
+		{"raw name escaped", `providers\058com\.foo.DemoService\0581\.0\058.svc`, answer.A, addrs("10.0.5.1")},
+
+		{"selector by protocol", "_http._tcp.order-api.svc", answer.SRV, servers(at("10.0.0.1", 8080, 1000))},
+		{"selector in a cluster", "_http._tcp.order-api.svc.bj.cl", answer.SRV, servers(at("10.0.0.1", 8080, 1000))},
+		{"selector in a cluster without it", "_http._tcp.order-api.svc.sh.cl", answer.SRV, noName},
+		{"selector nobody speaks", "_ftp._tcp.order-api.svc", answer.SRV, noName},
+		{"selector holds no addresses", "_http._tcp.order-api.svc", answer.A, noData},
+		{"selector holds something", "_http._tcp.order-api.svc", answer.Any, found},
+		{"selector of a single label", "_Order-API._TCP.svc", answer.SRV, servers(bj...)},
+		{"selector of several labels", "_dubbo._tcp.providers.com.foo.demoservice.1.0.svc", answer.SRV,
+			servers(at("10.0.5.1", 20880, 1000))},
+		{"selector of an unknown service", "_http._tcp.nope.svc", answer.SRV, noName},
+		{"selector of an empty non-terminal", "_http._tcp.bar.svc", answer.SRV, noName},
+		{"selector without an app", "_._tcp.order-api.svc", answer.SRV, noName},
+		{"udp that nobody says", "_order-api._udp.svc", answer.SRV, noName},
+		{"udp that one says", "_syslog._udp.svc", answer.SRV, servers(at("10.0.7.1", 514, 1000))},
+		{"app over udp", "_relp._udp.syslog.svc", answer.SRV, servers(at("10.0.7.2", 514, 1000))},
+		{"above selectors", "_tcp.order-api.svc", answer.A, noData},
+		{"above selectors of single labels", "_tcp.svc", answer.SRV, noData},
+		{"above selectors of an unknown service", "_tcp.nope.svc", answer.A, noName},
+		{"protocol alone", "_tcp", answer.A, noName},
+
+		{"address", "ip-10-0-0-1.addr", answer.A, addrs("10.0.0.1")},
+		{"address in capitals", "IP6-2001-DB8-0-0-0-0-0-2.ADDR", answer.AAAA, addrs("2001:db8::2")},
+		{"address of an unhealthy instance", "ip-10-0-9-1.addr", answer.A, addrs("10.0.9.1")},
+		{"address of the other family", "ip-10-0-0-1.addr", answer.AAAA, noData},
+		{"something at an address", "ip-10-0-0-1.addr", answer.Any, addrs("10.0.0.1")},
+		{"address without an instance", "ip-10-9-9-9.addr", answer.A, noName},
+		{"address with leading zeros", "ip-10-0-0-01.addr", answer.A, noName},
+		{"address shortened", "ip6-2001-db8--2.addr", answer.AAAA, noName},
+		{"address in raw form", "ip_10_0_0_1.addr", answer.A, noName},
+		{"address with a scope", "ip-10-0-0-1.addr.bj.cl", answer.A, noName},
+		{"no address", "order-api.addr", answer.A, noName},
+		{"empty non-terminal of addresses", "addr", answer.A, noData},
+	}
+	snap := plain()
+	sorted := cmp.Options{
+		cmpopts.SortSlices(func(a, b netip.Addr) bool { return a.Less(b) }),
+		cmpopts.SortSlices(func(a, b answer.Server) bool { return a.Addr.Less(b.Addr) || a.Addr == b.Addr && a.Port < b.Port }),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	}
+	for _, tt := range tests {
+		t.Run(tt.about, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, ask(t, snap, tt.name, tt.typ), sorted); diff != "" {
+				t.Errorf("Resolve(%q, %v), want -, got +:\n%s", tt.name, tt.typ, diff)
+			}
+		})
+	}
+}
+
+func TestRawNamesOff(t *testing.T) {
+	var r answer.Resolver
+	snap := plain()
+	tests := map[string]answer.Status{
+		"order-api.svc":                          answer.Found,
+		"Order-Api.svc":                          answer.Found,
+		"order_api.svc":                          answer.NoName,
+		"providers:com.foo.DemoService:1.0:.svc": answer.NoName,
+	}
+	for name, want := range tests {
+		if got := r.Resolve(snap, answer.Question{Name: name, Type: answer.A}, random(1)).Status; got != want {
+			t.Errorf("Resolve(%q) without raw names = %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestSRVWeight(t *testing.T) {
+	tests := []struct {
+		w, heaviest float64
+		want        uint16
+	}{
+		{1, 1, 1000}, {2, 3, 2000}, {0.5, 10, 500}, {65.535, 65.535, 65535}, {1, 100, 100}, {655.35, 655.35, 65535},
+		{1, 6553.5, 10}, {1, 10000, 1}, {10000, 10000, 10000}, {0.0001, 1, 1}, {0.04, 10000, 1},
+	}
+	for _, tt := range tests {
+		if got := answer.SRVWeight(tt.w, tt.heaviest); got != tt.want {
+			t.Errorf("SRVWeight(%v, %v) = %d, want %d", tt.w, tt.heaviest, got, tt.want)
+		}
+	}
+}
+
+func TestAddressNames(t *testing.T) {
+	for addr, want := range map[string]string{
+		"10.0.0.1":    "ip-10-0-0-1.addr",
+		"2001:db8::1": "ip6-2001-db8-0-0-0-0-0-1.addr",
+		"::":          "ip6-0-0-0-0-0-0-0-0.addr",
+	} {
+		a := netip.MustParseAddr(addr)
+		got := string(answer.AppendAddress(nil, a))
+		if got != want {
+			t.Errorf("AppendAddress(%s) = %s, want %s", addr, got, want)
+		}
+		label, _, _ := strings.Cut(got, ".")
+		if back, ok := answer.ParseAddress(label); !ok || back != a {
+			t.Errorf("ParseAddress(%q) = %v, %v, want %s", label, back, ok, addr)
+		}
+	}
+	for _, label := range []string{"", "ip-", "ip6-", "ip-1-2-3", "ip-1-2-3-4-5", "ip-1-2-3-256", "ip6-1-2-3-4", "ip6-0-0-0-0-0-0-0-00", "ip-1.2.3.4"} {
+		if a, ok := answer.ParseAddress(label); ok {
+			t.Errorf("ParseAddress(%q) = %v, want none", label, a)
+		}
+	}
+}
+
+func FuzzResolve(f *testing.F) {
+	snap := plain()
+	for _, s := range []string{"order-api.svc", `a\.b\000.svc`, "_http._tcp.x.svc.a.cl.b.ver", "ip-1-2-3-4.addr", `\`, "..", `a\25`, "_tcp._tcp"} {
+		for typ := range 6 {
+			f.Add(s, uint8(typ), true)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name string, typ uint8, raw bool) {
+		var r answer.Resolver
+		q := answer.Question{Name: name, Type: answer.Type(typ % 6), Raw: raw, Max: 8}
+		a := r.Resolve(snap, q, random(1))
+		if len(a.Addrs) > 0 && a.Alias != "" {
+			t.Errorf("Resolve(%q) = addresses and the alias %q", name, a.Alias)
+		}
+		if a.Status != answer.Found && (len(a.Addrs)+len(a.Servers) > 0 || a.Alias != "") {
+			t.Errorf("Resolve(%q) = %+v: records of a name without any", name, a)
+		}
+		if slices.ContainsFunc(a.Addrs, func(a netip.Addr) bool { return !a.IsValid() }) {
+			t.Errorf("Resolve(%q) = %v: not an address", name, a.Addrs)
+		}
+	})
+}

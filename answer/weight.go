@@ -1,0 +1,21 @@
+package answer
+
+import "math"
+
+// SRVWeight returns the weight to put into an SRV record for an instance of
+// weight w, in a set whose largest weight is heaviest. SRV weights are whole
+// numbers, so w is scaled by a power of ten that leaves small weights their
+// ratio; as only the power depends on the set, the number of an instance stays
+// when its neighbours come and go.
+func SRVWeight(w, heaviest float64) uint16 {
+	k := 1.0
+	switch {
+	case heaviest <= 65.535:
+		k = 1000
+	case heaviest <= 655.35:
+		k = 100
+	case heaviest <= 6553.5:
+		k = 10
+	}
+	return uint16(min(65535, max(1, math.Round(k*w))))
+}
