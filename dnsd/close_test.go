@@ -1,0 +1,228 @@
+package dnsd_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/dnsd"
+)
+
+// leavesNothing fails the test when its end finds more goroutines than now.
+func leavesNothing(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
+			if time.Now().After(deadline) {
+				var stacks bytes.Buffer
+				_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+				t.Fatalf("goroutines = %d, want %d:\n%s", runtime.NumGoroutine(), before, &stacks)
+			}
+			<-time.After(5 * time.Millisecond)
+		}
+	})
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	leavesNothing(t)
+	port, health, ready, metrics := freePort(t), freePort(t), freePort(t), freePort(t)
+	corefile := []byte(".:" + port + ` {
+	health 127.0.0.1:` + health + `
+	ready 127.0.0.1:` + ready + `
+	prometheus 127.0.0.1:` + metrics + `
+	errors
+	cache
+	hosts {
+		192.0.2.1 a.example.org
+		fallthrough
+	}
+	muster
+	whoami
+}`)
+	for range 3 { // each opens the same ports again
+		s, err := dnsd.Open(dnsd.Config{Corefile: corefile})
+		if err != nil {
+			t.Fatalf("Open() = %v", err)
+		}
+		if err := s.Reload(corefile); err != nil {
+			t.Errorf("Reload() = %v", err)
+		}
+		if err := s.Reload(bytes.TrimSuffix(corefile, []byte("}"))); err == nil {
+			t.Error("Reload() of a broken Corefile = nil")
+		}
+		if err := s.Reload(bytes.ReplaceAll(corefile, []byte("muster\n"), []byte("muster wrong\n"))); err == nil {
+			t.Error("Reload() of a bad argument = nil")
+		}
+		exchange(t, "udp", "127.0.0.1:"+port, question("a.example.org.", dns.TypeA))
+		exchange(t, "tcp", "127.0.0.1:"+port, question("a.example.org.", dns.TypeA))
+		for _, page := range []string{health + "/health", ready + "/ready", metrics + "/metrics"} {
+			if code, err := get(t, "http://127.0.0.1:"+page); err != nil || code != http.StatusOK {
+				t.Errorf("GET %s = %d, %v, want 200", page, code, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("second Close() = %v, want nil", err)
+		}
+	}
+}
+
+func TestFailedOpenLeavesNothing(t *testing.T) {
+	leavesNothing(t)
+	port := freePort(t)
+	for _, tail := range []string{"muster wrong", "muster unstartable", "muster panic"} {
+		_, err := dnsd.Open(dnsd.Config{Corefile: []byte(".:" + port + " {\n health 127.0.0.1:" + freePort(t) + "\n hosts {\n 192.0.2.1 a\n }\n " + tail + "\n}")})
+		if err == nil {
+			t.Errorf("Open() with %s = nil, want an error", tail)
+		}
+	}
+	s, err := dnsd.Open(dnsd.Config{Corefile: []byte(".:" + port + " {\n whoami\n}")})
+	if err != nil {
+		t.Fatalf("Open() after the failed ones = %v", err)
+	}
+	s.Close()
+}
+
+func TestCloseCutsConnectionsAfterTheBound(t *testing.T) {
+	leavesNothing(t)
+	h := &hold{arrived: make(chan struct{}), release: make(chan struct{})}
+	s, addr := open(t, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{
+		Drain: 50 * time.Millisecond, Storage: map[any]any{holdKey{}: h},
+	})
+	conn, err := dial(t, "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := (&dns.Conn{Conn: conn}).WriteMsg(question("held.", dns.TypeTXT)); err != nil {
+		t.Fatal(err)
+	}
+	<-h.arrived
+	if err := s.Close(); err != nil {
+		t.Errorf("Close() = %v", err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("read after Close() = %v, want the end of the connection", err)
+	}
+	close(h.release)
+}
+
+func TestListenersOfCoreDNS(t *testing.T) {
+	cert, key := selfSigned(t)
+	insecure := &tls.Config{InsecureSkipVerify: true} // made up below
+	for _, tc := range []struct {
+		scheme, network string
+		ask             func(t *testing.T, addr string)
+	}{
+		{"tls", "tcp", func(t *testing.T, addr string) {
+			t.Helper()
+			c := &dns.Client{Net: "tcp-tls", TLSConfig: insecure, Timeout: 5 * time.Second}
+			if _, _, err := c.Exchange(question("a.", dns.TypeA), addr); err != nil {
+				t.Errorf("query over TLS = %v", err)
+			}
+		}},
+		{"https", "tcp", func(t *testing.T, addr string) {
+			t.Helper()
+			query, err := question("a.", dns.TypeA).Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure, DisableKeepAlives: true}, Timeout: 5 * time.Second}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+addr+"/dns-query", bytes.NewReader(query))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/dns-message")
+			resp, err := c.Do(req)
+			if err != nil {
+				t.Errorf("query over HTTPS = %v", err)
+				return
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("query over HTTPS = %s, want 200", resp.Status)
+			}
+		}},
+		{"grpc", "tcp", func(t *testing.T, addr string) {
+			t.Helper()
+			conn, err := dial(t, "tcp", addr)
+			if err != nil {
+				t.Errorf("dial = %v", err)
+				return
+			}
+			conn.Close()
+		}},
+		{"quic", "udp", func(*testing.T, string) {}},
+	} {
+		t.Run(tc.scheme, func(t *testing.T) {
+			leavesNothing(t)
+			addr := "127.0.0.1:" + freePort(t)
+			_, port, _ := net.SplitHostPort(addr)
+			corefile := []byte(tc.scheme + "://.:" + port + " {\n bind 127.0.0.1\n tls " + cert + " " + key + "\n whoami\n}")
+			s, err := dnsd.Open(dnsd.Config{Corefile: corefile})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			tc.ask(t, addr)
+			if err := s.Reload(corefile); err != nil {
+				t.Errorf("Reload() = %v", err)
+			}
+			tc.ask(t, addr)
+			if _, err := dnsd.Open(dnsd.Config{Corefile: corefile}); err == nil || !strings.Contains(err.Error(), "already in use ("+tc.network+")") {
+				t.Errorf("second Open() = %v, want the address in use", err)
+			}
+			if got := s.Addrs(); len(got) != 0 {
+				t.Errorf("Addrs() = %v, want none for %s://", got, tc.scheme)
+			}
+		})
+	}
+}
+
+// selfSigned writes a certificate and its key.
+func selfSigned(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"example.org"}}
+	cert, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", der)
+}

@@ -1,0 +1,81 @@
+package dnsd_test
+
+import (
+	"context"
+	"errors"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/miekg/dns"
+)
+
+// The plugin muster of this test binary stands where the real one will: it
+// answers TXT with the text in the storage, holds queries for held.* until
+// released, and fails or panics in its setup when told so.
+func init() { plugin.Register("muster", setupTestPlugin) }
+
+type textKey struct{}
+
+type holdKey struct{}
+
+// hold makes queries wait: each says that it has arrived, and waits for release.
+type hold struct {
+	arrived chan struct{}
+	release chan struct{}
+}
+
+type testPlugin struct {
+	next plugin.Handler
+	text string
+	hold *hold
+}
+
+func setupTestPlugin(c *caddy.Controller) error {
+	p := &testPlugin{text: "nothing stored"}
+	if text, ok := c.Get(textKey{}).(string); ok {
+		p.text = text
+	}
+	p.hold, _ = c.Get(holdKey{}).(*hold)
+	for c.Next() {
+		for _, arg := range c.RemainingArgs() {
+			switch arg {
+			case "panic":
+				panic("told to")
+			case "unstartable":
+				c.OnStartup(func() error { return errors.New("told not to start") })
+			case "update":
+				dnsserver.GetConfig(c).AllowOpcode(dns.OpcodeUpdate)
+			default:
+				return plugin.Error("muster", c.Errf("unknown argument %q", arg))
+			}
+		}
+	}
+	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
+		p.next = next
+		return p
+	})
+	return nil
+}
+
+func (p *testPlugin) Name() string { return "muster" }
+
+func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	q := r.Question[0]
+	if p.hold != nil && dns.CompareDomainName(q.Name, "held.") == 1 {
+		p.hold.arrived <- struct{}{}
+		<-p.hold.release
+	}
+	if r.Opcode == dns.OpcodeQuery && q.Qtype != dns.TypeTXT {
+		return plugin.NextOrFailure(p.Name(), p.next, ctx, w, r)
+	}
+	m := new(dns.Msg)
+	m.SetReply(r)
+	if r.Opcode == dns.OpcodeQuery {
+		m.Answer = append(m.Answer, &dns.TXT{
+			Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET},
+			Txt: []string{p.text},
+		})
+	}
+	return dns.RcodeSuccess, w.WriteMsg(m)
+}

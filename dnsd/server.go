@@ -1,0 +1,261 @@
+package dnsd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coredns/caddy"
+)
+
+// ErrClosed is returned by Reload of a Server that is closed.
+var ErrClosed = errors.New("dns server is closed")
+
+// Config says what a Server answers.
+type Config struct {
+	// Corefile is the text of a CoreDNS configuration. It must hold at least one
+	// server block.
+	Corefile []byte
+	// Filename stands for the Corefile in error texts, and relative imports start
+	// from its folder. Empty means "Corefile".
+	Filename string
+	// Storage holds values that plugins find through the Get method of their
+	// caddy.Controller. It is copied for each load. Nil means none.
+	Storage map[any]any
+	// Hot is asked first about each UDP packet to a dns:// address. Nil means that
+	// CoreDNS answers all.
+	Hot HotPath
+	// Drain bounds the time that queries under way get at a reload and at the end.
+	// Zero means 5 seconds.
+	Drain time.Duration
+	// Logger takes the events of listeners and reloads. Nil means none. CoreDNS
+	// itself writes to the standard logger of package log.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Filename = cmp.Or(c.Filename, "Corefile")
+	c.Drain = cmp.Or(c.Drain, 5*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Server is a running CoreDNS.
+type Server struct {
+	cfg    Config
+	failed chan error
+
+	mu        sync.Mutex           // held by Reload and Close as a whole
+	current   *generation          // nil once closed
+	endpoints map[string]*endpoint // by host:port of the Corefile
+}
+
+// Open loads the Corefile, binds its addresses and starts to answer. The error
+// names the file and line of what is wrong with the Corefile, or is an
+// [*InUseError] for an address that is taken. The caller must call Run or Close.
+func Open(cfg Config) (*Server, error) {
+	s := &Server{
+		cfg:       cfg.withDefaults(),
+		failed:    make(chan error, 1),
+		endpoints: map[string]*endpoint{},
+	}
+	g, err := s.start(s.cfg.Corefile, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.current = g
+	s.cfg.Logger.Info("dns listening", "addresses", s.Addrs())
+	return s, nil
+}
+
+// Run blocks until ctx ends, then closes the server as Close does. It returns an
+// error before that when a listener fails.
+func (s *Server) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return s.Close()
+	case err := <-s.failed:
+		return errors.Join(err, s.Close())
+	}
+}
+
+// Addrs returns the addresses of the dns:// listeners, UDP and TCP alike, in
+// order. For one that listens on all addresses the host is unspecified.
+func (s *Server) Addrs() []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addrs := make([]netip.AddrPort, 0, len(s.endpoints))
+	for _, e := range s.endpoints {
+		addrs = append(addrs, localAddr(e.udp))
+	}
+	slices.SortFunc(addrs, netip.AddrPort.Compare)
+	return addrs
+}
+
+// Reload puts another Corefile in the place of the current one. It returns once
+// the new one answers everything and the old one has drained. On error the old
+// one goes on as before. No UDP query is lost; TCP connections are closed after
+// the query they are at, as a reload of CoreDNS always does, while the listening
+// socket stays. Plugins are set up twice, the first time to look for errors.
+func (s *Server) Reload(corefile []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return ErrClosed
+	}
+	// The load below starts by disturbing the plugins of the old one: readiness
+	// forgets them, pages close. So nearly all errors are looked for beforehand.
+	if err := Validate(corefile, s.cfg.Filename, s.cfg.Storage); err != nil {
+		return err
+	}
+	old := s.current
+	if err := callbacks(old.OnRestart); err != nil {
+		return errors.Join(fmt.Errorf("prepare reload: %w", err), callbacks(old.OnRestartFailed))
+	}
+	g, err := s.start(corefile, old)
+	if err != nil {
+		return errors.Join(err, callbacks(old.OnRestartFailed))
+	}
+	s.current = g
+	old.stop(s.cfg.Drain)
+	if err := callbacks(old.OnShutdown); err != nil {
+		s.cfg.Logger.Warn("dns reload: stop old plugins", "err", err)
+	}
+	s.closeUnused()
+	s.cfg.Logger.Info("dns reloaded")
+	return nil
+}
+
+// start brings up a generation next to the one before it, nil at first. On error
+// all is as it was.
+func (s *Server) start(corefile []byte, before *generation) (*generation, error) {
+	inst, err := load(corefile, s.cfg.Filename, s.cfg.Storage)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{instance: inst, log: s.cfg.Logger, failed: s.failed}
+	opened, err := s.bind(g, before)
+	if err != nil {
+		inst.discard()
+		return nil, err
+	}
+	if err := inst.startUp(before == nil); err != nil {
+		// The first error tells more than what follows from it.
+		_ = inst.abandon()
+		_ = g.closeForeign()
+		s.closeEndpoints(opened)
+		return nil, err
+	}
+	g.serve(s.endpoints)
+	// The tls plugin starts its certificate renewal on this event.
+	caddy.EmitEvent(caddy.InstanceStartupEvent, inst.Instance)
+	return g, nil
+}
+
+// bind opens the sockets that g needs and that are not open yet. It returns the
+// addresses of the endpoints it opened; on error it has opened none.
+func (s *Server) bind(g, before *generation) ([]string, error) {
+	ctx := context.Background() // binding a literal address does not block
+	var opened []string
+	for _, server := range g.servers {
+		addr, plain := plainAddr(server)
+		if !plain || s.endpoints[addr] != nil {
+			continue
+		}
+		if err := s.openEndpoint(ctx, addr); err != nil {
+			s.closeEndpoints(opened)
+			return nil, err
+		}
+		opened = append(opened, addr)
+	}
+	shared := map[string]bool{}
+	if before != nil {
+		shared = before.foreignAddrs()
+	}
+	if err := g.bindForeign(ctx, shared); err != nil {
+		s.closeEndpoints(opened)
+		return nil, err
+	}
+	return opened, nil
+}
+
+// openEndpoint opens the endpoint of addr. Where it overlaps with others of this
+// server, as a wildcard does with all, these allow sharing for the moment it
+// takes to bind: CoreDNS allows such Corefiles, yet strangers stay out.
+func (s *Server) openEndpoint(ctx context.Context, addr string) (err error) {
+	var sharing []*endpoint
+	for other, e := range s.endpoints {
+		if overlaps(addr, other) {
+			sharing = append(sharing, e)
+		}
+	}
+	defer func() {
+		for _, e := range sharing {
+			err = errors.Join(err, e.share(false))
+		}
+	}()
+	for _, e := range sharing {
+		if err := e.share(true); err != nil {
+			return err
+		}
+	}
+	e, err := openEndpoint(ctx, addr, len(sharing) > 0, s.cfg.Hot, s.cfg.Logger)
+	if err != nil {
+		return err
+	}
+	sharing = append(sharing, e)
+	s.endpoints[addr] = e
+	return nil
+}
+
+// closeEndpoints closes endpoints that no generation serves.
+func (s *Server) closeEndpoints(addrs []string) {
+	for _, addr := range addrs {
+		if err := s.endpoints[addr].close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.cfg.Logger.Warn("dns close", "address", addr, "err", err)
+		}
+		delete(s.endpoints, addr)
+	}
+}
+
+// closeUnused closes the endpoints that the current generation has no use for.
+func (s *Server) closeUnused() {
+	var unused []string
+	for addr := range s.endpoints {
+		if s.current.doors[addr] == nil {
+			unused = append(unused, addr)
+		}
+	}
+	s.closeEndpoints(unused)
+}
+
+// Close stops the server: plugins say goodbye (the lameduck of health is part of
+// that, and queries are still answered), queries under way finish within the
+// bound of Config.Drain, and the sockets are closed. A second Close does nothing.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return nil
+	}
+	g := s.current
+	s.current = nil
+	err := callbacks(g.OnFinalShutdown)
+	g.stop(s.cfg.Drain)
+	err = errors.Join(err, callbacks(g.OnShutdown))
+	s.closeEndpoints(slices.Collect(maps.Keys(s.endpoints)))
+	if err != nil {
+		return fmt.Errorf("stop plugins: %w", err)
+	}
+	return nil
+}
