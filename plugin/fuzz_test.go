@@ -1,0 +1,81 @@
+package plugin_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin/test"
+	"github.com/miekg/dns"
+)
+
+// Whatever packet comes in, the plugin answers with a message that can be sent
+// and fits.
+func FuzzServeDNS(f *testing.F) {
+	handler := plain(f)
+	for _, m := range []*dns.Msg{
+		ask("order-api.svc", "A"), ask("big.svc", "SRV"), ask("_http._tcp.order-api.svc", "SRV"), ask(`a\.b\000.svc`, "ANY"),
+		ask("1.0.0.10.in-addr.arpa.", "PTR"), ask("0.8.b.d.0.1.0.0.2.ip6.arpa.", "PTR"), ask("loop.svc", "AAAA"), ask("muster.internal.", "SOA"),
+		ask("order-api.svc", "A").SetEdns0(0, true), ask("x.muster.internal.", "AXFR"), ask(".", "NS"),
+	} {
+		wire, err := m.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wire, false)
+		f.Add(wire, true)
+	}
+	f.Fuzz(func(t *testing.T, packet []byte, tcp bool) {
+		m := new(dns.Msg)
+		if m.Unpack(packet) != nil || m.Response {
+			return
+		}
+		w := &writer{ResponseWriter: test.ResponseWriter{TCP: tcp}}
+		code, err := handler(t.Context(), w, m)
+		if err != nil || w.err != nil {
+			t.Fatalf("ServeDNS(%v) = %v, reply: %v", m, err, w.err)
+		}
+		written := w.wire != nil
+		if refused := code == dns.RcodeFormatError || code == dns.RcodeNotImplemented; refused == written {
+			t.Errorf("ServeDNS(%v) = %s, written %v", m, dns.RcodeToString[code], written)
+		}
+		if !tcp && len(w.wire) > 1232 {
+			t.Errorf("reply to %v has %d octets", m, len(w.wire))
+		}
+	})
+}
+
+// plain returns the plugin's ServeDNS without a server around it.
+func plain(tb testing.TB) func(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	tb.Helper()
+	cfg, err := load(tb, block, fixture(tb))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cfg.Plugin[0](nil).ServeDNS
+}
+
+func BenchmarkServeDNS(b *testing.B) {
+	handler, ctx := plain(b), context.WithValue(b.Context(), dnsserver.Key{}, &dnsserver.Server{Addr: "dns://:1053"})
+	for _, q := range []struct{ name, qtype string }{
+		{"order-api.svc", "A"}, {"order-api.svc", "SRV"}, {"big.svc", "A"}, {"big.svc", "SRV"}, {"nope.svc", "A"},
+	} {
+		for _, edns := range []bool{false, true} {
+			title := q.name + "/" + q.qtype
+			m := ask(q.name, q.qtype)
+			if edns {
+				title += "/EDNS"
+				m.SetEdns0(1232, false)
+			}
+			b.Run(title, func(b *testing.B) {
+				w := new(test.ResponseWriter)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := handler(ctx, w, m); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package plugin
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	arpa4 = "in-addr.arpa."
+	arpa6 = "ip6.arpa."
+)
+
+// parseReverse reads a name in lower case as a reverse name (RFC 1035, 3.5; RFC
+// 3596, 2.5). It returns the address; an invalid one for a name that leads to
+// addresses but spells none whole; false for any other name.
+func parseReverse(name string) (netip.Addr, bool) {
+	if text, ok := strings.CutSuffix(name, "."+arpa4); ok {
+		var b [4]byte
+		n, ok := spelled(text, len(b), func(i int, label string) bool {
+			octet, err := strconv.ParseUint(label, 10, 8)
+			b[i] = byte(octet)
+			return err == nil && strconv.Itoa(int(octet)) == label
+		})
+		if !ok || n < len(b) {
+			return netip.Addr{}, ok
+		}
+		return netip.AddrFrom4(b), true
+	}
+	text, ok := strings.CutSuffix(name, "."+arpa6)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	var nibbles [32]byte
+	n, ok := spelled(text, len(nibbles), func(i int, label string) bool {
+		nibbles[i] = label[0]
+		return len(label) == 1 && strings.Contains("0123456789abcdef", label)
+	})
+	if !ok || n < len(nibbles) {
+		return netip.Addr{}, ok
+	}
+	var b [16]byte
+	_, err := hex.Decode(b[:], nibbles[:])
+	return netip.AddrFrom16(b), err == nil
+}
+
+// spelled hands the labels of text to take, the last one first, and returns how
+// many there are; false when there are more than most or take refuses one.
+func spelled(text string, most int, take func(i int, label string) bool) (int, bool) {
+	labels := strings.Split(text, ".")
+	slices.Reverse(labels)
+	if len(labels) > most {
+		return 0, false
+	}
+	for i, label := range labels {
+		if label == "" || !take(i, label) {
+			return 0, false
+		}
+	}
+	return len(labels), true
+}

@@ -1,0 +1,210 @@
+package plugin
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/etcdstore"
+)
+
+func init() { plugin.Register(name, setup) }
+
+const (
+	defaultTTL     = 5
+	defaultAnswers = 8
+	maxTTL         = 1<<31 - 1 // RFC 2181, 8
+	// maxAnswers keeps an answer over TCP below its 64 KiB.
+	maxAnswers = 1000
+)
+
+func setup(c *caddy.Controller) error {
+	s := settings{c: c, ttl: defaultTTL, negativeTTL: defaultTTL, answers: defaultAnswers, raw: true}
+	if err := s.parse(); err != nil {
+		return plugin.Error(name, err)
+	}
+	zs, err := newZones(s.zones, s.servers)
+	if err != nil {
+		return plugin.Error(name, c.Err(err.Error()))
+	}
+	m := &Muster{
+		zones: zs, hosts: newHosts(zs), ttl: s.ttl, negativeTTL: s.negativeTTL, answers: s.answers, raw: s.raw,
+	}
+	if s.fall != nil {
+		m.fall.SetZonesFromArgs(*s.fall)
+	}
+	if m.source, err = s.source(); err != nil {
+		return plugin.Error(name, err)
+	}
+	c.OnStartup(func() error {
+		serving.Store(&m.source)
+		return nil
+	})
+	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
+		m.Next = next
+		return m
+	})
+	return nil
+}
+
+// source returns what to answer from: the etcd that the block names, else what
+// the process that runs CoreDNS handed over.
+func (s *settings) source() (Source, error) {
+	if len(s.etcd.URLs) > 0 {
+		source := &etcdSource{endpoints: s.etcd}
+		s.c.OnStartup(source.start)
+		s.c.OnShutdown(source.stop)
+		return source, nil
+	}
+	if source, ok := s.c.Get(StorageKey).(Source); ok {
+		return source, nil
+	}
+	return nil, s.c.Err("nothing to answer from: name the endpoints of etcd with the property etcd")
+}
+
+// settings are a block of the Corefile as it is read.
+type settings struct {
+	c *caddy.Controller
+
+	zones       []string
+	ttl         uint32
+	negativeTTL uint32
+	answers     int
+	raw         bool
+	servers     []nameserver
+	etcd        etcdstore.Endpoints
+	fall        *[]string // nil without the property
+}
+
+func (s *settings) parse() error {
+	c := s.c
+	c.Next() // the directive itself
+	s.zones = plugin.OriginsFromArgsOrServerBlock(c.RemainingArgs(), c.ServerBlockKeys)
+	seen := map[string]bool{}
+	for c.NextBlock() {
+		property := c.Val()
+		if property != "ns" && seen[property] {
+			return c.Errf("%s is given twice", property)
+		}
+		seen[property] = true
+		if err := s.property(property, c.RemainingArgs()); err != nil {
+			return c.Errf("%s: %v", property, err)
+		}
+	}
+	if c.Next() {
+		return plugin.ErrOnce
+	}
+	if len(s.etcd.URLs) == 0 && (seen["tls"] || seen["credentials"]) {
+		return c.Err("tls and credentials are for etcd, and no etcd is named")
+	}
+	return s.checkServers()
+}
+
+// property takes in one line of the block.
+func (s *settings) property(property string, args []string) (err error) {
+	switch property {
+	case "ttl":
+		s.ttl, err = seconds(args)
+	case "negative_ttl":
+		s.negativeTTL, err = seconds(args)
+	case "answers":
+		var n uint32
+		n, err = number(args, 1, maxAnswers)
+		s.answers = int(n)
+	case "ns":
+		return s.ns(args)
+	case "raw_names":
+		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
+			return fmt.Errorf("want on or off, not %q", strings.Join(args, " "))
+		}
+		s.raw = args[0] == "on"
+	case "etcd":
+		if len(args) == 0 {
+			return fmt.Errorf("want one endpoint or more")
+		}
+		s.etcd.URLs = args
+	case "tls":
+		return s.tls(args)
+	case "credentials":
+		if len(args) != 2 {
+			return fmt.Errorf("want a user and a password")
+		}
+		s.etcd.Username, s.etcd.Password = args[0], args[1]
+	case "fallthrough":
+		s.fall = &args
+	default:
+		return fmt.Errorf("no such property")
+	}
+	return err
+}
+
+func (s *settings) ns(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("want a name, and its addresses")
+	}
+	if _, ok := dns.IsDomainName(args[0]); !ok {
+		return fmt.Errorf("%q is not a domain name", args[0])
+	}
+	var addrs []netip.Addr
+	for _, arg := range args[1:] {
+		a, err := netip.ParseAddr(arg)
+		if err != nil || a.Zone() != "" {
+			return fmt.Errorf("%q is not an IP address", arg)
+		}
+		addrs = append(addrs, a.Unmap())
+	}
+	name := strings.ToLower(dns.Fqdn(args[0]))
+	i := slices.IndexFunc(s.servers, func(server nameserver) bool { return server.name == name })
+	if i < 0 {
+		s.servers = append(s.servers, nameserver{name, addrs})
+	} else {
+		s.servers[i].addrs = append(s.servers[i].addrs, addrs...)
+	}
+	return nil
+}
+
+// checkServers refuses a name server that nobody could find: only we could say
+// where it is.
+func (s *settings) checkServers() error {
+	for _, server := range s.servers {
+		for _, z := range s.zones {
+			if len(server.addrs) == 0 && within(server.name, strings.ToLower(dns.Fqdn(z))) {
+				return s.c.Errf("ns: %s lies in the zone %s and needs an address", server.name, z)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *settings) tls(args []string) error {
+	if len(args) != 3 {
+		return fmt.Errorf("want the files of certificate, key and authority")
+	}
+	root := dnsserver.GetConfig(s.c).Root
+	for i, file := range args {
+		if !filepath.IsAbs(file) && root != "" {
+			args[i] = filepath.Join(root, file)
+		}
+	}
+	s.etcd.CertFile, s.etcd.KeyFile, s.etcd.CAFile = args[0], args[1], args[2]
+	return nil
+}
+
+func seconds(args []string) (uint32, error) { return number(args, 0, maxTTL) }
+
+func number(args []string, least, most uint32) (uint32, error) {
+	if len(args) == 1 {
+		if n, err := strconv.ParseUint(args[0], 10, 32); err == nil && uint32(n) >= least && uint32(n) <= most {
+			return uint32(n), nil
+		}
+	}
+	return 0, fmt.Errorf("want one number from %d to %d, not %q", least, most, strings.Join(args, " "))
+}

@@ -1,0 +1,26 @@
+package plugin
+
+import (
+	"time"
+
+	"github.com/musterhq/muster/registry"
+)
+
+// Source is where answers come from. Its methods are asked for each query, so
+// they read memory and take no lock; they are safe for concurrent use.
+type Source interface {
+	// Snapshot returns the roll as it stands, nil before it is known.
+	Snapshot() *registry.Snapshot
+	// Epoch is added to the snapshot's revision to make the SOA serial.
+	Epoch() uint32
+	// Stale returns how old the snapshot may be, and whether that is so old that
+	// those who are answered should be told.
+	Stale() (age time.Duration, stale bool)
+}
+
+type storageKey struct{}
+
+// StorageKey is the key under which a process that runs CoreDNS inside itself
+// puts its [Source] into the Storage of the caddy.Instance. Without one, and
+// without etcd endpoints, the plugin has nothing to answer from.
+var StorageKey storageKey
