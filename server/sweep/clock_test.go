@@ -1,0 +1,50 @@
+package sweep_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/sweep"
+)
+
+// The one test against the real clock: nothing in it depends on how fast this
+// machine is, only on what follows what.
+func TestRealClock(t *testing.T) {
+	h := newHouse(t, sweep.Config{Tick: 10 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.sweeper.Run(ctx, h.store.View(), h) }()
+	k := endpoint("order-api", "192.0.2.1")
+	start := time.Now()
+	h.register(k, map[string]string{
+		registry.MetaBeatInterval: "100", registry.MetaBeatTimeout: "300", registry.MetaDeleteAfter: "600",
+	})
+	until := func(state string) time.Duration {
+		t.Helper()
+		deadline, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		for {
+			changed := h.store.View().Changed()
+			if h.state(k) == state {
+				return time.Since(start)
+			}
+			select {
+			case <-changed:
+			case <-deadline.Done():
+				t.Fatalf("%s is %s after 20 s, want %s", k, h.state(k), state)
+			}
+		}
+	}
+	if after := until(silent); after < 300*time.Millisecond {
+		t.Errorf("silent after %v, want at least 300ms", after)
+	}
+	if after := until(gone); after < 600*time.Millisecond {
+		t.Errorf("gone after %v, want at least 600ms", after)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+}

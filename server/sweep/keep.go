@@ -1,0 +1,74 @@
+package sweep
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/musterhq/muster/registry"
+)
+
+// forgetAfter is how long an override outlives its instance, so that one which
+// comes back soon finds what the operator said of it.
+const forgetAfter = time.Minute
+
+// keepKey names a record that is kept for a while: a tombstone, or the override
+// of an instance that is gone.
+type keepKey struct {
+	registry.InstanceKey
+
+	tombstone bool
+}
+
+// keep is how long such a record was seen.
+type keep struct {
+	tombstone *registry.Tombstone // nil for an override; another one begins anew
+	since     int64
+	writing   atomic.Bool
+}
+
+// clean buries tombstones and forgets overrides whose time is over. Their time
+// begins when this Run first sees them, so a new judge only ever keeps longer.
+func (j *judge) clean(ctx context.Context, now int64) {
+	keeps := make(map[keepKey]*keep)
+	for t := range j.snap.Tombstones() {
+		k := j.kept(keeps, keepKey{t.Key, true}, t, now)
+		if now-k.since >= int64(t.Keep) {
+			j.end(ctx, k, "buried", func(ctx context.Context) error { return j.registry.Bury(ctx, t.Key) })
+		}
+	}
+	for key := range j.snap.Overrides() {
+		if j.snap.Instance(key) != nil {
+			continue
+		}
+		k := j.kept(keeps, keepKey{key, false}, nil, now)
+		if now-k.since >= int64(forgetAfter) {
+			j.end(ctx, k, "forgotten", func(ctx context.Context) error { return j.registry.Forget(ctx, key) })
+		}
+	}
+	j.keeps = keeps
+}
+
+// kept notes in keeps that a record is still there and returns since when.
+func (j *judge) kept(keeps map[keepKey]*keep, key keepKey, t *registry.Tombstone, now int64) *keep {
+	k := j.keeps[key]
+	if k == nil || k.tombstone != t {
+		k = &keep{tombstone: t, since: now}
+	}
+	keeps[key] = k
+	return k
+}
+
+// end has the crew remove a record, unless it is at it. What fails is due again
+// at the next look.
+func (j *judge) end(ctx context.Context, k *keep, what string, remove func(context.Context) error) {
+	if !k.writing.CompareAndSwap(false, true) {
+		return
+	}
+	j.crew.do(ctx, func(ctx context.Context) {
+		defer k.writing.Store(false)
+		ctx, cancel := context.WithTimeout(ctx, writeWithin)
+		defer cancel()
+		j.note(ctx, what, remove(ctx))
+	})
+}
