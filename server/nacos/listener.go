@@ -1,0 +1,196 @@
+package nacos
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/config"
+)
+
+// Separators of a listener's text.
+const (
+	wordEnd = "\x02"
+	lineEnd = "\x01"
+)
+
+const (
+	maxListened   = 10000 // documents of one call
+	headerTimeout = "Long-Pulling-Timeout"
+)
+
+// listened is a document as a client knows it.
+type listened struct {
+	key    config.Key
+	md5    string // empty: the client has none
+	tenant string // as sent: the client's key is the triple it wrote
+}
+
+var errListened = caused(http.StatusBadRequest, "invalid probeModify")
+
+// parseListened reads dataId, group, md5 and perhaps a tenant for each document.
+// What follows the last line is ignored, as Nacos ignores it.
+func parseListened(text string) ([]listened, error) {
+	// The form was decoded once; clients may have encoded twice. The clone frees
+	// the body, which is far larger than what a poll is held with.
+	text = strings.Clone(decode(text))
+	if strings.TrimSpace(text) == "" {
+		return nil, errListened
+	}
+	n := strings.Count(text, lineEnd)
+	if n > maxListened {
+		return nil, errListened
+	}
+	all := make([]listened, 0, n)
+	for line := range strings.SplitSeq(text, lineEnd) {
+		if len(all) == n {
+			break
+		}
+		words := strings.Split(line, wordEnd)
+		if len(words) < 3 || len(words) > 4 {
+			return nil, errListened
+		}
+		l := listened{key: config.Key{Group: words[1], DataID: words[0]}, md5: words[2]}
+		if len(words) == 4 {
+			l.tenant = words[3]
+		}
+		l.key.Namespace = folded(l.tenant)
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// differing returns those that a snapshot shows another content of.
+func differing(snap *config.Snapshot, all []listened) []listened {
+	var changed []listened
+	for _, l := range all {
+		if snap.MD5(l.key) != l.md5 {
+			changed = append(changed, l)
+		}
+	}
+	return changed
+}
+
+// encodeListened names documents as the client wrote them: the tenant appears
+// if, and only if, it was sent.
+func encodeListened(changed []listened) string {
+	var b strings.Builder
+	for _, l := range changed {
+		b.WriteString(l.key.DataID + wordEnd + l.key.Group)
+		if strings.TrimSpace(l.tenant) != "" {
+			b.WriteString(wordEnd + l.tenant)
+		}
+		b.WriteString(lineEnd)
+	}
+	return url.QueryEscape(b.String())
+}
+
+// listen tells a client which of its documents changed, at once if any did.
+func (h *Handler) listen(c *call) error {
+	all, err := parseListened(c.params["Listening-Configs"])
+	if err != nil {
+		return err
+	}
+	head := c.r.Header.Get(headerTimeout)
+	changed := differing(h.cfg.Configs.View().Snapshot(), all)
+	noCache(c.w.Header())
+	switch {
+	case head == "":
+		return c.compared(changed)
+	case len(changed) > 0:
+		return c.answerChanged(changed)
+	case strings.EqualFold(c.r.Header.Get(headerTimeout+"-No-Hangup"), "true"):
+		return c.text("")
+	}
+	timeout, err := strconv.ParseInt(strings.TrimSpace(head), 10, 32)
+	if err != nil {
+		return caused(http.StatusBadRequest, "invalid %s, it is not a number", headerTimeout)
+	}
+	c.release()
+	if !h.polls.enter(c.peer()) {
+		c.w.Header().Set("Retry-After", "3")
+		return refuse(http.StatusServiceUnavailable, "too many long polls, please try again later")
+	}
+	defer h.polls.leave(c.peer())
+	changed, err = h.hold(c, all, time.Duration(timeout)*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	return c.answerChanged(changed)
+}
+
+// hold waits until a document differs, the time is over or the server drains;
+// then nothing differs. A client that left is an error.
+func (h *Handler) hold(c *call, all []listened, timeout time.Duration) ([]listened, error) {
+	// Deadlines that the server has for ordinary calls would end the poll; not
+	// every ResponseWriter has them.
+	control := http.NewResponseController(c.w)
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Time{})
+
+	over := time.NewTimer(h.holdFor(timeout))
+	defer over.Stop()
+	for {
+		next := h.cfg.Configs.View().Changed()
+		if changed := differing(h.cfg.Configs.View().Snapshot(), all); len(changed) > 0 {
+			return changed, nil
+		}
+		select {
+		case <-next:
+		case <-over.C:
+			return nil, nil
+		case <-h.drained:
+			return nil, nil
+		case <-c.r.Context().Done():
+			return nil, c.r.Context().Err()
+		}
+	}
+}
+
+// holdFor returns how long to hold a poll: half a second less than its client
+// waits, within the bounds.
+func (h *Handler) holdFor(timeout time.Duration) time.Duration {
+	return min(max(timeout-500*time.Millisecond, h.cfg.MinHold), max(h.cfg.MaxHold, h.cfg.MinHold))
+}
+
+func (c *call) answerChanged(changed []listened) error {
+	if len(changed) == 0 {
+		return c.text("")
+	}
+	return c.text(encodeListened(changed) + "\n")
+}
+
+// compared answers a client that does not poll. Those before 2.0.4 read headers;
+// later ones get nothing here, as from Nacos.
+func (c *call) compared(changed []listened) error {
+	if newerThan204(c.r.Header.Get("Client-Version")) {
+		return c.text("")
+	}
+	var old strings.Builder
+	for _, l := range changed {
+		old.WriteString(l.key.DataID + ":" + l.key.Group + ";")
+	}
+	c.w.Header().Set("Probe-Modify-Response", old.String())
+	c.w.Header().Set("Probe-Modify-Response-New", encodeListened(changed))
+	return c.text("")
+}
+
+// newerThan204 reports whether a version, bare or after ":v", is 2.0.4 or later.
+func newerThan204(version string) bool {
+	if _, after, ok := strings.Cut(version, ":v"); ok {
+		version = after
+	}
+	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	for i, floor := range []int{2, 0, 4} {
+		if i >= len(parts) {
+			return false
+		}
+		digits := parts[i][:len(parts[i])-len(strings.TrimLeft(parts[i], "0123456789"))]
+		if n, _ := strconv.Atoi(digits); n != floor {
+			return n > floor
+		}
+	}
+	return true
+}

@@ -1,0 +1,175 @@
+// Package nacos speaks the HTTP API of Nacos, version 1, so that its clients
+// find a server they know.
+//
+// It keeps nothing of its own: calls become calls of the registry and of the
+// configuration centre, and their answers and errors take the shapes that the
+// clients of Nacos compare byte by byte. One table of operations registers the
+// routes and describes them (see [Handler.Operations]).
+package nacos
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/registry"
+)
+
+// Registry is what the naming calls need of the roll; *registry.Registry is one.
+type Registry interface {
+	Snapshot() *registry.Snapshot
+	Register(ctx context.Context, reg registry.Registration) (registry.Receipt, error)
+	Deregister(ctx context.Context, k registry.InstanceKey, ephemeral bool) (registry.Receipt, error)
+	Override(ctx context.Context, k registry.InstanceKey, e registry.Edit) (registry.Receipt, error)
+	Beat(ctx context.Context, k registry.InstanceKey, full *registry.Registration) (time.Duration, error)
+	CreateService(ctx context.Context, k registry.ServiceKey, spec registry.ServiceSpec) (registry.Receipt, error)
+	UpdateService(ctx context.Context, k registry.ServiceKey, spec registry.ServiceSpec) (registry.Receipt, error)
+	DeleteService(ctx context.Context, k registry.ServiceKey) (registry.Receipt, error)
+}
+
+// Configs is what the configuration calls need of the centre; *config.Center is one.
+type Configs interface {
+	View() *config.View
+	Publish(ctx context.Context, d config.Draft) (*config.Document, config.Receipt, error)
+	Delete(ctx context.Context, k config.Key, ifMD5 string, by config.Author) (bool, config.Receipt, error)
+	Get(ctx context.Context, k config.Key) (*config.Document, []byte, error)
+}
+
+// Config is what a [Handler] is made from.
+type Config struct {
+	Registry Registry // required
+	Configs  Configs  // required
+
+	// ContextPath is what every path begins with; empty means /nacos, "/" means
+	// nothing.
+	ContextPath string
+	// Logger is told of calls that failed for no fault of the caller; nil discards.
+	Logger *slog.Logger
+	// Version is what the server calls itself in its state; empty means "devel".
+	Version string
+	// Ready tells why the server does not take calls; nil means that it is ready
+	// once registry and configuration centre have a snapshot.
+	Ready func() error
+	// Now is the wall clock that answers are stamped with; nil means time.Now.
+	Now func() time.Time
+
+	// MaxBody bounds a request body in bytes; 0 means 32 MiB, which holds a
+	// content of 10 MiB with every byte percent-encoded.
+	MaxBody int64
+	// MaxBodies bounds the bytes of all request bodies held at once, those below
+	// 64 KiB aside; 0 means 512 MiB.
+	MaxBodies int64
+	// MaxPolls bounds the long polls held at once; 0 means 32768.
+	MaxPolls int
+	// MaxPollsPerClient bounds those of one peer address; 0 means half of
+	// MaxPolls, so that no single client shuts out all others.
+	MaxPollsPerClient int
+	// MinHold is how long a long poll is held at least; 0 means 10 s, as in Nacos.
+	MinHold time.Duration
+	// MaxHold is how long it is held at most; 0 means 2 minutes.
+	MaxHold time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.ContextPath == "" {
+		c.ContextPath = "/nacos"
+	}
+	if c.ContextPath = strings.Trim(c.ContextPath, "/"); c.ContextPath != "" {
+		c.ContextPath = "/" + c.ContextPath
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Version == "" {
+		c.Version = "devel"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.MaxBody <= 0 {
+		c.MaxBody = 32 << 20
+	}
+	if c.MaxBodies <= 0 {
+		c.MaxBodies = 512 << 20
+	}
+	if c.MaxPolls <= 0 {
+		c.MaxPolls = 32768
+	}
+	if c.MaxPollsPerClient <= 0 {
+		c.MaxPollsPerClient = (c.MaxPolls + 1) / 2
+	}
+	if c.MinHold <= 0 {
+		c.MinHold = 10 * time.Second
+	}
+	if c.MaxHold <= 0 {
+		c.MaxHold = 2 * time.Minute
+	}
+	return c
+}
+
+// Handler answers the calls. It is safe for concurrent use.
+type Handler struct {
+	cfg    Config
+	log    *slog.Logger
+	routes map[string]map[string]route // by path below the context path, then method
+	bodies budget
+	polls  polls
+	clock  clock
+
+	drain   sync.Once
+	drained chan struct{} // closed by Drain
+}
+
+// New returns a Handler. The error names a required part that is missing.
+func New(c Config) (*Handler, error) {
+	switch {
+	case c.Registry == nil:
+		return nil, errors.New("nacos: Config.Registry is missing")
+	case c.Configs == nil:
+		return nil, errors.New("nacos: Config.Configs is missing")
+	}
+	c = c.withDefaults()
+	h := &Handler{cfg: c, log: c.Logger, routes: map[string]map[string]route{}, drained: make(chan struct{})}
+	h.bodies.limit = c.MaxBodies
+	h.polls.limit, h.polls.perClient = c.MaxPolls, c.MaxPollsPerClient
+	for _, r := range routes {
+		if h.routes[r.Path] == nil {
+			h.routes[r.Path] = map[string]route{}
+		}
+		h.routes[r.Path][r.Method] = r
+	}
+	return h, nil
+}
+
+// Drain answers every long poll now and holds none any more, so that a server
+// that stops need not wait for them.
+func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
+
+// ServeHTTP answers one call.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{h: h, w: w, r: r}
+	w.Header().Set("X-Content-Type-Options", "nosniff") // answers repeat what callers sent
+	defer c.release()
+	if err := h.serve(c); err != nil {
+		c.fail(err)
+	}
+}
+
+func (h *Handler) serve(c *call) error {
+	found, err := h.route(c.r)
+	if err != nil {
+		return err
+	}
+	if err := found.needs.check(h); err != nil {
+		return err
+	}
+	if err := c.read(); err != nil {
+		return err
+	}
+	return found.handle(h, c)
+}

@@ -1,0 +1,140 @@
+package nacos
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// maxParams bounds the parameters of one call.
+const maxParams = 10000
+
+// params are the parameters of a call by name, decoded and untrimmed.
+//
+// They are read leniently, as some clients write values without escaping them:
+// a text is split at & and at the first =, an escape that is none and a ; stand
+// for themselves, and the bytes are UTF-8 whatever charset is declared.
+type params map[string]string
+
+// add reads the pairs of one encoded text. A name that is there already keeps
+// its value: the query is added before the body, and wins.
+func (p params) add(encoded string) error {
+	for pair := range strings.SplitSeq(encoded, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name = decode(name)
+		if _, there := p[name]; there {
+			continue
+		}
+		if len(p) == maxParams {
+			return refuse(http.StatusBadRequest, "more than %d parameters", maxParams)
+		}
+		p[name] = decode(value)
+	}
+	return nil
+}
+
+// decode undoes form encoding, leaving what is no escape as it is.
+func decode(s string) string {
+	i := strings.IndexAny(s, "%+")
+	if i < 0 {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	b.WriteString(s[:i])
+	for ; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '+':
+			c = ' '
+		case c == '%' && i+2 < len(s):
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				c = byte(n)
+				i += 2
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// has reports whether a parameter was sent, blank or not.
+func (p params) has(name string) bool {
+	_, ok := p[name]
+	return ok
+}
+
+// value returns the first of the named parameters that is not blank, trimmed.
+func (p params) value(names ...string) string {
+	for _, name := range names {
+		if v := strings.TrimSpace(p[name]); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// or returns a parameter trimmed, or what stands for a blank one.
+func (p params) or(name, otherwise string) string {
+	if v := p.value(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// required returns a parameter of a naming call that must not be blank.
+func (p params) required(name string) (string, error) {
+	v := p.value(name)
+	if v == "" {
+		return "", refuse(http.StatusBadRequest, "Param '%s' is required.", name)
+	}
+	return v, nil
+}
+
+// flag reads a boolean of an instance: a blank one is true, any word that does
+// not say yes is false.
+func (p params) flag(names ...string) bool {
+	v := p.value(names...)
+	return v == "" || says(v)
+}
+
+func says(v string) bool {
+	switch strings.ToLower(v) {
+	case "true", "on", "yes", "t", "y":
+		return true
+	}
+	return false
+}
+
+// isTrue reads a boolean of a query, for which only true is true.
+func (p params) isTrue(name string) bool { return strings.EqualFold(p.value(name), "true") }
+
+// page reads pageNo, at least 1, and pageSize, at least 0; both are required.
+func (p params) page() (no, size int, err error) {
+	if no, err = p.number("pageNo"); err != nil {
+		return 0, 0, err
+	}
+	size, err = p.number("pageSize")
+	return max(no, 1), max(size, 0), err
+}
+
+func (p params) number(name string) (int, error) {
+	v, err := p.required(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil {
+		return 0, illegal(name, "the value should be a number.")
+	}
+	return int(n), nil
+}
+
+// bounds returns where a page begins and ends in a list of total entries.
+func bounds(no, size, total int) (from, to int) {
+	from = int(min(int64(no-1)*int64(size), int64(total)))
+	return from, min(from+size, total)
+}

@@ -1,0 +1,167 @@
+package nacos_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/registry/registrytest"
+	"github.com/musterhq/muster/server/nacos"
+)
+
+// documents is a config.Store in memory.
+type documents struct {
+	view config.View
+
+	mu       sync.Mutex
+	fail     error // what Commit returns instead of committing
+	revision int64
+	changed  map[config.Key][2]int64 // revisions of head and sequence
+	content  map[string][]byte
+}
+
+func newDocuments() *documents {
+	d := &documents{revision: 1, changed: map[config.Key][2]int64{}, content: map[string][]byte{}}
+	d.view.Publish((*config.Snapshot)(nil).Apply(1, nil))
+	return d
+}
+
+func (d *documents) View() *config.View { return &d.view }
+
+func (d *documents) Commit(_ context.Context, w config.Write) (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return 0, d.fail
+	}
+	if d.changed[w.Key] != [2]int64{w.HeadWas, w.SeqWas} {
+		return 0, &config.StaleError{Revision: d.revision}
+	}
+	d.revision++
+	changes := []config.Change{
+		{Key: w.Key, IsHead: true, Revision: d.revision},
+		{Key: w.Key, Last: w.Sequence, Revision: d.revision},
+	}
+	stands := [2]int64{0, d.revision}
+	if w.Head != nil {
+		head := *w.Head
+		head.Key, head.Revision = w.Key, d.revision
+		changes[0].Head, stands[0] = &head, d.revision
+		d.content[head.Digest] = w.Content
+	}
+	d.changed[w.Key] = stands
+	d.view.Publish(d.view.Snapshot().Apply(d.revision, changes))
+	return d.revision, nil
+}
+
+func (d *documents) Content(_ context.Context, digest string) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	content, ok := d.content[digest]
+	if !ok {
+		return nil, config.ErrNotFound
+	}
+	return content, nil
+}
+
+// world is a handler over the real rules and stores in memory.
+type world struct {
+	*nacos.Handler
+	names *registrytest.Store
+	roll  *registrytest.Roll
+	docs  *documents
+	reg   *registry.Registry
+}
+
+func newWorld(t testing.TB, change ...func(*nacos.Config)) *world {
+	t.Helper()
+	w := &world{names: registrytest.NewStore(), roll: &registrytest.Roll{}, docs: newDocuments()}
+	w.reg = registry.New(w.names, w.roll)
+	c := nacos.Config{Registry: w.reg, Configs: config.New(w.docs)}
+	for _, f := range change {
+		f(&c)
+	}
+	h, err := nacos.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Handler = h
+	return w
+}
+
+// answer is what a call got.
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// serve starts an HTTP server for a world.
+func (w *world) serve(t testing.TB) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(w)
+	t.Cleanup(s.Close)
+	t.Cleanup(w.Drain)
+	return s
+}
+
+// do sends "METHOD /path?query" with the part after a blank as form body; the
+// header lines are "Name: value".
+func do(t testing.TB, base, call string, header ...string) answer {
+	t.Helper()
+	method, target, _ := strings.Cut(call, " ")
+	target, body, _ := strings.Cut(target, " ")
+	req, err := http.NewRequestWithContext(t.Context(), method, base+target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatalf("%s: %v", call, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s: %v", call, err)
+	}
+	return answer{resp.StatusCode, string(text), resp.Header}
+}
+
+// decoded returns the body as JSON.
+func (a answer) decoded(t testing.TB) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(a.body), &m); err != nil {
+		t.Fatalf("body %q: %v", a.body, err)
+	}
+	return m
+}
+
+// hosts returns the hosts of a list by ip.
+func (a answer) hosts(t testing.TB) map[string]map[string]any {
+	t.Helper()
+	byIP := map[string]map[string]any{}
+	list, ok := a.decoded(t)["hosts"].([]any)
+	if !ok {
+		t.Fatalf("body %q has no hosts", a.body)
+	}
+	for _, h := range list {
+		host := h.(map[string]any)
+		byIP[host["ip"].(string)] = host
+	}
+	return byIP
+}
