@@ -1,0 +1,235 @@
+// Package api holds the wire types and paths of Muster's own HTTP API, version 1.
+//
+// The server answers with these types, package client and the agent send and
+// read them. Paths are relative to the server's HTTP address; a path variable
+// is one escaped segment (url.PathEscape), so names may hold "/" and ":".
+// Failures carry a Problem (RFC 9457) with the media type
+// application/problem+json.
+package api
+
+import "time"
+
+// Paths of version 1. The text between braces is a path variable.
+const (
+	PathServices  = "/v1/services"
+	PathService   = "/v1/services/{namespace}/{group}/{service}"
+	PathInstances = "/v1/services/{namespace}/{group}/{service}/instances"
+	PathInstance  = "/v1/services/{namespace}/{group}/{service}/instances/{endpoint}"
+	PathBeat      = "/v1/services/{namespace}/{group}/{service}/instances/{endpoint}/beat"
+	PathAgents    = "/v1/agents"
+	PathAgent     = "/v1/agents/{id}"
+	PathAgentBeat = "/v1/agents/{id}/beat"
+	PathConfigs   = "/v1/configs"
+	PathConfig    = "/v1/configs/{namespace}/{group}/{dataId}"
+	PathWatch     = "/v1/configs-watch"
+	PathStatus    = "/v1/status"
+)
+
+// HeaderRevision names the response header that carries the registry or
+// configuration revision an answer was read at, or a write was committed at.
+const HeaderRevision = "Muster-Revision"
+
+// HeaderLagging is set to "true" on a successful write that is committed but
+// was not yet visible in the answering server's own snapshot when it answered.
+const HeaderLagging = "Muster-Lagging"
+
+// Health of an instance as its owner sees it.
+const (
+	HealthPassing  = "passing"
+	HealthCritical = "critical"
+	// HealthUnknown means not checked since the agent started: what stands on
+	// the server stays, a new instance starts unhealthy.
+	HealthUnknown = "unknown"
+)
+
+// Problem is the body of every failed call (RFC 9457).
+type Problem struct {
+	Title  string         `json:"title,omitempty"`
+	Status int            `json:"status"`
+	Detail string         `json:"detail,omitempty"`
+	Errors []ProblemField `json:"errors,omitempty"`
+}
+
+// ProblemField names one field that was wrong.
+type ProblemField struct {
+	Message  string `json:"message"`
+	Location string `json:"location,omitempty"`
+}
+
+// Instance is one instance of a service, as written and as read.
+type Instance struct {
+	Address  string            `json:"address" doc:"IP address or host name" maxLength:"255" example:"192.0.2.10"`
+	Port     uint16            `json:"port" doc:"Port, 0 to 65535" example:"8080"`
+	Cluster  string            `json:"cluster,omitempty" doc:"Cluster, DEFAULT when empty" maxLength:"64"`
+	Weight   *float64          `json:"weight,omitempty" doc:"Weight, 0 to 10000; 1 when absent, 0 gets no traffic" minimum:"0" maximum:"10000"`
+	Enabled  *bool             `json:"enabled,omitempty" doc:"Whether it may be answered; true when absent"`
+	Healthy  *bool             `json:"healthy,omitempty" doc:"Health; true when absent on a write"`
+	Metadata map[string]string `json:"metadata,omitempty" doc:"Free key/value pairs"`
+
+	// What only the server says.
+	Ephemeral bool   `json:"ephemeral" doc:"Lives by beats; false: stays until deregistered"`
+	Witness   string `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, or empty when persistent"`
+	Revision  int64  `json:"revision,omitempty" readOnly:"true" doc:"Revision of its last change"`
+}
+
+// Service is one service with what the server knows of it.
+type Service struct {
+	Namespace        string            `json:"namespace"`
+	Group            string            `json:"group"`
+	Name             string            `json:"name"`
+	Ephemeral        bool              `json:"ephemeral" doc:"Whether its instances live by beats"`
+	ProtectThreshold float64           `json:"protectThreshold" minimum:"0" maximum:"1"`
+	Metadata         map[string]string `json:"metadata,omitempty"`
+	InstanceCount    int               `json:"instanceCount"`
+	HealthyCount     int               `json:"healthyCount"`
+	DNSName          string            `json:"dnsName,omitempty" doc:"Folded DNS name, absent when it has none"`
+	DNSExact         string            `json:"dnsExact" doc:"Exact DNS name, always works"`
+	DNSShadowed      bool              `json:"dnsShadowed,omitempty" doc:"Another service holds the folded name"`
+	Revision         int64             `json:"revision,omitempty"`
+}
+
+// ServiceSpec is what a caller may set of a service.
+type ServiceSpec struct {
+	Ephemeral        *bool             `json:"ephemeral,omitempty" doc:"Fixed at creation; false when absent"`
+	ProtectThreshold float64           `json:"protectThreshold,omitempty" minimum:"0" maximum:"1"`
+	Metadata         map[string]string `json:"metadata,omitempty"`
+}
+
+// ServiceList is one page of services.
+type ServiceList struct {
+	Total    int       `json:"total"`
+	Revision int64     `json:"revision"`
+	Services []Service `json:"services" nullable:"false"`
+}
+
+// InstanceList is the set of a service's instances at one revision.
+type InstanceList struct {
+	Service   Service    `json:"service"`
+	Protected bool       `json:"protected,omitempty" doc:"The protect threshold holds: unhealthy instances are answered too"`
+	Revision  int64      `json:"revision"`
+	Instances []Instance `json:"instances" nullable:"false"`
+}
+
+// AgentInstance is one member of an agent's declared set.
+type AgentInstance struct {
+	Namespace string            `json:"namespace,omitempty" doc:"public when empty"`
+	Group     string            `json:"group,omitempty" doc:"DEFAULT_GROUP when empty"`
+	Service   string            `json:"service" minLength:"1"`
+	Address   string            `json:"address" minLength:"1"`
+	Port      uint16            `json:"port"`
+	Cluster   string            `json:"cluster,omitempty"`
+	Weight    *float64          `json:"weight,omitempty" minimum:"0" maximum:"10000"`
+	Enabled   *bool             `json:"enabled,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	Health    string            `json:"health" enum:"passing,critical,unknown"`
+}
+
+// AgentSet is an agent's whole declared set; a PUT of it is idempotent and
+// replaces whatever the agent declared before.
+type AgentSet struct {
+	Incarnation string          `json:"incarnation" minLength:"1" maxLength:"64" doc:"New at each start of the agent"`
+	Host        string          `json:"host,omitempty" maxLength:"255"`
+	Instances   []AgentInstance `json:"instances" nullable:"false"`
+}
+
+// AgentBeat says that an agent is alive and what it believes it declared.
+type AgentBeat struct {
+	Incarnation string `json:"incarnation" minLength:"1" maxLength:"64"`
+	Sequence    uint64 `json:"sequence" doc:"Grows with every beat of one incarnation"`
+	Digest      string `json:"digest" doc:"Digest of the declared set, health left out"`
+	Health      string `json:"health,omitempty" doc:"Digest of the health of the set; empty while any of it is unknown, then it is not compared"`
+}
+
+// AgentAnswer answers a set or a beat.
+type AgentAnswer struct {
+	Interval int      `json:"interval" doc:"Milliseconds until the next beat is expected"`
+	Resync   bool     `json:"resync" doc:"Send the whole set again"`
+	DNS      []string `json:"dns,omitempty" doc:"DNS addresses of the servers"`
+	Revision int64    `json:"revision"`
+	// Rejected lists members of the set that were refused, with the reason;
+	// the others stand.
+	Rejected []Rejected `json:"rejected,omitempty"`
+}
+
+// Rejected is one member of an agent's set that the server refused.
+type Rejected struct {
+	Index  int    `json:"index" doc:"Position in the set that was sent"`
+	Reason string `json:"reason"`
+}
+
+// Agent is what the server knows of an agent.
+type Agent struct {
+	ID          string `json:"id"`
+	Incarnation string `json:"incarnation"`
+	Host        string `json:"host,omitempty"`
+	Instances   int    `json:"instances"`
+	Silent      bool   `json:"silent"`
+}
+
+// AgentList lists the agents.
+type AgentList struct {
+	Revision int64   `json:"revision"`
+	Agents   []Agent `json:"agents" nullable:"false"`
+}
+
+// Config describes one configuration document; its content travels as the raw
+// body of GET and PUT on PathConfig, with the MD5 as entity tag.
+type Config struct {
+	Namespace string    `json:"namespace"`
+	Group     string    `json:"group"`
+	DataID    string    `json:"dataId"`
+	Type      string    `json:"type,omitempty"`
+	MD5       string    `json:"md5"`
+	Size      int       `json:"size"`
+	Desc      string    `json:"desc,omitempty"`
+	App       string    `json:"app,omitempty"`
+	Revision  int64     `json:"revision"`
+	Modified  time.Time `json:"modified"`
+}
+
+// ConfigList is one page of documents, without content.
+type ConfigList struct {
+	Total    int      `json:"total"`
+	Revision int64    `json:"revision"`
+	Configs  []Config `json:"configs" nullable:"false"`
+}
+
+// ConfigRef names a document and the MD5 of the content the caller has; an
+// empty MD5 means that it has none.
+type ConfigRef struct {
+	Namespace string `json:"namespace,omitempty" doc:"public when empty"`
+	Group     string `json:"group,omitempty" doc:"DEFAULT_GROUP when empty"`
+	DataID    string `json:"dataId" minLength:"1"`
+	MD5       string `json:"md5,omitempty"`
+}
+
+// ConfigWatch asks to be answered once one of the documents differs from what
+// the caller has, or after Wait milliseconds.
+type ConfigWatch struct {
+	Configs []ConfigRef `json:"configs" maxItems:"10000" nullable:"false"`
+	Wait    int         `json:"wait" minimum:"0" maximum:"60000" doc:"Milliseconds to hold the call"`
+}
+
+// ConfigChanges lists the documents that differ, each with its present MD5
+// (empty: it does not exist).
+type ConfigChanges struct {
+	Changed []ConfigRef `json:"changed" nullable:"false"`
+}
+
+// Status is what a server says of itself.
+type Status struct {
+	Version   string    `json:"version"`
+	Started   time.Time `json:"started"`
+	Ready     bool      `json:"ready"`
+	NotReady  string    `json:"notReady,omitempty" doc:"Why it is not ready"`
+	Judge     bool      `json:"judge" doc:"Whether this server judges beats"`
+	Revision  int64     `json:"revision" doc:"Registry revision of the snapshot"`
+	Services  int       `json:"services"`
+	Instances int       `json:"instances"`
+	Agents    int       `json:"agents"`
+	Configs   int       `json:"configs"`
+	Etcd      string    `json:"etcd" doc:"embedded, or the endpoints"`
+	HTTP      string    `json:"http"`
+	DNS       string    `json:"dns"`
+	Zones     []string  `json:"zones"`
+}

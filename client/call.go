@@ -1,0 +1,169 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds the body of an answer, far above the largest page of
+// instances and the largest document.
+const maxAnswer = 256 << 20
+
+// call is one request, told without the server it goes to.
+type call struct {
+	method string
+	path   string // escaped
+	query  url.Values
+	header http.Header
+	body   []byte
+	once   bool          // must not happen twice
+	wait   time.Duration // how long the server may hold it, on top of the timeout
+}
+
+// answer is a response whose body has been read.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do carries out one call, on as many servers and as often as it may be.
+func (c *Client) do(ctx context.Context, r call) (answer, error) {
+	if strings.HasSuffix(r.path, "/") || strings.Contains(r.path, "//") {
+		return answer{}, fmt.Errorf("%s %s: a name is empty: %w", r.method, r.path, ErrInvalid)
+	}
+	var last error
+	doubt := false // an earlier try may have taken effect
+	for round := range c.cfg.Rounds {
+		if round > 0 {
+			if err := sleep(ctx, c.pause(round-1)); err != nil {
+				return answer{}, fmt.Errorf("%w (before that: %w)", err, last)
+			}
+		}
+		first := int(c.preferred.Load())
+		for i := range c.servers {
+			at := (first + i) % len(c.servers)
+			a, err := c.try(ctx, c.servers[at], r)
+			if err != nil && ctx.Err() != nil {
+				return answer{}, err
+			}
+			if err == nil || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrUnreachable) {
+				c.preferred.Store(int64(at))
+				if doubt && r.method == http.MethodDelete && errors.Is(err, ErrNotFound) {
+					return answer{status: http.StatusNoContent}, nil // gone, because the earlier try removed it
+				}
+				return a, err
+			}
+			last = err
+			sent := !notSent(err)
+			doubt = doubt || sent
+			if r.once && sent {
+				return answer{}, err
+			}
+		}
+	}
+	if u, ok := errors.AsType[*UnreachableError](last); ok {
+		u.Servers = c.Servers()
+	}
+	return answer{}, last
+}
+
+// try carries out one call on one server.
+func (c *Client) try(ctx context.Context, server string, r call) (answer, error) {
+	limit := c.cfg.Timeout + r.wait
+	bounded, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	defer cancel()
+	target := server + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(bounded, r.method, target, bytes.NewReader(r.body))
+	if err != nil {
+		return answer{}, fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
+	}
+	maps.Copy(req.Header, r.header)
+	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, c.unreachable(ctx, bounded, server, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotModified {
+		return answer{status: resp.StatusCode, header: resp.Header}, nil
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return answer{}, problem(resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return answer{}, c.unreachable(ctx, bounded, server, err)
+	}
+	if len(body) > maxAnswer {
+		return answer{}, fmt.Errorf("%s %s: the answer is longer than %d bytes", r.method, r.path, maxAnswer)
+	}
+	return answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
+}
+
+// unreachable returns the error of a try that got no answer. A caller who
+// called it off learns that alone, for then nothing is known of the server.
+func (c *Client) unreachable(ctx, bounded context.Context, server string, err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Cause(ctx)
+	case bounded.Err() != nil:
+		err = context.Cause(bounded)
+	}
+	return &UnreachableError{Servers: []string{server}, Err: err}
+}
+
+// notSent reports whether err shows that the request left for no server.
+func notSent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// sleep waits for d; it returns the cause when ctx ends before that.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// exchange does a call with a JSON body in and out. A nil in sends no body.
+func exchange[T any](ctx context.Context, c *Client, r call, in any) (T, error) {
+	var out T
+	if in != nil {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return out, fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
+		}
+		r.body = body
+		r.header = http.Header{"Content-Type": {"application/json"}}
+	}
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return out, err
+	}
+	if err := json.Unmarshal(a.body, &out); err != nil {
+		return out, fmt.Errorf("%s %s: the answer is not the expected JSON, is this a Muster server: %w", r.method, r.path, err)
+	}
+	return out, nil
+}
