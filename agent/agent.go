@@ -1,0 +1,280 @@
+// Package agent is the process on each host: it registers what the host's
+// definition files and its local API declare, checks it, beats for it, and
+// keeps configuration documents at hand.
+//
+// The agent's whole declared set goes to the server in one call whenever it
+// changes; between changes small beats say that the agent is alive and what it
+// believes it declared. A server that is away is waited for: the agent never
+// exits for it, and catches up. It links no etcd.
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/musterhq/muster/agent/configfile"
+	"github.com/musterhq/muster/agent/definition"
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/dirlock"
+)
+
+// Defaults of a Config.
+const (
+	DefaultDataDir     = "./muster-agent-data"
+	DefaultServicesDir = "./services.d"
+	DefaultHTTP        = "127.0.0.1:8849"
+	// DefaultDrainWait is the TTL of the servers' DNS answers: after it nobody
+	// should hold an answer from before the drain.
+	DefaultDrainWait = 5 * time.Second
+	DefaultRescan    = 30 * time.Second
+)
+
+// Config is an agent's settings.
+type Config struct {
+	// ID names the agent to the server; empty means one made at the first
+	// start and kept in DataDir.
+	ID string `yaml:"id,omitempty"`
+	// DataDir holds the id, what the local API registered and last-known
+	// configuration; empty means DefaultDataDir.
+	DataDir string `yaml:"data_dir,omitempty"`
+	// Servers are URLs or host:port; none means client.DefaultServer.
+	Servers []string `yaml:"servers,omitempty"`
+	// ServicesDir holds the definition files; empty means DefaultServicesDir.
+	// It may come to be later.
+	ServicesDir string `yaml:"services_dir,omitempty"`
+	// HTTP is the address of the local API, port 0 for any free one; empty
+	// means DefaultHTTP. It must be on loopback unless Insecure is set.
+	HTTP     string `yaml:"http,omitempty"`
+	Insecure bool   `yaml:"insecure,omitempty"`
+	// Address is the IP address, or go-sockaddr template of one, of instances
+	// whose definition has none. Empty means the host's private address, and
+	// where it has none, the loopback address if all servers are on it too.
+	Address string `yaml:"address,omitempty"`
+	// Namespace of definitions and documents that name none; empty means
+	// public.
+	Namespace string `yaml:"namespace,omitempty"`
+	// Files are the configuration documents to keep.
+	Files []configfile.File `yaml:"files,omitempty"`
+	// DrainWait is how long a stop waits between giving everything weight 0
+	// and deregistering it; nil means DefaultDrainWait, 0 does not wait.
+	DrainWait *time.Duration `yaml:"drain_wait,omitempty"`
+	// Stay leaves everything registered at a stop, for a restart that nobody
+	// is to notice: it must then end within the servers' timeouts.
+	Stay bool `yaml:"stay,omitempty"`
+	// Rescan is how often the definition files are read even when nothing
+	// told of a change; 0 means DefaultRescan.
+	Rescan time.Duration `yaml:"rescan,omitempty"`
+	// Version is shown in the status.
+	Version string `yaml:"-"`
+	// Logger hears what an operator should know; nil means nobody does.
+	Logger *slog.Logger `yaml:"-"`
+}
+
+func (c Config) withDefaults() Config {
+	c.DataDir = cmp.Or(c.DataDir, DefaultDataDir)
+	c.ServicesDir = cmp.Or(c.ServicesDir, DefaultServicesDir)
+	c.HTTP = cmp.Or(c.HTTP, DefaultHTTP)
+	c.Namespace = cmp.Or(c.Namespace, "public")
+	c.Rescan = cmp.Or(c.Rescan, DefaultRescan)
+	if len(c.Servers) == 0 {
+		c.Servers = []string{client.DefaultServer}
+	}
+	if c.DrainWait == nil {
+		c.DrainWait = new(DefaultDrainWait)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+var idPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$`)
+
+func (c Config) validate() error {
+	if c.ID != "" && !idPattern.MatchString(c.ID) {
+		return fmt.Errorf("id %q is not 1 to 64 letters, digits, dots, _ and -, a letter or digit first", c.ID)
+	}
+	if *c.DrainWait < 0 || c.Rescan < 0 {
+		return errors.New("drain_wait or rescan is negative")
+	}
+	if c.Address != "" && !strings.Contains(c.Address, "{{") {
+		if _, err := definition.ResolveAddress(c.Address); err != nil {
+			return fmt.Errorf("address %w", err)
+		}
+	}
+	host, _, err := net.SplitHostPort(c.HTTP)
+	if err != nil {
+		return fmt.Errorf("http address %q is not host:port", c.HTTP)
+	}
+	if !c.Insecure && !isLoopback(host) {
+		return fmt.Errorf("http address %q is not on loopback, where there is no authentication: set insecure to allow it", c.HTTP)
+	}
+	return nil
+}
+
+// isLoopback reports whether host is a loopback address or localhost.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || err != nil && strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+}
+
+// Agent is one agent. Its methods may be called by several goroutines.
+type Agent struct {
+	cfg         Config
+	client      *client.Client
+	incarnation string
+	started     time.Time
+
+	roll     *roll
+	sources  *sources
+	announce *announcer
+	keeper   *configfile.Keeper
+
+	reload   chan struct{}
+	skip     chan struct{}
+	skipOnce sync.Once
+
+	mu       sync.Mutex
+	id       string // under mu
+	http     string // address of the local API once it listens; under mu
+	draining bool   // under mu
+}
+
+// New returns an Agent, or an error that names the setting that is wrong. It
+// touches nothing.
+func New(cfg Config) (*Agent, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	// The agent's loops do their own waiting, and know better for how long.
+	c, err := client.New(cfg.Servers, client.Config{Rounds: 1, Timeout: 3 * time.Second, UserAgent: "muster-agent/" + cmp.Or(cfg.Version, "dev")})
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		cfg: cfg, client: c, incarnation: newIncarnation(), started: time.Now(),
+		reload: make(chan struct{}, 1), skip: make(chan struct{}),
+	}
+	a.keeper, err = configfile.New(c, configfile.Config{
+		Files: cfg.Files, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.roll = newRoll(cfg.Logger)
+	a.sources = newSources(cfg, a.roll)
+	a.announce = newAnnouncer(c, a.roll, a.incarnation, cfg.Logger)
+	return a, nil
+}
+
+// Reload reads the definition files now. What did not change in them keeps
+// its checks and their verdicts.
+func (a *Agent) Reload() {
+	select {
+	case a.reload <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// SkipDrain ends the wait of a drain, whether that has begun or not.
+func (a *Agent) SkipDrain() { a.skipOnce.Do(func() { close(a.skip) }) }
+
+// Run runs the agent until ctx ends, then drains and deregisters what it
+// declared, and returns nil. An error means that this host does not let it
+// run: the data directory cannot be used or the local API cannot listen. Run
+// may be called once.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.client.Close()
+	unlock, err := a.prepare()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	listener, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(addressesPath(a.cfg.DataDir)) // else it names a port that is somebody else's
+	// Everything declared is known before the first set is sent, which would
+	// otherwise withdraw it.
+	a.sources.scan()
+
+	// Draining needs checks, beats and the local API, so they end after ctx.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	beats, silence := context.WithCancel(inner)
+	defer silence()
+	silent := make(chan struct{})
+	g, inner := errgroup.WithContext(inner)
+	g.Go(func() error { return a.roll.run(inner) })
+	g.Go(func() error { return a.serve(inner, listener) })
+	g.Go(func() error {
+		defer close(silent)
+		return a.announce.run(beats, a.agentID())
+	})
+	work, quit := context.WithCancel(ctx)
+	defer quit()
+	g.Go(func() error { return a.sources.watch(work, a.reload) })
+	g.Go(func() error { return a.keeper.Run(work) })
+
+	select {
+	case <-ctx.Done():
+	case <-inner.Done(): // a part failed
+	}
+	quit()
+	a.leave(func() { silence(); <-silent })
+	stop()
+	return g.Wait()
+}
+
+// prepare takes possession of the data directory and reads what it holds. The
+// returned function gives it back.
+func (a *Agent) prepare() (unlock func(), err error) {
+	unlock, err = dirlock.Take(a.cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := clean(a.cfg.DataDir); err != nil {
+		unlock()
+		return nil, err
+	}
+	id, err := identity(a.cfg.DataDir, a.cfg.ID)
+	if err == nil {
+		err = a.sources.load()
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	a.mu.Lock()
+	a.id = id
+	a.mu.Unlock()
+	a.cfg.Logger.Info("agent starts", "agent", id, "incarnation", a.incarnation, "servers", a.client.Servers())
+	return unlock, nil
+}
+
+func (a *Agent) agentID() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.id
+}
+
+func (a *Agent) isDraining() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.draining
+}

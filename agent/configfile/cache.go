@@ -1,0 +1,117 @@
+package configfile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/atomicfile"
+)
+
+// cache is one file for each document in a directory of its own: a line of
+// JSON, then the content as it is.
+type cache struct{ dir string }
+
+// entry is that line, and the content after it.
+type entry struct {
+	Namespace   string `json:"namespace"`
+	Group       string `json:"group"`
+	DataID      string `json:"dataId"`
+	MD5         string `json:"md5,omitempty"`
+	Type        string `json:"type,omitempty"`
+	ContentType string `json:"contentType,omitempty"`
+	Revision    int64  `json:"revision,omitempty"`
+	Deleted     bool   `json:"deleted,omitempty"`
+	content     []byte
+}
+
+func cached(n client.Name, d client.Document, deleted bool) entry {
+	return entry{
+		Namespace: n.Namespace, Group: n.Group, DataID: n.Name,
+		MD5: d.MD5, Type: d.Type, ContentType: d.ContentType, Revision: d.Revision, Deleted: deleted, content: d.Content,
+	}
+}
+
+func (e entry) name() client.Name {
+	return client.Name{Namespace: e.Namespace, Group: e.Group, Name: e.DataID}
+}
+
+func (e entry) document() client.Document {
+	return client.Document{Content: e.content, MD5: e.MD5, Type: e.Type, ContentType: e.ContentType, Revision: e.Revision}
+}
+
+// cachePrefix begins the names of the cache's files.
+const cachePrefix = "config-"
+
+func (c cache) path(n client.Name) string {
+	return filepath.Join(c.dir, cachePrefix+digest(n.String()))
+}
+
+// digest returns a file name for any text.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (c cache) store(e entry) error {
+	head, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(c.path(e.name()), bytes.Join([][]byte{head, e.content}, []byte("\n")), atomicfile.Private)
+}
+
+func (c cache) remove(n client.Name) error { return atomicfile.Remove(c.path(n)) }
+
+// load returns the entries that are wanted. Those that are not, those that are
+// damaged, and what a crash left staged are removed.
+func (c cache) load(wanted func(client.Name) bool) ([]entry, error) {
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []entry
+	for _, f := range files {
+		path := filepath.Join(c.dir, f.Name())
+		if strings.HasPrefix(f.Name(), atomicfile.Prefix) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+		if !strings.HasPrefix(f.Name(), cachePrefix) {
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		e, ok := decodeEntry(content)
+		if ok && c.path(e.name()) == path && wanted(e.name()) {
+			all = append(all, e)
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// decodeEntry returns what a file of the cache holds; false when it is not
+// whole.
+func decodeEntry(b []byte) (entry, bool) {
+	head, content, found := bytes.Cut(b, []byte("\n"))
+	var e entry
+	if !found || json.Unmarshal(head, &e) != nil {
+		return entry{}, false
+	}
+	e.content = content
+	return e, e.Deleted || e.MD5 == client.Digest(content)
+}

@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/musterhq/muster/internal/atomicfile"
+)
+
+// newIncarnation returns a text that no other start of an agent has.
+func newIncarnation() string { return strings.ToLower(rand.Text()[:16]) }
+
+// Names of the files in the data directory.
+const (
+	idName        = "id"
+	appsName      = "apps.json"
+	addressesName = "addresses.json"
+)
+
+// clean removes what a crash left half-written in dir.
+func clean(dir string) error {
+	for _, name := range []string{idName, appsName, addressesName} {
+		if _, err := atomicfile.Clean(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var notInID = regexp.MustCompile(`[^0-9A-Za-z-]+`)
+
+// identity returns the agent's id: want if it is set, else the one kept in
+// dir, else a new one, which is then kept there.
+func identity(dir, want string) (string, error) {
+	if want != "" {
+		return want, nil
+	}
+	path := filepath.Join(dir, idName)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		id := strings.TrimSpace(string(b))
+		if !idPattern.MatchString(id) {
+			return "", fmt.Errorf("%s holds no agent id: restore it, or remove it for a new one", path)
+		}
+		return id, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	name, _, _ := strings.Cut(hostname(), ".")
+	name = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
+	id := strings.TrimPrefix(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:10]), "-")
+	return id, atomicfile.Write(path, []byte(id+"\n"), atomicfile.Private)
+}
+
+// hostname returns the host's name, empty when it has none.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "" // it is shown to people only
+	}
+	return name
+}
+
+// addressesPath is where the addresses in use are written.
+func addressesPath(dir string) string { return filepath.Join(dir, addressesName) }
+
+// writeAddresses tells others on the host where the local API listens.
+func writeAddresses(dir, http string) error {
+	b, err := json.Marshal(map[string]string{"http": http})
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(addressesPath(dir), append(b, '\n'), atomicfile.Perm{Mode: 0o644, UID: -1, GID: -1})
+}

@@ -1,0 +1,315 @@
+package agent
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/musterhq/muster/agent/definition"
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
+)
+
+// sources joins what definition files and the local API declare, and hands
+// the roll the sum of it.
+type sources struct {
+	cfg  Config
+	roll *roll
+
+	mu        sync.Mutex
+	files     map[string]*file // by name; under mu
+	dirErr    error            // why the directory could not be read; under mu
+	seen      bool             // the directory has been read once; under mu
+	apps      map[string]definition.Service
+	problems  map[string][]string   // by origin, what could not be declared; under mu
+	addresses map[string]netip.Addr // what templates last yielded; under mu
+	resolved  map[string]resolution // what they yield in this merge; under mu
+}
+
+// resolution is what an address template yields.
+type resolution struct {
+	address netip.Addr
+	err     error
+}
+
+// file is one definition file.
+type file struct {
+	sum      [sha256.Size]byte // of the content that was last read
+	services []definition.Service
+	err      error // why the present content does not count; services are the last that did
+}
+
+func newSources(cfg Config, r *roll) *sources {
+	return &sources{
+		cfg: cfg, roll: r,
+		files: make(map[string]*file), apps: make(map[string]definition.Service), addresses: make(map[string]netip.Addr),
+	}
+}
+
+// scan reads the definition files and declares what they and the local API
+// say. It reports whether the directory could be read; while it cannot, what
+// it last held stays declared.
+func (s *sources) scan() bool {
+	names, err := list(s.cfg.ServicesDir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noteDirectory(err)
+	if err == nil {
+		s.seen = true
+		for name := range s.files {
+			if !slices.Contains(names, name) {
+				s.cfg.Logger.Info("definition file removed", "file", name)
+				delete(s.files, name)
+			}
+		}
+		for _, name := range names {
+			s.read(name)
+		}
+	}
+	s.merge()
+	return err == nil
+}
+
+func (s *sources) noteDirectory(err error) {
+	before := s.dirErr
+	s.dirErr = err
+	switch {
+	case err == nil && before != nil:
+		s.cfg.Logger.Info("services directory is there", "dir", s.cfg.ServicesDir)
+	case err == nil || before != nil && before.Error() == err.Error():
+	case s.seen:
+		s.cfg.Logger.Error("services directory cannot be read, what it held stays declared", "dir", s.cfg.ServicesDir, "err", err)
+	default:
+		s.cfg.Logger.Warn("services directory cannot be read, waiting for it", "dir", s.cfg.ServicesDir, "err", err)
+	}
+}
+
+// list returns the names of the definition files in dir.
+func list(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if definition.IsFile(e.Name()) && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// read takes up one definition file. s.mu is held.
+func (s *sources) read(name string) {
+	f := s.files[name]
+	if f == nil {
+		f = &file{}
+		s.files[name] = f
+	}
+	content, err := readFile(filepath.Join(s.cfg.ServicesDir, name))
+	sum := sha256.Sum256(content)
+	if err == nil && sum == f.sum {
+		return
+	}
+	var services []definition.Service
+	if err == nil {
+		f.sum = sum
+		services, err = definition.Decode(name, content)
+	}
+	before := f.err
+	f.err = err
+	if err != nil {
+		if content == nil {
+			f.sum = [sha256.Size]byte{} // unread: the same content counts again later
+		}
+		if before == nil || before.Error() != err.Error() {
+			s.cfg.Logger.Error("definition file does not count", "err", err, "file", name, "standing", len(f.services))
+		}
+		return
+	}
+	f.services = services
+	s.cfg.Logger.Info("definition file read", "file", name, "services", len(services))
+}
+
+// readFile returns the content of a regular file of bounded size.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file", filepath.Base(path))
+	case info.Size() > definition.MaxSize:
+		return nil, fmt.Errorf("%s is longer than %d bytes", filepath.Base(path), definition.MaxSize)
+	}
+	return os.ReadFile(path)
+}
+
+// fileOrigin and appOrigin name where an instance comes from.
+func fileOrigin(name string) string { return "file " + name }
+func appOrigin(id string) string    { return "app " + id }
+
+// merge declares the sum of all sources: files in the order of their names,
+// then registrations of the local API. An instance that an earlier source
+// declares is a problem of the later one. s.mu is held.
+func (s *sources) merge() {
+	want := make(map[key]declared)
+	before := s.problems
+	s.problems = make(map[string][]string)
+	s.resolved = make(map[string]resolution)
+	add := func(origin string, services []definition.Service) {
+		for _, service := range services {
+			k, d, err := s.resolve(service)
+			if err == nil {
+				if first, taken := want[k]; taken {
+					err = fmt.Errorf("%s is declared by %s already", k, first.origin)
+				}
+			} else if k.address != "" {
+				s.problem(origin, err, before) // the last-known address serves
+				err = nil
+			}
+			if err != nil {
+				s.problem(origin, err, before)
+				continue
+			}
+			d.origin = origin
+			want[k] = d
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		add(fileOrigin(name), s.files[name].services)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
+		add(appOrigin(id), []definition.Service{s.apps[id]})
+	}
+	s.roll.declare(want)
+}
+
+// problem notes what is wrong with one source, and logs it when it is new.
+func (s *sources) problem(origin string, err error, before map[string][]string) {
+	text := err.Error()
+	s.problems[origin] = append(s.problems[origin], text)
+	if !slices.Contains(before[origin], text) {
+		s.cfg.Logger.Error("definition has a problem", "origin", origin, "err", err)
+	}
+}
+
+// resolve returns the instance that d defines. When its address yields nothing
+// now but did earlier, that is returned together with the error. s.mu is held.
+func (s *sources) resolve(d definition.Service) (key, declared, error) {
+	address, err := s.address(d.Address)
+	if err != nil {
+		err = fmt.Errorf("service %s: address: %w", d.Name, err)
+		if !address.IsValid() {
+			return key{}, declared{}, err
+		}
+	}
+	n := client.Name{Namespace: cmp.Or(d.Namespace, s.cfg.Namespace), Group: d.Group, Name: d.Name}.WithDefaults()
+	k := key{namespace: n.Namespace, group: n.Group, service: n.Name, address: address.String(), port: uint16(d.Port)}
+	return k, declared{checks: d.Checks, instance: api.AgentInstance{
+		Namespace: k.namespace, Group: k.group, Service: k.service, Address: k.address, Port: k.port,
+		Cluster: d.Cluster, Weight: d.Weight, Enabled: d.Enabled, Metadata: d.Metadata,
+	}}, err
+}
+
+// address returns what text, or when that is empty the agent's own address,
+// yields now; with an error, what it last yielded, if anything: an interface
+// that is down for a moment must not move or withdraw instances. s.mu is held.
+func (s *sources) address(text string) (netip.Addr, error) {
+	text = cmp.Or(text, s.cfg.Address)
+	r, known := s.resolved[text]
+	if !known {
+		r.address, r.err = s.yield(text)
+		if r.err != nil {
+			r.address = s.addresses[text]
+		} else {
+			s.addresses[text] = r.address
+		}
+		s.resolved[text] = r
+	}
+	return r.address, r.err
+}
+
+// yield resolves text, and the agent's default address when it is empty.
+func (s *sources) yield(text string) (netip.Addr, error) {
+	if text != "" {
+		return definition.ResolveAddress(text)
+	}
+	address, err := definition.ResolveAddress(definition.PrivateIP)
+	if err != nil && s.onLoopback() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("this host has no private address, so one must be set: %w", err)
+	}
+	return address, nil
+}
+
+// onLoopback reports whether all servers are on this host.
+func (s *sources) onLoopback() bool {
+	return !slices.ContainsFunc(s.cfg.Servers, func(server string) bool {
+		_, rest, found := strings.Cut(server, "://")
+		if !found {
+			rest = server
+		}
+		rest, _, _ = strings.Cut(rest, "/")
+		return !isLoopback(hostOf(rest))
+	})
+}
+
+// errTaken is met when another source declares the same instance.
+var errTaken = errors.New("is declared already")
+
+// putApp registers service as id, kept over a restart, and reports whether id
+// is new. The error is errTaken for an instance that another source declares,
+// and fs.ErrInvalid when the address cannot be resolved.
+func (s *sources) putApp(id string, service definition.Service) (created bool, k key, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resolved = make(map[string]resolution)
+	k, _, err = s.resolve(service)
+	if err != nil {
+		return false, key{}, fmt.Errorf("%w: %w", fs.ErrInvalid, err)
+	}
+	if origin, taken := s.roll.origin(k); taken && origin != appOrigin(id) {
+		return false, key{}, fmt.Errorf("%s %w by %s", k, errTaken, origin)
+	}
+	apps := maps.Clone(s.apps)
+	_, exists := apps[id]
+	if !exists && len(apps) >= maxApps {
+		return false, key{}, errTooMany
+	}
+	apps[id] = service
+	if err := s.store(apps); err != nil {
+		return false, key{}, err
+	}
+	s.apps = apps
+	s.merge()
+	return !exists, k, nil
+}
+
+// removeApp withdraws id and reports whether it was registered.
+func (s *sources) removeApp(id string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, exists := s.apps[id]; !exists {
+		return false, nil
+	}
+	apps := maps.Clone(s.apps)
+	delete(apps, id)
+	if err := s.store(apps); err != nil {
+		return true, err
+	}
+	s.apps = apps
+	s.merge()
+	return true, nil
+}
