@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/registry"
+)
+
+// maxSetBytes bounds one agent's set: some ten thousand instances.
+const maxSetBytes = 8 << 20
+
+// AgentPath names an agent in a path.
+type AgentPath struct {
+	ID string `path:"id" doc:"Agent id" example:"web-1"`
+}
+
+func (f *face) mountAgents(a huma.API) {
+	tags := []string{"agents"}
+	huma.Register(a, huma.Operation{OperationID: "list-agents", Method: http.MethodGet, Path: api.PathAgents,
+		Summary: "List agents", Tags: tags}, f.listAgents)
+	huma.Register(a, huma.Operation{OperationID: "get-agent", Method: http.MethodGet, Path: api.PathAgent,
+		Summary: "Show one agent", Tags: tags}, f.getAgent)
+	huma.Register(a, huma.Operation{OperationID: "put-agent", Method: http.MethodPut, Path: api.PathAgent,
+		Summary: "Declare an agent's whole set", Tags: tags, MaxBodyBytes: maxSetBytes, BodyReadTimeout: bodyTimeout}, f.putAgent)
+	huma.Register(a, huma.Operation{OperationID: "beat-agent", Method: http.MethodPost, Path: api.PathAgentBeat,
+		Summary: "Keep an agent's instances alive", Tags: tags}, f.beatAgent)
+	huma.Register(a, huma.Operation{OperationID: "delete-agent", Method: http.MethodDelete, Path: api.PathAgent,
+		Summary: "Deregister an agent and its whole set", Tags: tags}, f.deleteAgent)
+}
+
+type agentListAnswer struct{ Body api.AgentList }
+
+func (f *face) listAgents(context.Context, *struct{}) (*agentListAnswer, error) {
+	snap := f.registry.Snapshot()
+	if snap == nil {
+		return nil, f.failure(registry.ErrUnavailable)
+	}
+	list := api.AgentList{Revision: snap.Revision(), Agents: []api.Agent{}}
+	for _, a := range snap.Agents() {
+		list.Agents = append(list.Agents, agentOf(snap, a))
+	}
+	return &agentListAnswer{list}, nil
+}
+
+type agentAnswer struct{ Body api.Agent }
+
+func (f *face) getAgent(_ context.Context, p *AgentPath) (*agentAnswer, error) {
+	snap := f.registry.Snapshot()
+	if snap == nil {
+		return nil, f.failure(registry.ErrUnavailable)
+	}
+	a := snap.Agent(p.ID)
+	if a == nil {
+		return nil, f.failure(fmt.Errorf("agent %s: %w", p.ID, registry.ErrNotFound))
+	}
+	return &agentAnswer{agentOf(snap, a)}, nil
+}
+
+func agentOf(snap *registry.Snapshot, a *registry.Agent) api.Agent {
+	return api.Agent{ID: a.ID, Incarnation: a.Incarnation, Host: a.Host, Instances: len(a.Instances), Silent: snap.Silent(a)}
+}
+
+type agentPut struct {
+	AgentPath
+	Body api.AgentSet
+}
+
+type agentReply struct {
+	Written
+	Body api.AgentAnswer
+}
+
+func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) {
+	set := make([]registry.Declaration, len(in.Body.Instances))
+	for i, m := range in.Body.Instances {
+		set[i] = declarationOf(m)
+	}
+	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host}
+	receipt, refused, err := f.registry.DeclareAgent(ctx, record, set)
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	out := &agentReply{Written: receiptOf(receipt)}
+	out.Body = f.agentAnswer(in.ID)
+	for _, r := range refused {
+		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: r.Index, Reason: r.Err.Error()})
+	}
+	return out, nil
+}
+
+func declarationOf(m api.AgentInstance) registry.Declaration {
+	d := registry.Declaration{HealthUnknown: m.Health == api.HealthUnknown}
+	d.Key = registry.InstanceKey{
+		Service:  registry.ServiceKey{Namespace: defaulted(m.Namespace, registry.DefaultNamespace), Group: defaulted(m.Group, registry.DefaultGroup), Name: m.Service},
+		Endpoint: registry.Endpoint{Host: m.Address, Port: m.Port},
+	}
+	d.Cluster, d.Metadata = m.Cluster, m.Metadata
+	d.Weight, d.Enabled, d.Healthy = or(m.Weight, 1), or(m.Enabled, true), m.Health == api.HealthPassing
+	return d
+}
+
+func defaulted(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+type agentBeat struct {
+	AgentPath
+	Body api.AgentBeat
+}
+
+func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error) {
+	known, err := f.registry.BeatAgent(ctx, in.ID, in.Body.Incarnation)
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	out := &agentReply{}
+	out.Body = f.agentAnswer(in.ID)
+	out.Revision = out.Body.Revision
+	out.Body.Resync = !known || !f.agrees(in.ID, in.Body)
+	return out, nil
+}
+
+// agrees reports whether what the snapshot holds of an agent is what the agent
+// believes it declared; whatever removed or changed an instance, the agent is
+// asked for its set again.
+func (f *face) agrees(id string, b api.AgentBeat) bool {
+	snap := f.registry.Snapshot()
+	a := snap.Agent(id)
+	if a == nil {
+		return false
+	}
+	set := make([]api.AgentInstance, 0, len(a.Instances))
+	for _, k := range a.Instances {
+		if i := snap.Instance(k); i != nil {
+			set = append(set, memberOf(i.Declared))
+		}
+	}
+	declared, health := api.Digest(set)
+	return declared == b.Digest && (b.Health == "" || health == b.Health)
+}
+
+func memberOf(r *registry.Registration) api.AgentInstance {
+	m := api.AgentInstance{
+		Namespace: r.Key.Service.Namespace, Group: r.Key.Service.Group, Service: r.Key.Service.Name,
+		Address: r.Key.Endpoint.Host, Port: r.Key.Endpoint.Port, Cluster: r.Cluster,
+		Weight: &r.Weight, Enabled: &r.Enabled, Metadata: r.Metadata, Health: api.HealthCritical,
+	}
+	if r.Healthy {
+		m.Health = api.HealthPassing
+	}
+	return m
+}
+
+// agentAnswer says when the next beat is expected: by the most demanding
+// instance of the agent.
+func (f *face) agentAnswer(id string) api.AgentAnswer {
+	snap := f.registry.Snapshot()
+	interval := registry.DefaultTimeouts.Interval
+	if a := snap.Agent(id); a != nil {
+		for _, k := range a.Instances {
+			if i := snap.Instance(k); i != nil && i.Timeouts.Interval > 0 {
+				interval = min(interval, i.Timeouts.Interval)
+			}
+		}
+	}
+	return api.AgentAnswer{Interval: int(interval.Milliseconds()), DNS: f.dns, Revision: snap.Revision()}
+}
+
+func (f *face) deleteAgent(ctx context.Context, p *AgentPath) (*noContent, error) {
+	receipt, err := f.registry.DropAgent(ctx, p.ID)
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	return &noContent{receiptOf(receipt)}, nil
+}

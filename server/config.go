@@ -1,0 +1,183 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/go-sockaddr/template"
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/etcdstore"
+)
+
+// Config configures a Server. The keys of the settings file are its tags.
+type Config struct {
+	// HTTP is the listen address of the HTTP edge; empty is 127.0.0.1:8848.
+	HTTP string `yaml:"http"`
+	// DNS is the listen address of the DNS face, UDP and TCP; empty is 127.0.0.1:1053.
+	DNS string `yaml:"dns"`
+	// Zones are the zones served; none is muster.internal.
+	Zones []string `yaml:"zones"`
+	// NameServers are the name servers of the zones, each NAME=ADDRESS; none is
+	// ns1 of each zone at the advertised address.
+	NameServers []string `yaml:"ns"`
+	// Advertise is the IP address others reach this server by, or a go-sockaddr
+	// template of it; empty is the DNS listen address, or a private address of
+	// the host where that is a wildcard.
+	Advertise string `yaml:"advertise"`
+	// DataDir holds what must survive a restart; empty is ./muster-data.
+	DataDir string `yaml:"data_dir"`
+	// Etcd is an external etcd; without URLs one is embedded in DataDir.
+	Etcd Etcd `yaml:"etcd"`
+	// Corefile is the path of a Corefile that replaces the generated one.
+	Corefile string `yaml:"corefile"`
+	// Insecure allows the HTTP edge beyond loopback although nobody has to log in.
+	Insecure bool `yaml:"insecure"`
+
+	// Version is what the server calls itself.
+	Version string `yaml:"-"`
+	// Logger receives what an operator acts on; nil discards.
+	Logger *slog.Logger `yaml:"-"`
+	// Throwaway does not wait for the disk: a crash of the machine loses data.
+	Throwaway bool `yaml:"-"`
+}
+
+// Etcd says how to reach an external etcd.
+type Etcd struct {
+	URLs     []string `yaml:"urls"`
+	CertFile string   `yaml:"cert_file"`
+	KeyFile  string   `yaml:"key_file"`
+	CAFile   string   `yaml:"ca_file"`
+	Username string   `yaml:"username"`
+	Password string   `yaml:"password"`
+}
+
+func (e Etcd) endpoints() etcdstore.Endpoints { return etcdstore.Endpoints(e) }
+
+// Defaults of a server.
+const (
+	DefaultHTTP    = "127.0.0.1:8848"
+	DefaultDNS     = "127.0.0.1:1053"
+	DefaultZone    = "muster.internal."
+	DefaultDataDir = "muster-data"
+)
+
+// WithDefaults returns c with every empty setting filled in. The error names the
+// setting that is wrong; nothing has been started or Written then.
+func (c Config) WithDefaults() (Config, error) {
+	c.HTTP, c.DNS = cmp.Or(c.HTTP, DefaultHTTP), cmp.Or(c.DNS, DefaultDNS)
+	c.DataDir, c.Version = cmp.Or(c.DataDir, DefaultDataDir), cmp.Or(c.Version, "dev")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(c.Zones) == 0 {
+		c.Zones = []string{DefaultZone}
+	}
+	for i, z := range c.Zones {
+		zone, err := cleanZone(z)
+		if err != nil {
+			return c, err
+		}
+		c.Zones[i] = zone
+	}
+	httpHost, err := checkListen("http", c.HTTP)
+	if err != nil {
+		return c, err
+	}
+	if _, err := checkListen("dns", c.DNS); err != nil {
+		return c, err
+	}
+	if !loopback(httpHost) && !c.Insecure {
+		return c, fmt.Errorf("http: %s is beyond loopback and nobody would have to log in; --insecure allows it", c.HTTP)
+	}
+	if c.Advertise, err = c.advertise(); err != nil {
+		return c, err
+	}
+	for _, ns := range c.NameServers {
+		if _, _, err := parseNS(ns); err != nil {
+			return c, err
+		}
+	}
+	if len(c.NameServers) == 0 {
+		for _, z := range c.Zones {
+			c.NameServers = append(c.NameServers, "ns1."+z+"="+c.Advertise)
+		}
+	}
+	return c, nil
+}
+
+// cleanZone returns z fully qualified and in lower case. Serving internal. or
+// the root would take names away that are others' to give.
+func cleanZone(z string) (string, error) {
+	zone := strings.ToLower(dns.Fqdn(z))
+	if _, ok := dns.IsDomainName(zone); !ok || z == "" {
+		return "", fmt.Errorf("zone: %q is not a domain name", z)
+	}
+	if zone == "." || zone == "internal." {
+		return "", fmt.Errorf("zone: %q is not to be served, choose a name below it", z)
+	}
+	return zone, nil
+}
+
+func checkListen(setting, addr string) (host string, err error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", fmt.Errorf("%s: %q is not of the form address:port", setting, addr)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", fmt.Errorf("%s: port %q is not a number from 0 to 65535", setting, port)
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
+		return "", fmt.Errorf("%s: %q is not an IP address", setting, host)
+	}
+	return host, nil
+}
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+func (c Config) advertise() (string, error) {
+	text := c.Advertise
+	if text == "" {
+		host, _, _ := net.SplitHostPort(c.DNS) // checked before
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+			return host, nil
+		}
+		if host == "localhost" {
+			return "127.0.0.1", nil
+		}
+		text = `{{ GetPrivateIP }}`
+	}
+	addr, err := template.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("advertise: %q: %w", text, err)
+	}
+	if addr == "" {
+		return "", fmt.Errorf("advertise: %q finds no address on this host", text)
+	}
+	if _, err := netip.ParseAddr(addr); err != nil {
+		return "", fmt.Errorf("advertise: %q gives %q, which is not an IP address", text, addr)
+	}
+	return addr, nil
+}
+
+func parseNS(s string) (name string, addr netip.Addr, err error) {
+	name, text, ok := strings.Cut(s, "=")
+	if !ok {
+		return "", addr, fmt.Errorf("ns: %q is not of the form NAME=ADDRESS", s)
+	}
+	if _, ok := dns.IsDomainName(name); !ok || name == "" {
+		return "", addr, fmt.Errorf("ns: %q is not a domain name", name)
+	}
+	if addr, err = netip.ParseAddr(text); err != nil {
+		return "", addr, fmt.Errorf("ns: %q is not an IP address", text)
+	}
+	return dns.Fqdn(name), addr, nil
+}

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/plugin"
+	"github.com/musterhq/muster/registry"
+)
+
+// CorefileText returns the Corefile that the settings amount to: the given one,
+// or one generated from zones, name servers and listen address.
+func (c Config) CorefileText() ([]byte, error) {
+	if c.Corefile != "" {
+		b, err := os.ReadFile(c.Corefile)
+		if err != nil {
+			return nil, fmt.Errorf("corefile: %w", err)
+		}
+		return b, nil
+	}
+	host, port, err := net.SplitHostPort(c.DNS)
+	if err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	var b strings.Builder
+	for i, z := range c.Zones {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		fmt.Fprintf(&b, "%s:%s", z, port)
+	}
+	b.WriteString(" {\n")
+	if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
+		fmt.Fprintf(&b, "    bind %s\n", host)
+	}
+	b.WriteString("    errors\n    muster {\n")
+	for _, ns := range c.NameServers {
+		name, addr, err := parseNS(ns)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "        ns %s %s\n", name, addr)
+	}
+	b.WriteString("    }\n}\n")
+	return []byte(b.String()), nil
+}
+
+// CheckCorefile returns the first error of a Corefile, with file and line. It
+// binds nothing and starts nothing.
+func CheckCorefile(text []byte, filename string) error {
+	return dnsd.Validate(text, filename, map[any]any{plugin.StorageKey: unready{}})
+}
+
+// unready is the source of a server that is not started.
+type unready struct{}
+
+func (unready) Snapshot() *registry.Snapshot { return nil }
+
+func (unready) Epoch() uint32 { return 0 }
+
+func (unready) Stale() (time.Duration, bool) { return 0, false }
+
+// ReloadCorefile reads the Corefile again and puts it in force without losing a
+// query. One that is broken is an error, and the old one stays in force.
+func (s *Server) ReloadCorefile() error {
+	text, err := s.cfg.CorefileText()
+	if err != nil {
+		return err
+	}
+	s.dnsMu.Lock()
+	defer s.dnsMu.Unlock()
+	if s.dns == nil {
+		return errors.New("the server is stopping")
+	}
+	return s.dns.Reload(text)
+}

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/musterhq/muster/config"
+)
+
+// handler returns everything this server answers over HTTP.
+func (s *Server) handler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	face := &face{log: s.log, registry: s.registry, configs: s.center, status: s.Status,
+		dns: []string{s.advertised()}, stopping: s.stopping}
+	document := face.mount(mux, s.cfg.Version)
+	var err error
+	if s.nacosAPI, err = s.nacos(); err != nil {
+		return nil, err
+	}
+	mux.Handle("/nacos/", s.nacosAPI)
+	describe(document.OpenAPI(), s.nacosAPI.Operations())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if why := s.notReady(); why != "" {
+			plain(w, http.StatusServiceUnavailable, why)
+			return
+		}
+		plain(w, http.StatusOK, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.DefaultGatherer},
+		promhttp.HandlerOpts{}))
+	return s.guard(withPeer(mux)), nil
+}
+
+// guard keeps web pages out while nobody has to log in: a page of another origin
+// must not write, and one whose name was made to resolve to this host (DNS
+// rebinding) names itself in Host. Beyond loopback any Host may be right.
+func (s *Server) guard(next http.Handler) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	next = origin.Handler(next)
+	listen, _, _ := net.SplitHostPort(s.cfg.HTTP) // as the listener says it
+	if !loopback(listen) {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		if host != "" && !loopback(host) {
+			plain(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // a client that went away is no news
+}
+
+type peerKey struct{}
+
+// withPeer lets handlers know where a call came from.
+func withPeer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, r.RemoteAddr)))
+	})
+}
+
+// author is who changes a document, as far as is known.
+func author(ctx context.Context) config.Author {
+	addr, _ := ctx.Value(peerKey{}).(string)
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return config.Author{}
+	}
+	return config.Author{IP: strings.Trim(host, "[]")}
+}

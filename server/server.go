@@ -1,0 +1,308 @@
+// Package server is the server process: it wires store, rules, sweeper, HTTP
+// edges and DNS face together, starts them in the order they need each other and
+// stops them in the reverse one.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/etcdstore"
+	"github.com/musterhq/muster/etcdstore/embedded"
+	"github.com/musterhq/muster/internal/dirlock"
+	"github.com/musterhq/muster/plugin"
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/sweep"
+)
+
+// Server is one server. Open makes it, Run runs it.
+type Server struct {
+	cfg     Config
+	id      string
+	log     *slog.Logger
+	started time.Time
+	metrics *prometheus.Registry
+
+	release  func()         // gives the data directory back
+	etcd     *embedded.Etcd // nil with an external one
+	hangUp   func() error   // ends the connection to an external etcd
+	store    *etcdstore.Store
+	sweeper  *sweep.Sweeper
+	registry *registry.Registry
+	center   *config.Center
+	nacosAPI *nacos.Handler
+
+	listener net.Listener
+	http     *http.Server
+	dnsMu    sync.Mutex   // a reload may come when the server closes
+	dns      *dnsd.Server // nil once closed; guarded by dnsMu after Open
+
+	draining atomic.Bool
+	stopping chan struct{} // closed when calls that wait must answer
+	stopOnce sync.Once
+}
+
+// Limits of the HTTP edge.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	bodyTimeout   = 2 * time.Minute // for large bodies; others have 5 s
+	maxHeader     = 256 << 10       // metadata may travel in the query, escaped
+	// maxConns bounds the connections, long polls among them; more wait to be accepted.
+	maxConns = 16384
+	// drainTimeout bounds how long calls under way are waited for at the end.
+	drainTimeout = 5 * time.Second
+)
+
+// Open checks the settings, takes the data directory and the addresses, and
+// starts etcd and the DNS face. What it answers at first is that it is not ready.
+// Each error names the setting, file or address that is in the way, and nothing
+// is left running then. The caller calls Run, or Close.
+func Open(ctx context.Context, cfg Config) (*Server, error) {
+	cfg, err := cfg.WithDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: prometheus.NewRegistry(), stopping: make(chan struct{})}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) (err error) {
+	if s.release, err = dirlock.Take(s.cfg.DataDir); err != nil {
+		return err
+	}
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.HTTP); err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	s.cfg.HTTP = s.listener.Addr().String()
+	if err := s.choosePort(); err != nil {
+		return err
+	}
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+	if s.id, err = serverID(s.cfg.DataDir); err != nil {
+		return err
+	}
+	if s.dns, err = s.openDNS(); err != nil {
+		return err
+	}
+	if at := s.dns.Addrs(); s.cfg.Corefile != "" && len(at) > 0 {
+		s.cfg.DNS = at[0].String() // a Corefile says itself where it listens
+	}
+	handler, err := s.handler()
+	if err != nil {
+		return err
+	}
+	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	return s.Addresses().write(s.cfg.DataDir)
+}
+
+// choosePort replaces port 0 of the DNS face with one that is free for UDP and TCP.
+func (s *Server) choosePort() error {
+	host, port, err := net.SplitHostPort(s.cfg.DNS)
+	if err != nil || port != "0" {
+		return err
+	}
+	free, err := dnsd.FreePort(host)
+	if err != nil {
+		return fmt.Errorf("dns: %w", err)
+	}
+	s.cfg.DNS = net.JoinHostPort(host, fmt.Sprint(free))
+	return nil
+}
+
+func (s *Server) openStore(ctx context.Context) (err error) {
+	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics}
+	if len(s.cfg.Etcd.URLs) > 0 {
+		client, err := etcdstore.Dial(s.cfg.Etcd.endpoints())
+		if err != nil {
+			return err
+		}
+		s.hangUp, s.store = client.Close, etcdstore.New(client, settings)
+	} else {
+		s.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(s.cfg.DataDir, "etcd"), NoSync: s.cfg.Throwaway, Logger: s.log})
+		if err != nil {
+			return err
+		}
+		s.store = etcdstore.New(s.etcd.Client(), settings)
+	}
+	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics}); err != nil {
+		return err
+	}
+	s.registry = registry.New(s.store, s.sweeper)
+	s.center = config.New(s.store.Configs())
+	return nil
+}
+
+func (s *Server) openDNS() (*dnsd.Server, error) {
+	text, err := s.cfg.CorefileText()
+	if err != nil {
+		return nil, err
+	}
+	return dnsd.Open(dnsd.Config{Corefile: text, Filename: s.cfg.Corefile, Logger: s.log,
+		Storage: map[any]any{plugin.StorageKey: source{s.store}}})
+}
+
+// source is what the DNS plugin reads.
+type source struct{ store *etcdstore.Store }
+
+func (s source) Snapshot() *registry.Snapshot { return s.store.View().Snapshot() }
+
+func (s source) Epoch() uint32 { return s.store.Epoch() }
+
+func (s source) Stale() (time.Duration, bool) { return s.store.Stale() }
+
+// nacos returns the Nacos edge.
+func (s *Server) nacos() (*nacos.Handler, error) {
+	return nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Logger: s.log, Version: s.cfg.Version,
+		Ready: func() error {
+			if why := s.notReady(); why != "" {
+				return errors.New(why)
+			}
+			return nil
+		}})
+}
+
+// Addresses returns where the server listens.
+func (s *Server) Addresses() Addresses {
+	return Addresses{HTTP: s.cfg.HTTP, DNS: s.cfg.DNS}
+}
+
+// Zones returns the zones served.
+func (s *Server) Zones() []string { return s.cfg.Zones }
+
+// advertised is where others find the DNS face.
+func (s *Server) advertised() string {
+	_, port, err := net.SplitHostPort(s.cfg.DNS)
+	if err != nil {
+		return s.cfg.DNS
+	}
+	return net.JoinHostPort(s.cfg.Advertise, port)
+}
+
+// notReady says why the server should get no traffic, "" when it should.
+func (s *Server) notReady() string {
+	switch {
+	case s.draining.Load():
+		return "the server is stopping"
+	case !s.store.Ready():
+		return "the first full list from etcd is not done"
+	}
+	return ""
+}
+
+// Run serves until ctx ends, then drains and stops: readiness fails first, calls
+// under way are finished, and what they need is stopped after them. It returns
+// nil after such an end, and the error of the part that failed otherwise.
+func (s *Server) Run(ctx context.Context) error {
+	loops, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, loops := errgroup.WithContext(loops)
+	g.Go(func() error { return s.store.Run(loops) })
+	g.Go(func() error {
+		return s.store.Office(loops, s.id, func(ctx context.Context) error {
+			return s.sweeper.Run(ctx, s.store.View(), s.registry)
+		})
+	})
+	g.Go(func() error {
+		if err := s.http.Serve(netutil.LimitListener(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("http: %w", err)
+		}
+		return nil
+	})
+	s.log.Info("serving", "http", s.cfg.HTTP, "dns", s.cfg.DNS, "zones", s.cfg.Zones)
+	var failed error
+	select {
+	case <-ctx.Done():
+	case <-loops.Done():
+	case failed = <-s.etcdFailed():
+		failed = fmt.Errorf("embedded etcd stopped: %w", failed)
+	}
+	s.drain()
+	stop()
+	return errors.Join(failed, g.Wait(), s.Close())
+}
+
+// etcdFailed delivers the error of an embedded etcd, and never anything else.
+func (s *Server) etcdFailed() <-chan error {
+	if s.etcd == nil {
+		return nil
+	}
+	return s.etcd.Err()
+}
+
+// drain ends what the outside sees: the DNS face answers until HTTP is done.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	s.stopOnce.Do(func() { close(s.stopping) })
+	s.nacosAPI.Drain()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.log.Warn("calls under way were cut off", "err", err)
+		_ = s.http.Close() // the listener is closed already
+	}
+}
+
+// Close frees everything that Open took. Run does it by itself.
+func (s *Server) Close() error {
+	var errs []error
+	s.dnsMu.Lock()
+	if s.dns != nil {
+		errs = append(errs, s.dns.Close())
+		s.dns = nil
+	}
+	s.dnsMu.Unlock()
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	switch {
+	case s.etcd != nil:
+		errs = append(errs, s.etcd.Close())
+	case s.hangUp != nil:
+		errs = append(errs, s.hangUp())
+	}
+	if s.release != nil {
+		s.release()
+	}
+	s.listener, s.etcd, s.hangUp, s.release = nil, nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Await waits until ok is true of the server's snapshot; it reports false when
+// ctx ends first.
+func (s *Server) Await(ctx context.Context, ok func(*registry.Snapshot) bool) bool {
+	for {
+		changed := s.store.View().Changed()
+		if snap := s.store.View().Snapshot(); snap != nil && ok(snap) {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
