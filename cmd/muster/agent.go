@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/musterhq/muster/agent"
+	"github.com/musterhq/muster/client"
+)
+
+func agentCommand() *cli.Command {
+	return &cli.Command{Name: "agent", Usage: "run the agent of this host", Flags: agentFlags(), Action: runAgent,
+		Subcommands: []*cli.Command{
+			{Name: "status", Usage: "say how an agent is", Flags: []cli.Flag{
+				&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "`ADDRESS` of the agent's local API"},
+				outputFlag()}, Action: agentStatus},
+		}}
+}
+
+func agentFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "config", EnvVars: []string{"MUSTER_AGENT_CONFIG"}, Usage: "settings `FILE`; flags and environment go before it"},
+		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"MUSTER_SERVER"}, Usage: "`URL` of a server, repeatable", DefaultText: client.DefaultServer},
+		&cli.StringFlag{Name: "services", EnvVars: []string{"MUSTER_SERVICES"}, Usage: "`DIRECTORY` of definition files", DefaultText: agent.DefaultServicesDir},
+		&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Usage: "listen `ADDRESS` of the local API", DefaultText: agent.DefaultHTTP},
+		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"MUSTER_AGENT_DATA_DIR"}, Usage: "`DIRECTORY` of what must survive a restart", DefaultText: agent.DefaultDataDir},
+		&cli.StringFlag{Name: "id", EnvVars: []string{"MUSTER_AGENT_ID"}, Usage: "`ID` of the agent", DefaultText: "made at the first start"},
+		&cli.StringFlag{Name: "address", EnvVars: []string{"MUSTER_ADDRESS"}, Usage: "`ADDRESS` of instances that name none, or a go-sockaddr template", DefaultText: "a private address of the host"},
+		&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, EnvVars: []string{"MUSTER_NAMESPACE"}, Usage: "namespace `NAME` of what names none", DefaultText: "public"},
+		&cli.DurationFlag{Name: "drain-wait", EnvVars: []string{"MUSTER_DRAIN_WAIT"}, Usage: "how long a stop waits between weight 0 and deregistration", DefaultText: agent.DefaultDrainWait.String()},
+		&cli.BoolFlag{Name: "stay", EnvVars: []string{"MUSTER_STAY"}, Usage: "leave everything registered at a stop, for a quick restart"},
+		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API beyond loopback"},
+	}, logFlags()...)
+}
+
+// agentConfig reads settings file, environment and flags, the later over the
+// earlier.
+func agentConfig(c *cli.Context) (agent.Config, error) {
+	var cfg agent.Config
+	if path := c.String("config"); path != "" {
+		if err := readSettings(path, &cfg); err != nil {
+			return cfg, err
+		}
+	}
+	over(c, "services", c.String, &cfg.ServicesDir)
+	over(c, "http", c.String, &cfg.HTTP)
+	over(c, "data-dir", c.String, &cfg.DataDir)
+	over(c, "id", c.String, &cfg.ID)
+	over(c, "address", c.String, &cfg.Address)
+	over(c, "namespace", c.String, &cfg.Namespace)
+	over(c, "server", c.StringSlice, &cfg.Servers)
+	over(c, "stay", c.Bool, &cfg.Stay)
+	over(c, "insecure", c.Bool, &cfg.Insecure)
+	if c.IsSet("drain-wait") {
+		cfg.DrainWait = new(c.Duration("drain-wait"))
+	}
+	cfg.Version = version
+	return cfg, nil
+}
+
+func runAgent(c *cli.Context) error {
+	if _, err := names(c); err != nil {
+		return err
+	}
+	cfg, err := agentConfig(c)
+	if err != nil {
+		return err
+	}
+	if cfg.Logger, err = newLogger(c, c.App.ErrWriter); err != nil {
+		return err
+	}
+	a, err := agent.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer onSignal(a.Reload, syscall.SIGHUP)()
+	// The first of these ends c.Context, which begins the drain.
+	signals := 0
+	defer onSignal(func() {
+		if signals++; signals > 1 {
+			a.SkipDrain()
+		}
+	}, os.Interrupt, syscall.SIGTERM)()
+	return a.Run(c.Context)
+}
+
+// onSignal calls do at every one of the signals until the function it returns
+// is called.
+func onSignal(do func(), signals ...os.Signal) (stop func()) {
+	arrived := make(chan os.Signal, 4)
+	signal.Notify(arrived, signals...)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range arrived {
+			do()
+		}
+	}()
+	return func() {
+		signal.Stop(arrived)
+		close(arrived)
+		<-ended
+	}
+}
+
+func agentStatus(c *cli.Context) error {
+	if _, err := names(c); err != nil {
+		return err
+	}
+	s, err := askAgent(c.Context, c.String("http"))
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"agent", s.ID}, {"server", s.Server.URL}, {"problem", orDash(s.Server.Error)}}
+	for _, d := range s.Definitions {
+		rows = append(rows, []string{d.Origin, fmt.Sprintf("%d services", d.Services), strings.Join(append(d.Problems, d.Error), " ")})
+	}
+	for _, i := range s.Instances {
+		rows = append(rows, []string{"instance", i.Service, client.Endpoint(i.Address, i.Port), i.Health, i.Rejected})
+	}
+	for _, f := range s.Configs.Files {
+		rows = append(rows, []string{"file", f.Config, f.Path, f.State, f.Error})
+	}
+	return show(c, s, "", rows)
+}
+
+// askAgent reads the status of an agent at its local API.
+func askAgent(ctx context.Context, addr string) (s agent.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	addr = strings.TrimPrefix(addr, "http://")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/status", nil)
+	if err != nil {
+		return s, usageError{err}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return s, &agentUnreachable{err}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("agent: %s", resp.Status)
+	}
+	return s, json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&s)
+}
+
+// agentUnreachable says that no agent answered. It counts as
+// client.ErrUnreachable, but must not speak of a server.
+type agentUnreachable struct{ error }
+
+func (e *agentUnreachable) Error() string { return "agent unreachable: " + e.error.Error() }
+
+func (e *agentUnreachable) Is(target error) bool { return target == client.ErrUnreachable }

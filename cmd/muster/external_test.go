@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/internal/peer"
+)
+
+// etcdProcess is an etcd of one member, another process.
+type etcdProcess struct {
+	process
+	url string
+}
+
+// newEtcd returns an etcd with its data below the test's folder. It is built
+// from its module, which the module of the tools names; the go command keeps
+// what it built, so only the first time is long.
+func newEtcd(tb testing.TB) *etcdProcess {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), peer.Path(tb, "go"), "tool", "-modfile=../../tools/go.mod", "-n", "go.etcd.io/etcd/server/v3")
+	var problems bytes.Buffer
+	cmd.Stderr = &problems
+	out, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("build etcd: %v\n%s", err, problems.String())
+	}
+	url, peers := freeURL(tb), freeURL(tb)
+	return &etcdProcess{url: url, process: process{t: tb, program: strings.TrimSpace(string(out)), args: []string{
+		"--name", "one", "--data-dir", filepath.Join(tb.TempDir(), "etcd"), "--log-level", "warn",
+		"--listen-client-urls", url, "--advertise-client-urls", url,
+		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "one=" + peers,
+	}}}
+}
+
+// freeURL returns the URL of an address that nobody listens at.
+func freeURL(tb testing.TB) string {
+	tb.Helper()
+	port, err := dnsd.FreePort("127.0.0.1")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", port)
+}
+
+// start starts etcd and waits until it is healthy.
+func (e *etcdProcess) start() {
+	e.t.Helper()
+	e.process.start()
+	e.await("health", func() bool {
+		status, _, err := request(http.MethodGet, e.url+"/health", nil)
+		return err == nil && status == http.StatusOK
+	})
+}
+
+// startEtcd returns a running etcd.
+func startEtcd(tb testing.TB) *etcdProcess {
+	tb.Helper()
+	e := newEtcd(tb)
+	e.start()
+	tb.Cleanup(e.kill)
+	return e
+}
+
+func TestEverythingIsInTheExternalEtcd(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	s := newServer(t, t.TempDir(), "--etcd", etcd.url)
+	s.start()
+	t.Cleanup(s.stop)
+	s.call(http.MethodPost, pathInstance, params("serviceName", "order-api", "ip", "10.0.0.1", "port", "8080", "ephemeral", "false"))
+	s.publish("app.yaml", "version: 1")
+	const want = "0 1000 10.0.0.1:8080"
+	stands := func(when string) {
+		t.Helper()
+		if at, err := located(s.dns, "order-api"); err != nil || len(at) != 1 || at[0] != want {
+			t.Errorf("SRV %s = %q, %v, want %q", when, at, err, want)
+		}
+		if got := s.document("app.yaml"); got != "version: 1" {
+			t.Errorf("document %s = %q, want it as published", when, got)
+		}
+	}
+	stands("after the writes")
+	s.stop()
+	s.start()
+	stands("after a restart of the server")
+
+	// Another data directory: nothing of value is in the server's own.
+	s.stop()
+	other := newServer(t, t.TempDir(), "--etcd", etcd.url)
+	other.start()
+	t.Cleanup(other.stop)
+	s = other
+	stands("at another server")
+
+	etcd.kill()
+	if at, err := located(s.dns, "order-api"); err != nil || len(at) != 1 || at[0] != want {
+		t.Errorf("SRV without etcd = %q, %v, want %q", at, err, want)
+	}
+	eventually(t, 15*time.Second, "answers say that they may be old", func() bool {
+		reply, err := exchange(s.dns, "order-api"+zone, dns.TypeA)
+		return err == nil && len(reply.Answer) == 1 && reply.Answer[0].Header().Ttl <= 30 && hasError(reply, dns.ExtendedErrorCodeStaleAnswer)
+	})
+	late := params("serviceName", "order-api", "ip", "10.0.0.2", "port", "8080", "ephemeral", "false")
+	if status, body, err := request(http.MethodPost, s.url()+pathInstance, late); err != nil || status < http.StatusInternalServerError {
+		t.Errorf("registration without etcd = %d %q, %v, want an error", status, body, err)
+	}
+	etcd.start()
+	stands("after a restart of etcd")
+	eventually(t, 20*time.Second, "a registration is taken again", func() bool {
+		status, _, err := request(http.MethodPost, s.url()+pathInstance, late)
+		return err == nil && status == http.StatusOK
+	})
+	if !isLocated(s.dns, "order-api", want, "0 1000 10.0.0.2:8080") {
+		t.Error("SRV lacks what was acknowledged after etcd's restart")
+	}
+}
+
+// hasError reports whether a message carries that extended error.
+func hasError(m *dns.Msg, code uint16) bool {
+	opt := m.IsEdns0()
+	return opt != nil && slices.ContainsFunc(opt.Option, func(o dns.EDNS0) bool {
+		ede, ok := o.(*dns.EDNS0_EDE)
+		return ok && ede.InfoCode == code
+	})
+}
+
+// Two servers over one etcd: one judges, the other stands by and takes over.
+func TestSecondServerStandsBy(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcd(t)
+	first, second := newServer(t, t.TempDir(), "--etcd", etcd.url), newServer(t, t.TempDir(), "--etcd", etcd.url)
+	for _, s := range []*serverProcess{first, second} {
+		s.start()
+		t.Cleanup(s.stop)
+		eventually(t, 10*time.Second, "the first server judges", first.judges)
+	}
+	if second.judges() {
+		t.Error("two servers judge")
+	}
+	app := startApp(t)
+	app.passing.Store(true)
+	a := newAgent(t, t.TempDir(), first.url(), "--server", second.url())
+	a.define("order-api.yaml", fmt.Sprintf(orderAPI, app.addr.Addr(), app.addr.Port()))
+	a.start()
+	t.Cleanup(a.stop)
+	stands := func() bool { return isLocated(second.dns, "order-api", "0 3000 "+app.addr.String()) }
+	eventually(t, 10*time.Second, "the second server answers what the first one took", stands)
+	beat := params("serviceName", "beaten", "ip", "10.0.0.1", "port", "8080")
+	first.call(http.MethodPost, pathInstance, beat)
+	eventually(t, 10*time.Second, "the second server knows who beats", func() bool { return len(second.hosts("beaten")) == 1 })
+	if status, body, err := request(http.MethodPut, second.url()+pathInstance+"/beat", beat); err != nil || status != http.StatusServiceUnavailable {
+		t.Errorf("beat at a server that stands by = %d %q, %v, want 503", status, body, err)
+	}
+
+	first.stop()
+	stopped := time.Now()
+	eventually(t, 15*time.Second, "the second server judges", second.judges)
+	t.Logf("the second server judges %v after the end of the first", time.Since(stopped))
+	if body := second.call(http.MethodPut, pathInstance+"/beat", beat); !strings.Contains(body, `"code":10200`) {
+		t.Errorf("beat at the new judge = %s, want code 10200", body)
+	}
+	// Over the longest silence that is allowed the agent has to find its way.
+	lost := poll(time.Until(stopped.Add(unhealthyAfter+tolerance)), func() bool { return !stands() }, nil)
+	if at, err := located(second.dns, "order-api"); lost || err != nil {
+		t.Errorf("SRV %v after the change of judges = %q, %v, want the app throughout", time.Since(stopped), at, err)
+	}
+}
+
+// judges asks `muster status` whether the server is the judge.
+func (s *serverProcess) judges() bool {
+	s.t.Helper()
+	code, out := command(s.t, "status", "--server", s.url(), "-o", "json")
+	var status api.Status
+	if err := json.Unmarshal([]byte(out), &status); err != nil || code != exitDone {
+		s.t.Fatalf("muster status = %d %q, %v", code, out, err)
+	}
+	return status.Judge
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/goccy/go-yaml"
+	"github.com/urfave/cli/v2"
+)
+
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORMAT` of the output: table, json or yaml"}
+}
+
+// show writes v as the output flag says; a table has a heading and rows.
+func show(c *cli.Context, v any, heading string, rows [][]string) error {
+	switch format := c.String("output"); format {
+	case "json":
+		e := json.NewEncoder(c.App.Writer)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	case "yaml":
+		b, err := yaml.MarshalWithOptions(v, yaml.UseJSONMarshaler())
+		if err != nil {
+			return err
+		}
+		_, err = c.App.Writer.Write(b)
+		return err
+	case "table":
+		return table(c.App.Writer, heading, rows)
+	default:
+		return usagef("output: %q is not one of table, json, yaml", format)
+	}
+}
+
+func table(w io.Writer, heading string, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if heading != "" {
+		fmt.Fprintln(t, strings.ReplaceAll(heading, " ", "\t"))
+	}
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.Join(r, "\t"))
+	}
+	return t.Flush()
+}

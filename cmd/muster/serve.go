@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/musterhq/muster/server"
+)
+
+func serverCommand() *cli.Command {
+	return &cli.Command{Name: "server", Usage: "run a server: registry, configuration centre, DNS, HTTP", Flags: serverFlags(), Action: serve}
+}
+
+func serverFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "config", EnvVars: []string{"MUSTER_CONFIG"}, Usage: "settings `FILE`; flags and environment go before it"},
+		&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_HTTP"}, Usage: "listen `ADDRESS` for HTTP", DefaultText: server.DefaultHTTP},
+		&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_DNS"}, Usage: "listen `ADDRESS` for DNS, UDP and TCP", DefaultText: server.DefaultDNS},
+		&cli.StringSliceFlag{Name: "zone", EnvVars: []string{"MUSTER_ZONE"}, Usage: "`ZONE` to serve, repeatable", DefaultText: server.DefaultZone},
+		&cli.StringSliceFlag{Name: "ns", EnvVars: []string{"MUSTER_NS"}, Usage: "`NAME=ADDRESS` of a name server of the zones, repeatable", DefaultText: "ns1.<zone> at the advertised address"},
+		&cli.StringFlag{Name: "advertise", EnvVars: []string{"MUSTER_ADVERTISE"}, Usage: "`ADDRESS` others reach this server by, or a go-sockaddr template"},
+		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"MUSTER_DATA_DIR"}, Usage: "`DIRECTORY` of what must survive a restart", DefaultText: server.DefaultDataDir},
+		&cli.StringSliceFlag{Name: "etcd", EnvVars: []string{"MUSTER_ETCD"}, Usage: "`URL` of an external etcd, repeatable; embedded when not given"},
+		&cli.StringFlag{Name: "etcd-cert", EnvVars: []string{"MUSTER_ETCD_CERT"}, Usage: "client certificate `FILE` for etcd"},
+		&cli.StringFlag{Name: "etcd-key", EnvVars: []string{"MUSTER_ETCD_KEY"}, Usage: "key `FILE` of the client certificate"},
+		&cli.StringFlag{Name: "etcd-ca", EnvVars: []string{"MUSTER_ETCD_CA"}, Usage: "`FILE` with the authorities to trust for etcd"},
+		&cli.StringFlag{Name: "etcd-user", EnvVars: []string{"MUSTER_ETCD_USER"}, Usage: "user `NAME` for etcd; its password comes from MUSTER_ETCD_PASSWORD or the settings file"},
+		&cli.StringFlag{Name: "corefile", EnvVars: []string{"MUSTER_COREFILE"}, Usage: "`FILE` that replaces the generated Corefile"},
+		&cli.BoolFlag{Name: "print-corefile", Usage: "print the Corefile that would be used, and exit"},
+		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback although nobody has to log in"},
+	}, logFlags()...)
+}
+
+func logFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "log-level", EnvVars: []string{"MUSTER_LOG_LEVEL"}, Value: "info", Usage: "`LEVEL`: debug, info, warn or error"},
+		&cli.StringFlag{Name: "log-format", EnvVars: []string{"MUSTER_LOG_FORMAT"}, Value: "text", Usage: "`FORMAT`: text or json"},
+	}
+}
+
+// newLogger returns the logger the flags ask for. What libraries write to the
+// standard one goes the same way.
+func newLogger(c *cli.Context, to io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, usagef("log-level: %q is not one of debug, info, warn, error", c.String("log-level"))
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler
+	switch format := c.String("log-format"); format {
+	case "text":
+		handler = slog.NewTextHandler(to, options)
+	case "json":
+		handler = slog.NewJSONHandler(to, options)
+	default:
+		return nil, usagef("log-format: %q is not one of text, json", format)
+	}
+	logger := slog.New(handler)
+	slog.SetDefault(logger)
+	return logger, nil
+}
+
+// over sets what a flag, or its variable in the environment, says.
+// An empty variable says nothing.
+func over[T any](c *cli.Context, flag string, value func(string) T, to *T) {
+	if !c.IsSet(flag) {
+		return
+	}
+	if said := value(flag); !reflect.ValueOf(said).IsZero() || reflect.TypeOf(said).Kind() == reflect.Bool {
+		*to = said
+	}
+}
+
+// serverConfig reads settings file, environment and flags, the later over the
+// earlier.
+func serverConfig(c *cli.Context) (server.Config, error) {
+	var cfg server.Config
+	if path := c.String("config"); path != "" {
+		if err := readSettings(path, &cfg); err != nil {
+			return cfg, err
+		}
+	}
+	over(c, "http", c.String, &cfg.HTTP)
+	over(c, "dns", c.String, &cfg.DNS)
+	over(c, "zone", c.StringSlice, &cfg.Zones)
+	over(c, "ns", c.StringSlice, &cfg.NameServers)
+	over(c, "advertise", c.String, &cfg.Advertise)
+	over(c, "data-dir", c.String, &cfg.DataDir)
+	over(c, "etcd", c.StringSlice, &cfg.Etcd.URLs)
+	over(c, "etcd-cert", c.String, &cfg.Etcd.CertFile)
+	over(c, "etcd-key", c.String, &cfg.Etcd.KeyFile)
+	over(c, "etcd-ca", c.String, &cfg.Etcd.CAFile)
+	over(c, "etcd-user", c.String, &cfg.Etcd.Username)
+	if password, ok := os.LookupEnv("MUSTER_ETCD_PASSWORD"); ok {
+		cfg.Etcd.Password = password
+	}
+	over(c, "corefile", c.String, &cfg.Corefile)
+	over(c, "insecure", c.Bool, &cfg.Insecure)
+	cfg.Version = version
+	return cfg, nil
+}
+
+func serve(c *cli.Context) error {
+	if _, err := names(c); err != nil {
+		return err
+	}
+	cfg, err := serverConfig(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("print-corefile") {
+		return printCorefile(c, cfg)
+	}
+	if cfg.Logger, err = newLogger(c, c.App.ErrWriter); err != nil {
+		return err
+	}
+	s, err := server.Open(c.Context, cfg)
+	if errors.Is(err, context.Canceled) && c.Err() != nil {
+		return nil // asked to stop before it had started
+	}
+	if err != nil {
+		return err
+	}
+	defer onSignal(func() {
+		if err := s.ReloadCorefile(); err != nil {
+			cfg.Logger.Error("the Corefile is not reloaded, the old one goes on", "err", err)
+		}
+	}, syscall.SIGHUP)()
+	return s.Run(c.Context)
+}
+
+func printCorefile(c *cli.Context, cfg server.Config) error {
+	cfg, err := cfg.WithDefaults()
+	if err != nil {
+		return err
+	}
+	text, err := cfg.CorefileText()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(c.App.Writer, string(text))
+	return err
+}
