@@ -224,6 +224,8 @@ func (s *Server) Run(ctx context.Context) error {
 			return s.sweeper.Run(ctx, s.store.View(), s.registry)
 		})
 	})
+	answering := s.dns // Close forgets it
+	g.Go(func() error { return answering.Run(loops) })
 	g.Go(func() error {
 		if err := s.http.Serve(netutil.LimitListener(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http: %w", err)
