@@ -29,7 +29,7 @@ func (s *Sweeper) Rows() (rows, places int) {
 
 // Fill makes a table of n witnesses that are all due far from now.
 func (s *Sweeper) Fill(n int) {
-	s.table = newTable()
+	s.table = newTable(s.config, s.now())
 	for i := range n {
 		t := registry.Timeouts{Interval: time.Second, Unhealthy: time.Hour, Delete: 2 * time.Hour}
 		s.table.join(registry.Roster{Witness: "http/" + strconv.Itoa(i), Class: "3600000-7200000", Timeouts: t}, s.now(), false)

@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ type judge struct {
 	starting bool               // the table is being filled for the first time
 	planned  time.Duration      // when the next tick should come, since base
 	draining bool               // the last tick was late and judged nobody
+	stale    bool               // the store was away at the last tick; also guarded by mu
 	cleanup  time.Duration      // when tombstones and overrides are looked at next
 	keeps    map[keepKey]*keep
 	due      []int32     // scratch of tick
@@ -41,7 +43,7 @@ func (s *Sweeper) open(view *registry.View, reg Registry) *judge {
 		snap: (*registry.Snapshot)(nil).Apply(0, nil), starting: true,
 	}
 	s.mu.Lock()
-	s.table = newTable()
+	s.table = newTable(s.config, s.now())
 	j.follow()
 	s.mu.Unlock()
 	j.starting = false
@@ -59,6 +61,7 @@ func (j *judge) close() {
 	j.table = table{} // gives the memory back on a server that may never judge again
 	j.mu.Unlock()
 	j.metrics.rows.Set(0)
+	j.metrics.protect(Protection{})
 }
 
 // tick follows the snapshot, finds who is due and sets the crew to work. It
@@ -71,7 +74,12 @@ func (j *judge) close() {
 func (j *judge) tick(ctx context.Context) (next time.Duration) {
 	at := time.Since(j.base)
 	late := at - j.planned
+	passed := late + j.config.Tick
 	j.planned = at + j.config.Tick
+	if j.config.Stale() {
+		j.standStill(passed)
+		return j.planned
+	}
 	if late > j.config.Tick {
 		j.mu.Lock()
 		j.table.late += late
@@ -85,11 +93,11 @@ func (j *judge) tick(ctx context.Context) (next time.Duration) {
 	j.draining = false
 	j.mu.Lock()
 	j.follow()
-	now := j.now()
-	j.due = j.table.due(now, j.due[:0])
-	for _, i := range j.due {
-		j.table.rows[i].writing = true
+	if j.stale {
+		j.startAnew()
 	}
+	now := j.now()
+	j.find(at, passed)
 	j.mu.Unlock()
 	for _, i := range j.due {
 		j.crew.do(ctx, func(ctx context.Context) { j.decide(ctx, i) })
@@ -99,6 +107,49 @@ func (j *judge) tick(ctx context.Context) (next time.Duration) {
 		j.clean(ctx, now)
 	}
 	return j.planned
+}
+
+// standStill stops the table's clock for a tick: the store is away, so nobody
+// can be judged.
+func (j *judge) standStill(passed time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.table.late += passed
+	j.metrics.stale.Add(passed.Seconds())
+	if !j.stale {
+		j.stale = true
+		j.config.Logger.Warn("the store is away: nobody is judged")
+	}
+}
+
+// startAnew gives every row its full time: the store was away, and so may have
+// been the ways by which beats come in. s.mu is held.
+func (j *judge) startAnew() {
+	j.stale = false
+	now := j.now()
+	for i := range j.table.rows {
+		if r := &j.table.rows[i]; r.members > 0 {
+			j.table.restart(int32(i), now, r.silent)
+		}
+	}
+	j.config.Logger.Info("the store is back: all are judged again, with full timers")
+}
+
+// find fills due with the rows that a verdict is to be written on. Who fell
+// silent is counted before anything is decided: a mass silence must hold up the
+// first removal too. s.mu is held.
+func (j *judge) find(at, passed time.Duration) {
+	t := &j.table
+	j.due = t.due(j.now(), j.due[:0])
+	for _, i := range j.due {
+		t.fall(&t.rows[i])
+	}
+	j.protect(at, passed)
+	j.due = slices.DeleteFunc(j.due, t.hold)
+	for _, i := range j.due {
+		t.rows[i].writing = true
+	}
+	j.metrics.protect(j.protection())
 }
 
 // verdict is what is to be written of a row.
@@ -131,19 +182,21 @@ func (j *judge) decide(ctx context.Context, row int32) {
 }
 
 // claim returns the verdict that is due on a row, and false when it was heard of
-// or left since the scan.
+// or left since the scan, when removals are held back or the store is away. In a
+// freeze a row that would be removed without being silent first is silent.
 func (j *judge) claim(i int32) (verdict, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	t := &j.table
 	r := &t.rows[i]
-	if t.deadline[i] > j.now() || r.members == 0 {
+	if t.deadline[i] > j.now() || r.members == 0 || j.stale || t.hold(i) {
 		r.writing = false
 		t.release(i)
 		return verdict{}, false
 	}
 	m := &t.timers[r.class]
-	return verdict{t.roster(r), i, r.heard, t.revision, r.silent || m.after <= m.unhealthy}, true
+	remove := r.silent || m.after <= m.unhealthy && t.freeze.phase == calm
+	return verdict{t.roster(r), i, r.heard, t.revision, remove}, true
 }
 
 // settle takes the outcome of a write into the table. Who was heard of during
@@ -189,6 +242,10 @@ func (j *judge) note(ctx context.Context, what string, err error) {
 		if j.failing.Swap(false) {
 			j.config.Logger.Info("verdicts are written again")
 		}
+	case j.config.Refused(err): // also while the Run ends, as it does then
+		j.metrics.failures.Inc()
+		j.metrics.refused.Inc()
+		j.config.Logger.Warn("a verdict was refused: another server judges by now", "verdict", what, "err", err)
 	case ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded): // else the Run ends
 		j.metrics.failures.Inc()
 		if !j.failing.Swap(true) {

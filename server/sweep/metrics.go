@@ -8,8 +8,13 @@ import (
 type metrics struct {
 	verdicts *prometheus.CounterVec
 	failures prometheus.Counter
+	refused  prometheus.Counter
 	late     prometheus.Counter
+	stale    prometheus.Counter
 	rows     prometheus.Gauge
+	active   prometheus.Gauge
+	held     prometheus.Gauge
+	freezes  prometheus.Counter
 }
 
 func newMetrics(to prometheus.Registerer) (*metrics, error) {
@@ -22,9 +27,29 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 			Name: "muster_sweep_failures_total",
 			Help: "Attempts to write a verdict that failed; each is tried again.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "muster_sweep_refused_total",
+			Help: "Those of the failures whose reason was that another server judges by now.",
+		}),
 		late: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "muster_sweep_late_seconds_total",
 			Help: "How much later than planned scans came, in seconds; added to every deadline.",
+		}),
+		stale: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "muster_sweep_stale_seconds_total",
+			Help: "How long nobody was judged as the store was away, in seconds.",
+		}),
+		active: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_sweep_protection_active",
+			Help: "1 while removals are held back or slowed down after a mass silence.",
+		}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_sweep_held_rows",
+			Help: "Deadlines that are over and whose removal waits after a mass silence.",
+		}),
+		freezes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "muster_sweep_freezes_total",
+			Help: "How often a mass silence made removals wait.",
 		}),
 		rows: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "muster_sweep_rows",
@@ -37,10 +62,22 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	if to == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.verdicts, m.failures, m.late, m.rows} {
+	for _, c := range []prometheus.Collector{
+		m.verdicts, m.failures, m.refused, m.late, m.stale, m.rows, m.active, m.held, m.freezes,
+	} {
 		if err := to.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+// protect shows the state of a freeze.
+func (m *metrics) protect(p Protection) {
+	active := 0.0
+	if p.Active {
+		active = 1
+	}
+	m.active.Set(active)
+	m.held.Set(float64(p.Held))
 }

@@ -7,11 +7,17 @@
 //
 // Only the server that holds the judge's office runs [Sweeper.Run]. Every Run
 // begins with full timers: what another judge had counted is not inherited.
+//
+// Many that fall silent at once are rather cut off than dead. They are written
+// silent, but removals are held back for a bounded time; see [Protection]. A Run
+// counts those that are silent when it begins as having fallen silent then, so a
+// new judge may hold removals back anew.
 package sweep
 
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +47,27 @@ type Config struct {
 	Tick time.Duration
 	// Writers bounds how many verdicts are written at once; 0 means 64.
 	Writers int
+	// Stale reports whether the store cannot be read or written now: then nobody
+	// is judged, and when it is over every row begins anew with its full time. It
+	// is called at each tick; nil means never.
+	Stale func() bool
+	// Refused reports whether an error of the Registry says that this server does
+	// not hold the judge's office any more, which is only counted; nil means that
+	// no error says so.
+	Refused func(error) bool
+	// MassShare and MassLeast say how many rows must fall silent within
+	// MassWithin for removals to be held back: more than this share of all rows,
+	// and at least so many. 0 means 0.15, 20 and one minute.
+	MassShare  float64
+	MassLeast  int
+	MassWithin time.Duration
+	// FreezeMost bounds how long removals are held back whole, from the first
+	// moment on; 0 means 15 minutes.
+	FreezeMost time.Duration
+	// SlowWithin says how fast removals go on after that: as if the whole table
+	// had to go within this time, and at least one a second. 0 means 10 minutes,
+	// in which somebody who is called can still end the fault or confirm it.
+	SlowWithin time.Duration
 	// Registerer takes the metrics; nil means none.
 	Registerer prometheus.Registerer
 	// Logger is told of verdicts, lateness and a store that fails; nil means discard.
@@ -53,6 +80,27 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Writers <= 0 {
 		c.Writers = 64
+	}
+	if c.Stale == nil {
+		c.Stale = func() bool { return false }
+	}
+	if c.Refused == nil {
+		c.Refused = func(error) bool { return false }
+	}
+	if c.MassShare <= 0 {
+		c.MassShare = 0.15
+	}
+	if c.MassLeast <= 0 {
+		c.MassLeast = 20
+	}
+	if c.MassWithin < steps { // nanoseconds: a step must take some time
+		c.MassWithin = time.Minute
+	}
+	if c.FreezeMost <= 0 {
+		c.FreezeMost = 15 * time.Minute
+	}
+	if c.SlowWithin <= 0 {
+		c.SlowWithin = 10 * time.Minute
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -99,6 +147,26 @@ func (s *Sweeper) Heard(witness string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table.hear(witness, s.now())
+	return nil
+}
+
+// heardAtOnce is how many witnesses of a batch are heard under one lock, so that
+// a large one does not hold up beats and the scan.
+const heardAtOnce = 1000
+
+// HearAll is [Sweeper.Heard] for a batch of witnesses.
+func (s *Sweeper) HearAll(witnesses []string) error {
+	if !s.judging.Load() {
+		return notJudging{}
+	}
+	for some := range slices.Chunk(witnesses, heardAtOnce) {
+		s.mu.Lock()
+		now := s.now()
+		for _, w := range some {
+			s.table.hear(w, now)
+		}
+		s.mu.Unlock()
+	}
 	return nil
 }
 

@@ -21,8 +21,11 @@ type table struct {
 	spare   []int32 // places in timers to use again
 	free    []int32 // rows to use again
 
-	deadline []int64 // of each row, never for a free one
+	deadline []int64 // of each row, never for a free one and for one that is held
 	rows     []row
+
+	falls  falls  // when rows fell silent
+	freeze freeze // whether removals are held back
 }
 
 // row is what is known of a roster besides its deadline.
@@ -32,9 +35,11 @@ type row struct {
 	class   int32 // place in timers
 	next    int32 // next row of the same witness, none at the end
 	members int32 // instances, or an agent that has none
+	fell    int32 // step of falls in which its silence came due, none: it is heard of
 	silent  bool  // the verdict of silence is written
 	writing bool  // a verdict waits to be written or is being written
 	failed  uint8 // attempts to write that failed since the last that did not
+	removal removal
 }
 
 const (
@@ -50,8 +55,8 @@ type timer struct {
 	rows             int32
 }
 
-func newTable() table {
-	return table{first: map[string]int32{}, classes: map[string]int32{}}
+func newTable(c Config, now int64) table {
+	return table{first: map[string]int32{}, classes: map[string]int32{}, falls: falls{width: int64(c.MassWithin / steps), began: now}}
 }
 
 // of yields the rows of a witness.
@@ -76,6 +81,12 @@ func (t *table) hear(witness string, now int64) {
 func (t *table) restart(i int32, now int64, silent bool) {
 	r := &t.rows[i]
 	r.heard, r.silent, r.failed = now, silent, 0
+	t.unhold(r)
+	if silent {
+		t.fall(r)
+	} else {
+		t.rise(r)
+	}
 	t.deadline[i] = now + t.patience(r)
 }
 
@@ -126,7 +137,7 @@ func (t *table) add(ro registry.Roster) int32 {
 		t.deadline = append(t.deadline, never)
 		t.rows = append(t.rows, row{})
 	}
-	t.rows[i] = row{witness: ro.Witness, class: t.enter(ro), next: none}
+	t.rows[i] = row{witness: ro.Witness, class: t.enter(ro), next: none, fell: none}
 	if first, ok := t.first[ro.Witness]; ok {
 		t.rows[i].next, t.rows[first].next = t.rows[first].next, i
 	} else {
@@ -179,6 +190,8 @@ func (t *table) release(i int32) {
 		delete(t.first, r.witness)
 	}
 	t.exit(r.class)
+	t.unhold(r)
+	t.rise(r)
 	t.deadline[i], *r = never, row{}
 	t.free = append(t.free, i)
 }
