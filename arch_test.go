@@ -21,13 +21,14 @@ const (
 // aside. A name that ends in "/..." stands for that package and all below it.
 var arrows = map[string][]string{
 	// Rules: the domain, and what follows from it alone.
-	"registry": {"internal/trie", "internal/view"},
-	"config":   {"internal/trie", "internal/view"},
+	"registry": {"internal/trie", "internal/view", "internal/digest"},
+	"config":   {"internal/trie", "internal/view", "internal/digest"},
 	"answer":   {"registry"},
 
 	// Leaves: structures that know nothing of Muster.
 	"internal/trie":    nil,
 	"internal/view":    nil,
+	"internal/digest":  {"internal/trie"},
 	"internal/nearest": nil,
 
 	// And of the file system.

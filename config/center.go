@@ -179,6 +179,17 @@ func (c *Center) Get(ctx context.Context, k Key) (*Document, []byte, error) {
 	return d, content, nil
 }
 
+// readable returns an error when a document seems absent because it cannot be
+// read: no write to it could ever be committed.
+func (s *Snapshot) readable(k Key) error {
+	_, head := s.records.Get(recordKey{k, true})
+	_, seq := s.records.Get(recordKey{k, false})
+	if head && s.Head(k) == nil || seq && s.Sequence(k).Last == 0 {
+		return fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
+	}
+	return nil
+}
+
 // apply runs a rule on what stands of one document until its write is
 // committed; a rule that returns nil wants none.
 func (c *Center) apply(ctx context.Context, k Key, rule func(stands *Document, last int64) (*Write, error)) (Receipt, error) {
@@ -187,6 +198,9 @@ func (c *Center) apply(ctx context.Context, k Key, rule func(stands *Document, l
 		snap := c.Snapshot()
 		if snap == nil {
 			return Receipt{}, ErrUnavailable
+		}
+		if err := snap.readable(k); err != nil {
+			return Receipt{}, err
 		}
 		stands, seq := snap.Head(k), snap.Sequence(k)
 		w, err := rule(stands, seq.Last)

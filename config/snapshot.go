@@ -15,6 +15,8 @@ type Snapshot struct {
 	revision int64
 	heads    trie.Map[Key, *Document]
 	seqs     trie.Map[Key, Sequence]
+	records  trie.Map[recordKey, int64] // revisions of all heads and sequences, also of what cannot be read
+	digests  Digests
 
 	sortOnce sync.Once
 	sorted   []*Document
@@ -31,29 +33,42 @@ type Change struct {
 	Key      Key
 	Head     *Document // nil with IsHead: deleted
 	IsHead   bool      // else it is a sequence
-	Last     int64
-	Revision int64
+	Last     int64     // 0 without IsHead: deleted
+	Revision int64     // of the commit, above 0
+	// Unreadable means that there is a head or sequence and nobody can tell what
+	// it says: readers see none, but the digests count it, as they count what the
+	// store has.
+	Unreadable bool
 }
 
 // Apply returns the snapshot at revision, after changes; the receiver may be nil.
 func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	next := &Snapshot{revision: revision}
 	if s != nil {
-		next.heads, next.seqs = s.heads, s.seqs
+		next.heads, next.seqs, next.records, next.digests = s.heads, s.seqs, s.records, s.digests
 	}
 	e := new(trie.Edit)
 	for _, c := range changes {
-		switch {
-		case !c.IsHead:
-			next.seqs = next.seqs.With(e, c.Key, Sequence{c.Last, c.Revision})
-		case c.Head == nil:
-			next.heads = next.heads.Without(e, c.Key)
-		default:
-			next.heads = next.heads.With(e, c.Key, c.Head)
+		if c.Unreadable {
+			c.Head, c.Last = nil, 0
 		}
+		switch {
+		case c.IsHead && c.Head != nil:
+			next.heads = next.heads.With(e, c.Key, c.Head)
+		case c.IsHead:
+			next.heads = next.heads.Without(e, c.Key)
+		case c.Last != 0:
+			next.seqs = next.seqs.With(e, c.Key, Sequence{c.Last, c.Revision})
+		default:
+			next.seqs = next.seqs.Without(e, c.Key)
+		}
+		next.account(e, c)
 	}
 	return next
 }
+
+// Digests tells which heads and sequences the snapshot holds.
+func (s *Snapshot) Digests() Digests { return s.digests }
 
 // Revision returns the store's revision this snapshot shows.
 func (s *Snapshot) Revision() int64 { return s.revision }

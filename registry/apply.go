@@ -9,11 +9,15 @@ import (
 	"github.com/musterhq/muster/internal/trie"
 )
 
-// Change is one record as it stands after a commit; a nil Record is a deletion.
+// Change is one record as it stands after a commit; a nil Record is a deletion,
+// unless it is Unreadable.
 type Change struct {
 	Key      Key
 	Record   Record
-	Revision int64 // of the commit
+	Revision int64 // of the commit, above 0
+	// Unreadable means that there is a record and nobody can tell what it says:
+	// readers see none, but the digests count it, as they count what the store has.
+	Unreadable bool
 }
 
 // Apply returns the snapshot at revision, after changes. The receiver may be nil
@@ -26,7 +30,7 @@ func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 		b.Snapshot = &Snapshot{
 			revision: revision, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
-			verdicts: s.verdicts, names: s.names, addrs: s.addrs,
+			verdicts: s.verdicts, names: s.names, addrs: s.addrs, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
 	for _, c := range changes {
@@ -72,11 +76,22 @@ func (b *builder) draft(k ServiceKey) *draft {
 
 // record takes one change into the maps and marks what it bears on.
 func (b *builder) record(c Change) {
+	i, ok := c.Key.instance()
+	if !ok { // another spelling must not touch the instance it would be read as
+		c.Unreadable = c.Unreadable || c.Record != nil
+	}
+	if c.Unreadable {
+		c.Record = nil
+	}
+	b.account(c, i)
+	if !ok {
+		return
+	}
 	n := c.Key.Name
 	switch c.Key.Kind {
 	case KindNamespace:
 		r, _ := c.Record.(*Namespace)
-		b.namespaces = set(b.namespaces, b.e, n[0], r, r != nil)
+		b.namespaces = set(b.namespaces, b.e, n[0], kept[*Namespace]{r, c.Revision}, r != nil)
 	case KindClaim:
 		r, _ := c.Record.(*Claim)
 		if was, ok := b.claims.Get(n[0]); ok {
@@ -101,22 +116,20 @@ func (b *builder) record(c Change) {
 		b.verdicts = set(b.verdicts, b.e, VerdictKey{n[0], n[1]}, kept[*Verdict]{r, c.Revision}, r != nil)
 		b.witnesses[n[0]] = true
 	default:
-		b.instanceRecord(c)
+		b.instanceRecord(c, i)
 	}
 }
 
-func (b *builder) instanceRecord(c Change) {
-	n := c.Key.Name
-	endpoint, err := ParseEndpoint(n[3])
-	if err != nil {
-		return // Decode refuses such a key before it gets here
-	}
-	k := InstanceKey{ServiceKey{n[0], n[1], n[2]}, endpoint}
+func (b *builder) instanceRecord(c Change, k InstanceKey) {
 	switch c.Key.Kind {
 	case KindRegistration:
 		r, _ := c.Record.(*Registration)
 		b.link(k, r) // reads what stood before
-		b.draft(k.Service).dirty[endpoint] = kept[*Registration]{r, c.Revision}
+		stands := kept[*Registration]{r, c.Revision}
+		if r == nil {
+			stands.revision = 0
+		}
+		b.draft(k.Service).dirty[k.Endpoint] = stands
 	case KindOverride:
 		r, _ := c.Record.(*Override)
 		b.overrides = set(b.overrides, b.e, k, kept[*Override]{r, c.Revision}, r != nil)
@@ -167,8 +180,8 @@ func (b *builder) agentsDone(a *Agent) {
 // link moves an instance from the agent that vouched for it to the one that does.
 func (b *builder) link(k InstanceKey, r *Registration) {
 	var was, is string
-	if i := b.current(k); i != nil {
-		was, _ = i.Witness.Agent()
+	if stands := b.current(k).record; stands != nil {
+		was, _ = stands.Witness.Agent()
 	}
 	if r != nil {
 		is, _ = r.Witness.Agent()
@@ -187,17 +200,18 @@ func (b *builder) link(k InstanceKey, r *Registration) {
 	}
 }
 
-// current returns the registration that stands in this edit so far, or nil.
-func (b *builder) current(k InstanceKey) *Registration {
+// current returns the registration that stands in this edit so far, zero when
+// there is none.
+func (b *builder) current(k InstanceKey) kept[*Registration] {
 	if d := b.drafts[k.Service]; d != nil {
 		if r, ok := d.dirty[k.Endpoint]; ok {
-			return r.record
+			return r
 		}
 	}
 	if i := b.Instance(k); i != nil {
-		return i.Declared
+		return kept[*Registration]{i.Declared, i.Revision}
 	}
-	return nil
+	return kept[*Registration]{}
 }
 
 // rejoin marks an instance whose own record did not change.

@@ -38,8 +38,15 @@ func history(r *rand.Rand, n int) []registry.Change {
 	for revision := range int64(n) {
 		rec := record(r, revision)
 		c := registry.Change{Key: rec.RecordKey(), Record: rec, Revision: revision + 1}
-		if r.IntN(3) == 0 {
+		switch r.IntN(9) {
+		case 0, 1, 2:
 			c.Record = nil
+		case 3:
+			c.Record, c.Unreadable = nil, true
+			if c.Key.Kind.Parts() == 4 && r.IntN(2) == 0 { // no record can lie there
+				c.Key.Name[3] = pick(r, "10.0.0.1:080", "DB.example.net:80", "nowhere")
+				c.Unreadable = r.IntN(3) > 0
+			}
 		}
 		all = append(all, c)
 	}
@@ -104,7 +111,7 @@ func shuffled(r *rand.Rand, changes []registry.Change) []registry.Change {
 func last(changes []registry.Change) []registry.Change {
 	byKey := map[registry.Key]registry.Change{}
 	for _, c := range changes {
-		if byKey[c.Key] = c; c.Record == nil {
+		if byKey[c.Key] = c; c.Record == nil && !c.Unreadable {
 			delete(byKey, c.Key)
 		}
 	}

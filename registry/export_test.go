@@ -10,7 +10,7 @@ import (
 // Dump is all that a snapshot knows, in a form that can be compared.
 type Dump struct {
 	Instances  int
-	Namespaces map[string]Namespace
+	Namespaces map[string]DumpedRecord
 	Services   map[ServiceKey]DumpedService
 	Agents     map[string]Agent
 	Claims     map[string]DumpedRecord
@@ -20,6 +20,9 @@ type Dump struct {
 	Verdicts   map[VerdictKey]DumpedRecord
 	Names      map[string]int
 	Addrs      map[netip.Addr]int
+	Unreadable map[Key]int64
+	Digests    map[string]uint64
+	Digest     uint64
 }
 
 // DumpedRecord is a record with its revision.
@@ -51,13 +54,14 @@ type DumpedInstance struct {
 // Dump returns all that the snapshot knows but its own revision.
 func (s *Snapshot) Dump() Dump {
 	d := Dump{
-		Instances: s.instances, Namespaces: map[string]Namespace{}, Services: map[ServiceKey]DumpedService{},
+		Instances: s.instances, Namespaces: map[string]DumpedRecord{}, Services: map[ServiceKey]DumpedService{},
 		Agents: map[string]Agent{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
 		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
 		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()),
+		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
 	}
 	for k, n := range s.namespaces.All() {
-		d.Namespaces[k] = *n
+		d.Namespaces[k] = DumpedRecord{*n.record, n.revision}
 	}
 	for k, v := range s.services.All() {
 		d.Services[k] = v.dump()

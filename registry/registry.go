@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -84,6 +85,9 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 		if p.empty() {
 			return Receipt{Revision: snap.Revision()}, nil
 		}
+		if err := snap.readable(p.Checks); err != nil {
+			return Receipt{}, err
+		}
 		revision, err := r.store.Commit(ctx, p.Write)
 		if err == nil {
 			return Receipt{revision, !r.visible(ctx, revision), true}, nil
@@ -96,6 +100,20 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 		}
 	}
 	return Receipt{}, stale
+}
+
+// readable returns an error when a rule took for absent what cannot be read: its
+// write could never be committed.
+func (s *Snapshot) readable(checks []Check) error {
+	if s.unreadable.Len() == 0 {
+		return nil
+	}
+	for _, c := range checks {
+		if _, bad := s.unreadable.Get(c.Key); bad {
+			return fmt.Errorf("record %s %q in the store cannot be read: %w", c.Key.Kind, c.Key.Name[:c.Key.Kind.Parts()], ErrUnavailable)
+		}
+	}
+	return nil
 }
 
 func (r *Registry) visible(ctx context.Context, revision int64) bool {

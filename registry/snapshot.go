@@ -17,7 +17,7 @@ import (
 type Snapshot struct {
 	revision   int64
 	instances  int
-	namespaces trie.Map[string, *Namespace]
+	namespaces trie.Map[string, kept[*Namespace]]
 	services   trie.Map[ServiceKey, *Service]
 	agents     trie.Map[string, *Agent]
 	claims     trie.Map[string, kept[*Claim]]
@@ -27,6 +27,8 @@ type Snapshot struct {
 	verdicts   trie.Map[VerdictKey, kept[*Verdict]]
 	names      trie.Map[string, int]     // every name below the zone that holds or leads to something, with its count
 	addrs      trie.Map[netip.Addr, int] // how many instances have the address
+	unreadable trie.Map[Key, int64]      // revisions of records that readers see as absent
+	digests    Digests
 
 	sortOnce sync.Once
 	sorted   []*Service
@@ -59,6 +61,9 @@ func (s *Snapshot) Silent(a *Agent) bool {
 // Revision returns the store's revision this snapshot shows: every change up to
 // it, none after.
 func (s *Snapshot) Revision() int64 { return s.revision }
+
+// Digests tells which records the snapshot holds.
+func (s *Snapshot) Digests() Digests { return s.digests }
 
 // Service returns the service, or nil.
 func (s *Snapshot) Service(k ServiceKey) *Service {
@@ -122,7 +127,7 @@ func (s *Snapshot) Agents() []*Agent {
 func (s *Snapshot) Namespaces() []*Namespace {
 	out := make([]*Namespace, 0, s.namespaces.Len())
 	for _, n := range s.namespaces.All() {
-		out = append(out, n)
+		out = append(out, n.record)
 	}
 	slices.SortFunc(out, func(a, b *Namespace) int { return cmp.Compare(a.ID, b.ID) })
 	return out

@@ -34,6 +34,7 @@ func TestStore(t *testing.T, open func(t *testing.T) config.Store) {
 		{"content that is not there", testNoContent},
 		{"what the rule saw is checked", testChecks},
 		{"a delete keeps the sequence", testDelete},
+		{"digests", testDigests},
 		{"head and sequence are seen together", testSeenWhole},
 		{"of writers of one document one wins", testOneWins},
 		{"writers of different documents all win", testAllWin},

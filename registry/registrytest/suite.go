@@ -37,6 +37,7 @@ func TestStore(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"a failed check changes nothing", testNothingHalf},
 		{"a write is seen whole", testSeenWhole},
 		{"deletes", testDeletes},
+		{"digests", testDigests},
 		{"vacant services", testVacant},
 		{"of writers of one record one wins", testOneWins},
 		{"no update is lost", testNoLostUpdate},

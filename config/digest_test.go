@@ -1,0 +1,145 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/config/configtest"
+)
+
+// Servers of different versions compare their digests, so these numbers stand.
+func TestRecordDigestIsPinned(t *testing.T) {
+	k := config.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.properties"}
+	accent := config.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "é"}
+	for _, c := range []struct {
+		name     string
+		key      config.Key
+		isHead   bool
+		revision int64
+		sum      uint64
+	}{
+		{"a head", k, true, 2, 0xae6a376de7df6fad},
+		{"its sequence", k, false, 2, 0x8e989ee075a4318c},
+		{"a name beyond ASCII, a large revision", accent, true, 1<<40 + 7, 0x13a2adcc63560b4b},
+	} {
+		namespace, sum := config.RecordDigest(c.key, c.isHead, c.revision)
+		if namespace != "public" || sum != c.sum {
+			t.Errorf("%s: RecordDigest(%s, %v, %d) = %q, %#x, want %q, %#x",
+				c.name, c.key, c.isHead, c.revision, namespace, sum, "public", c.sum)
+		}
+	}
+}
+
+type record struct {
+	config.Key
+	isHead bool
+}
+
+// change makes up a put, an unreadable put or a delete of one of few records.
+func change(kind int, revision int64) config.Change {
+	c := config.Change{Key: key(string(rune('a' + kind>>3&3))), IsHead: kind&1 == 0, Revision: revision}
+	if kind&64 != 0 {
+		c.Key.Namespace = "dev"
+	}
+	switch {
+	case kind>>1&3 == 0: // deleted
+	case kind>>1&3 == 1:
+		c.Unreadable = true
+	case c.IsHead:
+		c.Head = &config.Document{Key: c.Key, Revision: revision}
+	default:
+		c.Last = revision
+	}
+	return c
+}
+
+// standing returns the revisions of what stands after changes.
+func standing(changes []config.Change) map[record]int64 {
+	all := map[record]int64{}
+	for _, c := range changes {
+		if c.Head == nil && c.Last == 0 && !c.Unreadable {
+			delete(all, record{c.Key, c.IsHead})
+		} else {
+			all[record{c.Key, c.IsHead}] = c.Revision
+		}
+	}
+	return all
+}
+
+// wantDigests compares with what a list of the records comes to.
+func wantDigests(t *testing.T, when string, got config.Digests, records map[record]int64) {
+	t.Helper()
+	var want config.Digests
+	for k, revision := range records {
+		want = want.With(config.RecordDigest(k.Key, k.isHead, revision))
+	}
+	if !got.Equal(want) || !want.Equal(got) || got.Sum() != want.Sum() {
+		t.Fatalf("%s (-want +got):\n%s", when, cmp.Diff(maps.Collect(want.All()), maps.Collect(got.All())))
+	}
+}
+
+// FuzzDigests compares digests kept from change to change with those of a list,
+// and with those of a server that missed one change.
+func FuzzDigests(f *testing.F) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(4, seed))
+		script := make([]byte, 60)
+		for i := range script {
+			script[i] = byte(r.Uint32())
+		}
+		f.Add(script)
+	}
+	f.Fuzz(func(t *testing.T, script []byte) {
+		var s *config.Snapshot
+		var changes []config.Change
+		for i, b := range script[:min(len(script), 200)] {
+			c := change(int(b), int64(i+1))
+			changes = append(changes, c)
+			s = s.Apply(c.Revision, changes[i:])
+			wantDigests(t, fmt.Sprint("after ", changes), s.Digests(), standing(changes))
+			if head := s.Head(c.Key); c.IsHead && head != c.Head {
+				t.Fatalf("Head(%s) = %v after %v", c.Key, head, c)
+			}
+			if last := s.Sequence(c.Key).Last; !c.IsHead && last != c.Last {
+				t.Fatalf("Sequence(%s) = %d after %v", c.Key, last, c)
+			}
+		}
+		for i, c := range changes {
+			without := append(changes[:i:i], changes[i+1:]...)
+			missed := (*config.Snapshot)(nil).Apply(200, without)
+			same := maps.Equal(standing(without), standing(changes)) // it came to nothing, or was replaced
+			if s.Digests().Equal(missed.Digests()) != same {
+				t.Fatalf("Equal without %v = %v, want %v", c, !same, same)
+			}
+		}
+	})
+}
+
+func TestDeletedSequenceLeavesNothing(t *testing.T) {
+	s := (*config.Snapshot)(nil).Apply(2, []config.Change{{Key: key("a"), Last: 1, Revision: 2}})
+	s = s.Apply(3, []config.Change{{Key: key("a"), Revision: 3}})
+	if got := s.Sequence(key("a")); got != (config.Sequence{}) {
+		t.Errorf("Sequence after its deletion = %v, want none: the next write must expect none", got)
+	}
+	wantDigests(t, "after its deletion", s.Digests(), nil)
+}
+
+// A write that takes an unreadable head or sequence for absent could never be
+// committed.
+func TestWriteOverAnUnreadableRecordFailsAtOnce(t *testing.T) {
+	for _, isHead := range []bool{true, false} {
+		store := configtest.NewStore()
+		store.View().Publish(store.View().Snapshot().Apply(2, []config.Change{{Key: key("a"), IsHead: isHead, Unreadable: true, Revision: 2}}))
+		_, _, err := config.New(store).Publish(t.Context(), config.Draft{Key: key("a"), Content: []byte("x")})
+		if !errors.Is(err, config.ErrUnavailable) || !strings.Contains(err.Error(), key("a").String()) {
+			t.Errorf("Publish over what cannot be read (head: %v) = %v, want ErrUnavailable and its name", isHead, err)
+		}
+	}
+}
