@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -42,14 +43,15 @@ func blobChunk(digest string, n int) string { return fmt.Sprintf("%s%s/%04d", bl
 // Commit implements config.Store. Content longer than one chunk is stored ahead
 // of the transaction that refers to it; only then is any of it visible.
 func (c *Configs) Commit(ctx context.Context, w config.Write) (int64, error) {
-	if c.store.readOnly {
+	if c.store.cfg.ReadOnly {
 		return 0, fmt.Errorf("%w: the store is read only", config.ErrUnavailable)
 	}
 	tail := docTail(w.Key)
 	r := newRequest(configGeneration)
 	r.check(docPrefix+tail, w.HeadWas)
 	r.check(seqPrefix+tail, w.SeqWas)
-	if w.Head == nil {
+	if r.demand = creates; w.Head == nil {
+		r.demand = notes
 		r.delete(docPrefix + tail)
 	} else {
 		head, err := json.Marshal(w.Head)
@@ -86,6 +88,9 @@ func (c *Configs) Commit(ctx context.Context, w config.Write) (int64, error) {
 func (c *Configs) storeContent(ctx context.Context, r *request, digest string, content []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*commitTimeout)
 	defer cancel()
+	if err := c.store.ready(r.demand); err != nil {
+		return configError(err)
+	}
 	resp, err := c.store.client.Get(ctx, blobHead(digest))
 	if err != nil {
 		return configError(outward(err))
@@ -104,8 +109,14 @@ func (c *Configs) storeContent(ctx context.Context, r *request, digest string, c
 		return nil
 	}
 	for n := 0; len(content) > 0; n++ {
+		if err := c.store.ready(r.demand); err != nil {
+			return configError(err)
+		}
 		chunk := content[:min(len(content), chunkBytes)]
 		if _, err := c.store.client.Put(ctx, blobChunk(digest, n), string(chunk)); err != nil {
+			if full(err) {
+				c.store.noSpace()
+			}
 			return configError(outward(err))
 		}
 		content = content[len(chunk):]
@@ -117,6 +128,9 @@ func (c *Configs) storeContent(ctx context.Context, r *request, digest string, c
 func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 	if content, ok := c.cache.get(digest); ok {
 		return content, nil
+	}
+	if err := c.store.health.err(c.store.now()); err != nil {
+		return nil, configError(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
@@ -140,68 +154,74 @@ func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 
 // configError names the registry's sentinels as the configuration centre does.
 func configError(err error) error {
-	switch {
-	case errors.Is(err, registry.ErrFull):
-		return config.ErrFull
-	case errors.Is(err, registry.ErrUnavailable):
-		return fmt.Errorf("%w: %w", config.ErrUnavailable, err)
+	for was, is := range map[error]error{registry.ErrFull: config.ErrFull, registry.ErrUnavailable: config.ErrUnavailable} {
+		if errors.Is(err, was) {
+			return fmt.Errorf("%w: %s", is, strings.TrimPrefix(err.Error(), was.Error()+": "))
+		}
 	}
 	return err
 }
 
 // feed builds configuration snapshots.
-func (c *Configs) feed() feed {
+func (c *Configs) feed() *feed {
 	var next *config.Snapshot
-	return feed{
-		prefix: configPrefix,
-		reset:  func() { next = nil },
+	return &feed{
+		domain: configDomain, name: "config", prefix: configPrefix, generation: configGeneration,
+		orders: make(chan order, 1),
+		begin:  func() { next = nil },
 		next: func(revision int64, events []*clientv3.Event) {
 			changes := make([]config.Change, 0, len(events))
 			for _, e := range events {
 				change, ok, err := configChange(e)
 				if err != nil {
 					c.store.unreadable(err)
-				} else if ok {
+				}
+				if ok {
 					changes = append(changes, change)
 				}
 			}
 			next = next.Apply(revision, changes)
 		},
-		publish: func() {
-			if next != c.view.Snapshot() {
-				c.view.Publish(next)
+		publish: func(uint32) { c.view.Publish(next) },
+		stands: func() (int64, iter.Seq2[string, uint64]) {
+			snap := c.view.Snapshot()
+			return snap.Revision(), snap.Digests().All()
+		},
+		digest: func(key string, revision int64) (string, uint64, bool) {
+			k, isHead, ok, _ := parseConfigKey(key)
+			if !ok {
+				return "", 0, false
 			}
+			namespace, sum := config.RecordDigest(k, isHead, revision)
+			return namespace, sum, true
 		},
 	}
 }
 
-// configChange decodes one event; a key of neither kind is none of ours to read.
+// configChange decodes one event; false means that its key is none of a record.
+// What cannot be read is a change too, with an error.
 func configChange(e *clientv3.Event) (config.Change, bool, error) {
-	key := string(e.Kv.Key)
-	change := config.Change{Revision: e.Kv.ModRevision}
-	tail, isSeq := strings.CutPrefix(key, seqPrefix)
-	if !isSeq {
-		if tail, change.IsHead = strings.CutPrefix(key, docPrefix); !change.IsHead {
-			return change, false, nil
+	k, isHead, ok, err := parseConfigKey(string(e.Kv.Key))
+	change := config.Change{Key: k, IsHead: isHead, Revision: e.Kv.ModRevision}
+	if !ok || e.Type != mvccpb.Event_PUT {
+		return change, ok, err
+	}
+	if isHead {
+		head := &config.Document{Key: k, Revision: e.Kv.ModRevision}
+		if err := json.Unmarshal(e.Kv.Value, head); err != nil {
+			change.Unreadable = true
+			return change, true, fmt.Errorf("document %s: %w", k, err)
 		}
-	}
-	var err error
-	if change.Key, err = parseDocTail(tail); err != nil {
-		return change, false, err
-	}
-	if e.Type != mvccpb.Event_PUT {
+		change.Head = head
 		return change, true, nil
 	}
-	if isSeq {
-		if change.Last, err = strconv.ParseInt(string(e.Kv.Value), 10, 64); err != nil {
-			return change, false, fmt.Errorf("sequence of %s: %w", change.Key, err)
-		}
-		return change, true, nil
+	change.Last, err = strconv.ParseInt(string(e.Kv.Value), 10, 64)
+	if err == nil && change.Last < 1 {
+		err = errors.New("is not above 0")
 	}
-	head := &config.Document{Key: change.Key, Revision: e.Kv.ModRevision}
-	if err := json.Unmarshal(e.Kv.Value, head); err != nil {
-		return change, false, fmt.Errorf("document %s: %w", change.Key, err)
+	if err != nil {
+		change.Last, change.Unreadable = 0, true
+		return change, true, fmt.Errorf("sequence %q of %s: %w", e.Kv.Value, k, err)
 	}
-	change.Head = head
 	return change, true, nil
 }

@@ -4,41 +4,75 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"time"
+	"iter"
+	"sync/atomic"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"github.com/musterhq/muster/registry"
+	"google.golang.org/grpc/metadata"
 )
 
-// feed is one watched domain.
+// feed is one watched domain. What is not said to be shared belongs to the
+// goroutine that follows it, the only one that publishes its snapshots.
 type feed struct {
-	prefix string
-	// reset begins a new list, next takes changes of it or of the watch into the
-	// snapshot in the making, publish shows it as of a revision.
-	reset   func()
+	domain     domain
+	name       string
+	prefix     string
+	generation string
+	// begin starts a snapshot from nothing, next takes changes of a list or of the
+	// watch into it, publish shows it under an epoch.
+	begin   func()
 	next    func(revision int64, events []*clientv3.Event)
-	publish func()
+	publish func(epoch uint32)
+	// stands returns the revision of the published snapshot and its digests; shared.
+	stands func() (revision int64, digests iter.Seq2[string, uint64])
+	// digest returns what a record adds to the digest of its namespace, false for
+	// a key that is no record; shared.
+	digest func(key string, revision int64) (namespace string, sum uint64, ok bool)
+
+	era     int64          // that the snapshot belongs to
+	waiting []chan<- error // who asked for the next list
+	orders  chan order     // shared
+	listing atomic.Bool    // shared: a list is under way
+	shown   atomic.Pointer[shownFeed]
 }
 
-const (
-	listPage = 5000
-	// maxBurst bounds how many events one snapshot takes in, so that a burst
-	// neither makes a snapshot each nor holds the first of them back for long.
-	maxBurst = 10000
-)
+// shownFeed is a published snapshot with what it can be compared by.
+type shownFeed struct {
+	progress
+
+	revision int64 // of the snapshot, at most complete
+	digests  iter.Seq2[string, uint64]
+}
+
+// order asks for a list. done, unless nil, gets the error of the list.
+type order struct {
+	why  string
+	done chan<- error
+}
+
+// listAgain asks for a list without waiting; it reports whether that was not
+// asked for already.
+func (f *feed) listAgain(o order) bool {
+	select {
+	case f.orders <- o:
+		return true
+	default:
+		return false
+	}
+}
+
+// maxBurst bounds how many events one snapshot takes in, so that a burst
+// neither makes a snapshot each nor holds the first of them back for long.
+const maxBurst = 10000
 
 // follow lists the domain, publishes it, and watches from there on. A watch
 // that breaks goes on from its last revision, or lists again when that has been
 // compacted away; what was published stays until then.
-func (s *Store) follow(ctx context.Context, f feed) error {
+func (s *Store) follow(ctx context.Context, f *feed) error {
 	pause := newPause()
 	for ctx.Err() == nil {
-		revision, err := s.list(ctx, f)
+		revision, err := s.relist(ctx, f)
 		for err == nil {
-			f.publish()
 			was := revision
 			revision, err = s.watch(ctx, f, revision)
 			if revision > was {
@@ -46,7 +80,7 @@ func (s *Store) follow(ctx context.Context, f feed) error {
 			}
 			if errors.Is(err, errBroken) && ctx.Err() == nil {
 				s.log.Warn("watch broke, going on", "prefix", f.prefix, "revision", revision, "err", err)
-				err = pause.wait(ctx)
+				err = s.beforeRetry(ctx, pause)
 			}
 		}
 		if ctx.Err() != nil {
@@ -54,158 +88,127 @@ func (s *Store) follow(ctx context.Context, f feed) error {
 		}
 		s.metrics.relists.Inc()
 		s.log.Warn("listing again", "prefix", f.prefix, "err", err)
-		_ = pause.wait(ctx) // only fails with ctx, which the loop asks
+		if !errors.Is(err, errOrdered) {
+			_ = s.beforeRetry(ctx, pause) // only fails with ctx, which the loop asks
+		}
 	}
 	return nil
 }
 
-// list reads the whole domain at one revision, in pages.
-func (s *Store) list(ctx context.Context, f feed) (int64, error) {
-	f.reset()
-	var revision int64
-	from, end := f.prefix, clientv3.GetPrefixRangeEnd(f.prefix)
-	for {
-		page, err := s.listPage(ctx, from, end, revision)
-		if err != nil {
-			return 0, fmt.Errorf("list %s: %w", f.prefix, err)
-		}
-		if revision == 0 {
-			revision = page.Header.Revision
-		}
-		events := make([]*clientv3.Event, len(page.Kvs))
-		for i, kv := range page.Kvs {
-			events[i] = &clientv3.Event{Type: mvccpb.Event_PUT, Kv: kv}
-		}
-		f.next(revision, events)
-		if !page.More {
-			return revision, nil
-		}
-		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+// beforeRetry waits until an attempt may succeed. One that failed because etcd was
+// away says nothing about the next.
+func (s *Store) beforeRetry(ctx context.Context, p *pause) error {
+	if s.health.await(ctx) {
+		p.reset()
 	}
+	return p.wait(ctx)
 }
 
-func (s *Store) listPage(ctx context.Context, from, end string, revision int64) (*clientv3.GetResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
-	defer cancel()
-	resp, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(listPage), clientv3.WithRev(revision))
-	if err == nil {
-		s.touch()
-	}
-	return resp, err
-}
-
-// errBroken means that the watch ended and can go on from where it was.
-var errBroken = errors.New("watch ended")
+var (
+	// errBroken means that the watch ended and can go on from where it was.
+	errBroken = errors.New("watch ended")
+	// errOrdered means that somebody asked for a list.
+	errOrdered = errors.New("asked to")
+)
 
 // watch publishes what comes after revision until the watch ends. It returns
 // the last revision it saw; errBroken unless that has been compacted away.
-func (s *Store) watch(ctx context.Context, f feed, revision int64) (int64, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func (s *Store) watch(ctx context.Context, f *feed, revision int64) (int64, error) {
+	ctx, cancel := context.WithCancel(f.stream(ctx))
 	defer cancel()
-	// Without a leader an isolated member would keep the watch open and silent.
-	ch := s.client.Watch(clientv3.WithRequireLeader(ctx), f.prefix, clientv3.WithPrefix(), clientv3.WithRev(revision+1))
-	for resp := range ch {
-		for burst := 0; ; {
+	ch := s.client.Watch(ctx, f.prefix, clientv3.WithPrefix(), clientv3.WithRev(revision+1))
+	for {
+		var resp clientv3.WatchResponse
+		more := false
+		select {
+		case o := <-f.orders:
+			f.take(o)
+			return revision, fmt.Errorf("%w: %s", errOrdered, o.why)
+		case resp, more = <-ch:
+		}
+		if !more {
+			return revision, errBroken
+		}
+		was := revision
+		for burst := 0; more; {
 			if resp.CompactRevision != 0 {
 				return revision, fmt.Errorf("watch %s: compacted at %d", f.prefix, resp.CompactRevision)
 			}
 			if err := resp.Err(); err != nil {
 				return revision, fmt.Errorf("%w: %w", errBroken, err)
 			}
-			if n := len(resp.Events); n > 0 {
-				// Not the header's revision: while a watch catches up that is ahead
-				// of the events that have come.
-				revision = resp.Events[n-1].Kv.ModRevision
-				f.next(revision, resp.Events)
-				burst += n
-			}
-			if burst == 0 || burst >= maxBurst {
+			revision = s.takeIn(f, revision, resp)
+			if burst += len(resp.Events); burst >= maxBurst {
 				break
 			}
-			var more bool
+			more = false
 			select {
 			case resp, more = <-ch:
 			default:
 			}
-			if !more {
-				break
-			}
 		}
-		s.touch()
-		f.publish()
-	}
-	return revision, errBroken
-}
-
-// registryFeed builds registry snapshots.
-func (s *Store) registryFeed() feed {
-	var next *registry.Snapshot
-	return feed{
-		prefix: registryPrefix,
-		reset:  func() { next = nil },
-		next: func(revision int64, events []*clientv3.Event) {
-			changes := make([]registry.Change, 0, len(events))
-			for _, e := range events {
-				if c, ok := s.change(e); ok {
-					changes = append(changes, c)
-				}
-			}
-			next = next.Apply(revision, changes)
-		},
-		publish: func() {
-			if next != s.view.Snapshot() {
-				s.view.Publish(next)
-			}
-		},
-	}
-}
-
-// change decodes one event. What cannot be read is left out and reported: one
-// bad key must not take the others along.
-func (s *Store) change(e *clientv3.Event) (registry.Change, bool) {
-	key, ok, err := parseRecordKey(string(e.Kv.Key))
-	if err != nil {
-		s.unreadable(err)
-	}
-	if !ok {
-		return registry.Change{}, false
-	}
-	c := registry.Change{Key: key, Revision: e.Kv.ModRevision}
-	if e.Type == mvccpb.Event_PUT {
-		if c.Record, err = registry.Decode(key, e.Kv.Value); err != nil {
-			s.unreadable(err)
-			return registry.Change{}, false
+		if revision > was {
+			f.publish(s.epoch.Load())
+			s.show(f, revision)
 		}
 	}
-	return c, true
 }
 
-func (s *Store) unreadable(err error) {
-	s.metrics.unreadable.Inc()
-	s.log.Error("a record in etcd cannot be read and is left out", "err", err)
+// takeIn puts what came into the snapshot in the making.
+func (s *Store) takeIn(f *feed, revision int64, resp clientv3.WatchResponse) int64 {
+	events := resp.Events
+	if s.spoil != nil {
+		events = s.spoil(events)
+	}
+	n := len(events)
+	switch {
+	case n > 0:
+		// Not the header's revision: while a watch catches up that is ahead of the
+		// events that have come.
+		revision = events[n-1].Kv.ModRevision
+	case resp.IsProgressNotify() && resp.Header.Revision > revision:
+		revision = resp.Header.Revision
+	default:
+		return revision
+	}
+	f.next(revision, events)
+	return revision
 }
 
-// pause is a growing, jittered wait between attempts.
-type pause struct{ next time.Duration }
+// stream returns the context of the watch. A stream of its own for each domain
+// keeps progress apart, which etcd reports for a stream as a whole. Without a
+// leader an isolated member would keep the watch open and silent.
+func (f *feed) stream(ctx context.Context) context.Context {
+	return clientv3.WithRequireLeader(metadata.AppendToOutgoingContext(ctx, "muster-watch", f.name))
+}
 
-const (
-	firstPause = 50 * time.Millisecond
-	maxPause   = 5 * time.Second
-)
+// askProgress has etcd say on the watch how far it has come.
+func (f *feed) askProgress(ctx context.Context, client *clientv3.Client) {
+	if f.shown.Load() != nil { // else there is no watch yet
+		_ = client.RequestProgress(f.stream(ctx)) // asked again with the next probe
+	}
+}
 
-func newPause() *pause { return &pause{firstPause} }
+// show notes that the snapshot just published is complete up to a revision.
+func (s *Store) show(f *feed, complete int64) {
+	revision, digests := f.stands()
+	f.shown.Store(&shownFeed{progress{f.era, complete}, revision, digests})
+	s.proof.show(f.domain, progress{f.era, complete})
+	if f.domain == registryDomain {
+		s.recent.add(Shown{revision, s.view.Snapshot().Digests()})
+	}
+}
 
-func (p *pause) reset() { p.next = firstPause }
+// askProgress has etcd say on both watches how far they have come.
+func (s *Store) askProgress(ctx context.Context) {
+	for _, f := range s.feeds {
+		f.askProgress(ctx, s.client)
+	}
+}
 
-// wait blocks for between half and the whole of the pause, then doubles it. It
-// returns the error of ctx when that ends first.
-func (p *pause) wait(ctx context.Context) error {
-	d := p.next/2 + rand.N(p.next/2)
-	p.next = min(2*p.next, maxPause)
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// take notes who waits for the next list.
+func (f *feed) take(o order) {
+	if o.done != nil {
+		f.waiting = append(f.waiting, o.done)
 	}
 }

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/musterhq/muster/registry"
 )
 
 // officeTTL is how long the judge's office outlives a judge that vanished.
 const officeTTL = 10 // seconds
+
+// ErrNotJudge refuses a verdict of a server that does not hold the judge's office,
+// or holds it no more. It is registry.ErrUnavailable.
+var ErrNotJudge = fmt.Errorf("%w: this server is not the judge", registry.ErrUnavailable)
 
 // Office runs judge whenever this server holds the judge's office, which one
 // server at a time does, and cancels it when the office is lost. id must be the
@@ -44,20 +49,16 @@ func (e *judgeError) Error() string { return e.err.Error() }
 
 // term takes the office, runs judge while it is held, and gives it up.
 func (s *Store) term(ctx context.Context, id string, judge func(context.Context) error) error {
-	lease, err := s.client.Grant(ctx, officeTTL)
+	lease, err := s.grant(ctx, officeTTL)
 	if err != nil {
-		return fmt.Errorf("lease for the judge's office: %w", err)
+		return fmt.Errorf("the judge's office: %w", err)
 	}
-	defer func() { // also when ctx has ended: the next server need not wait
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_, _ = s.client.Revoke(ctx, lease.ID)
-	}()
-	alive, err := s.client.KeepAlive(ctx, lease.ID)
+	defer s.revoke(ctx, lease)
+	alive, err := s.client.KeepAlive(ctx, lease)
 	if err != nil {
 		return fmt.Errorf("keep the judge's office: %w", err)
 	}
-	revision, err := s.takeOffice(ctx, id, lease.ID)
+	revision, err := s.takeOffice(ctx, id, lease)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (s *Store) takeOffice(ctx context.Context, id string, lease clientv3.LeaseI
 		if len(resp.Kvs) == 1 {
 			if held = resp.Kvs[0].ModRevision; string(resp.Kvs[0].Value) != id {
 				s.log.Info("standing by: another server judges beats", "judge", string(resp.Kvs[0].Value))
-				if err := s.officeChanged(ctx, resp.Header.Revision); err != nil {
+				if err := s.anyChanged(ctx, resp.Header.Revision, judgeKey); err != nil {
 					return 0, err
 				}
 				continue
@@ -131,7 +132,7 @@ func (s *Store) takeOffice(ctx context.Context, id string, lease clientv3.LeaseI
 func (s *Store) awaitLoss(ctx context.Context, revision int64) {
 	pause := newPause()
 	for from := revision; ctx.Err() == nil; {
-		err := s.officeChanged(ctx, from)
+		err := s.anyChanged(ctx, from, judgeKey)
 		if resp, failed := s.client.Get(ctx, judgeKey); failed == nil {
 			if len(resp.Kvs) == 0 || resp.Kvs[0].ModRevision != revision {
 				return
@@ -144,14 +145,16 @@ func (s *Store) awaitLoss(ctx context.Context, revision int64) {
 	}
 }
 
-// officeChanged waits until the key of the office changes after revision.
-func (s *Store) officeChanged(ctx context.Context, revision int64) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for resp := range s.client.Watch(clientv3.WithRequireLeader(ctx), judgeKey, clientv3.WithRev(revision+1)) {
-		return resp.Err()
+// deposed reports whether the office taken at revision is known to be lost. A
+// verdict whose compares failed asks: the judge's own goroutine may learn of it
+// later, after a stop of the whole process.
+func (s *Store) deposed(ctx context.Context, revision int64) bool {
+	resp, err := s.client.Get(ctx, judgeKey)
+	if err != nil || len(resp.Kvs) == 1 && resp.Kvs[0].ModRevision == revision {
+		return false
 	}
-	return errors.New("the watch on the judge's office ended")
+	s.office.CompareAndSwap(revision, 0)
+	return true
 }
 
 // Judging reports whether this server holds the judge's office.

@@ -20,11 +20,18 @@ const (
 	registryGeneration = registryPrefix + "gen"
 	configGeneration   = configPrefix + "gen"
 
+	versionKey = prefix + "meta/version"
+	epochKey   = prefix + "meta/epoch"
+	// defragKey is held by the member that defragments its file.
+	defragKey = prefix + "defrag"
+
 	docPrefix     = configPrefix + "doc/"
 	seqPrefix     = configPrefix + "seq/"
 	blobPrefix    = prefix + "bulk/blob/"
 	historyPrefix = prefix + "bulk/his/"
 	judgeKey      = prefix + "judge"
+	serverPrefix  = prefix + "srv/"
+	mailPrefix    = prefix + "hrd/"
 )
 
 // recordKey returns where a registry record lies: every component of its name
@@ -48,7 +55,8 @@ func registrationPrefix(k registry.ServiceKey) string {
 }
 
 // parseRecordKey reverses recordKey. The generation key is no record: ok is
-// false without an error.
+// false without an error. A key that recordKey would spell otherwise is none
+// either, as two keys would be one record.
 func parseRecordKey(s string) (k registry.Key, ok bool, err error) {
 	if s == registryGeneration {
 		return k, false, nil
@@ -63,6 +71,9 @@ func parseRecordKey(s string) (k registry.Key, ok bool, err error) {
 		if k.Name[i], err = url.PathUnescape(part); err != nil {
 			return k, false, fmt.Errorf("key %q: %w", s, err)
 		}
+	}
+	if recordKey(k) != s {
+		return k, false, fmt.Errorf("key %q is no record: it should be spelled %q", s, recordKey(k))
 	}
 	return k, true, nil
 }
@@ -83,5 +94,23 @@ func parseDocTail(s string) (config.Key, error) {
 			return config.Key{}, fmt.Errorf("key tail %q: %w", s, err)
 		}
 	}
-	return config.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}, nil
+	k := config.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
+	if docTail(k) != s {
+		return config.Key{}, fmt.Errorf("key tail %q is no document: it should be spelled %q", s, docTail(k))
+	}
+	return k, nil
+}
+
+// parseConfigKey reads the key of a document's head or sequence. Other keys of
+// the domain are no records: ok is false without an error.
+func parseConfigKey(s string) (k config.Key, isHead, ok bool, err error) {
+	tail, isHead := strings.CutPrefix(s, docPrefix)
+	if !isHead {
+		var isSeq bool
+		if tail, isSeq = strings.CutPrefix(s, seqPrefix); !isSeq {
+			return k, false, false, nil
+		}
+	}
+	k, err = parseDocTail(tail)
+	return k, isHead, err == nil, err
 }

@@ -2,21 +2,20 @@
 // centre in etcd.
 //
 // It is the only package that knows etcd: where a record lies, how writes that
-// come together travel together, how list and watch become snapshots, and who
-// holds the judge's office. [Store] serves the registry; [Store.Configs] the
-// configuration centre. Nothing is answered before [Store.Run] runs.
+// come together travel together, how list and watch become snapshots, how old
+// those are, and who holds the judge's office. [Store] serves the registry;
+// [Store.Configs] the configuration centre. Nothing is answered before
+// [Store.Run] runs.
 package etcdstore
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 
@@ -31,36 +30,76 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// ReadOnly leaves etcd untouched: no version is written and commits fail.
 	ReadOnly bool
+	// HighestSerial is the highest SOA serial that was served before, 0: none is
+	// known. The serial does not go back behind it.
+	HighestSerial uint32
+	// Space says why nothing may be written, nil while the disk has room: an
+	// embedded etcd ends its process at the end of the disk. It is asked once a
+	// second and before each transaction; nil is never asked.
+	Space func() error
+	// Maintain keeps the file of the etcd that the client talks to small: for an
+	// embedded etcd, whose client reaches its own member only.
+	Maintain bool
+	// DefragmentBytes is the size from which a file that is half empty is
+	// defragmented; 0 is 100 MiB.
+	DefragmentBytes int64
+	// ReconcileEvery is how often, roughly, snapshots are compared with etcd; 0 is
+	// 5 minutes.
+	ReconcileEvery time.Duration
+	// GuardEvery is how often etcd is asked how full it is; 0 is 10 seconds.
+	GuardEvery time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	c.DefragmentBytes = cmp.Or(c.DefragmentBytes, 100<<20)
+	c.ReconcileEvery = cmp.Or(c.ReconcileEvery, 5*time.Minute)
+	c.GuardEvery = cmp.Or(c.GuardEvery, 10*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
 }
 
 // Store is a registry.Store over etcd.
 type Store struct {
-	client   *clientv3.Client
-	log      *slog.Logger
-	readOnly bool
-	metrics  *metrics
+	cfg     Config
+	client  *clientv3.Client
+	log     *slog.Logger
+	metrics *metrics
+	start   time.Time
 
 	view    registry.View
 	configs Configs
+	feeds   [domains]*feed
 	commits chan *request
 	ended   chan struct{} // closed when nobody takes requests any more
 
-	epoch  atomic.Uint32
-	heard  atomic.Int64 // when etcd last answered, in nanoseconds since start
-	start  time.Time
-	office atomic.Int64 // revision at which this server took the judge's office, 0 without it
+	proof     proof
+	health    *health
+	guard     guard
+	era       atomic.Int64 // counts the histories of etcd that were met
+	epoch     serial
+	epochRead atomic.Int64 // revision of the epoch in etcd as last read, 0: there is none
+	recent    recent
+	office    atomic.Int64 // revision at which this server took the judge's office, 0 without it
+
+	presence presence
+
+	spoil func([]*clientv3.Event) []*clientv3.Event // tests lose events by it; nil: none is lost
 }
 
 // New returns a Store over a client, which stays the caller's to close.
 func New(client *clientv3.Client, cfg Config) *Store {
+	cfg = cfg.withDefaults()
 	s := &Store{
-		client: client, log: cfg.Logger, readOnly: cfg.ReadOnly,
-		metrics: newMetrics(cfg.Registerer), commits: make(chan *request), ended: make(chan struct{}), start: time.Now(),
+		cfg: cfg, client: client, log: cfg.Logger, start: time.Now(), health: newHealth(cfg.Logger),
+		commits: make(chan *request), ended: make(chan struct{}), guard: guard{ask: make(chan struct{}, 1)},
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s.epoch.highest = cfg.HighestSerial
+	s.epochRead.Store(epochUnread)
 	s.configs = Configs{store: s, cache: newCache(contentCacheBytes)}
+	s.feeds = [domains]*feed{registryDomain: s.registryFeed(), configDomain: s.configs.feed()}
+	s.metrics = newMetrics(cfg.Registerer, s)
 	return s
 }
 
@@ -71,134 +110,37 @@ func (s *Store) View() *registry.View { return &s.view }
 // Configs returns the configuration centre's side of the store.
 func (s *Store) Configs() *Configs { return &s.configs }
 
-// Ready reports whether both domains have been listed in full.
-func (s *Store) Ready() bool {
-	return s.view.Snapshot() != nil && s.configs.view.Snapshot() != nil
-}
-
-// Epoch is added to the revision to make the SOA serial, so that a store
-// restored from a backup never turns it back.
-func (s *Store) Epoch() uint32 { return s.epoch.Load() }
-
-const (
-	probeEvery = time.Second
-	staleAfter = 3 * time.Second
-	// commitTimeout bounds one transaction; a caller gets ErrUnavailable then.
-	commitTimeout = 5 * time.Second
-)
-
-// Stale returns how long ago etcd last answered, and whether that is so long
-// that snapshots may be out of date.
-func (s *Store) Stale() (time.Duration, bool) {
-	age := time.Since(s.start) - time.Duration(s.heard.Load())
-	return age, age > staleAfter
-}
-
-func (s *Store) touch() { s.heard.Store(int64(time.Since(s.start))) }
+// commitTimeout bounds one transaction; a caller gets ErrUnavailable then.
+const commitTimeout = 5 * time.Second
 
 // Run checks the layout's version, then lists, watches and commits until ctx
 // ends; it returns nil then. An unreachable etcd is waited for; a newer layout
 // than this binary knows is an error.
 func (s *Store) Run(ctx context.Context) error {
-	if err := s.openLayout(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.follow(ctx, s.registryFeed()) })
-	g.Go(func() error { return s.follow(ctx, s.configs.feed()) })
-	g.Go(func() error { return s.commitLoop(ctx) })
-	g.Go(func() error { return s.probe(ctx) })
+	run := func(part func(context.Context) error) {
+		g.Go(func() error { return part(ctx) })
+	}
+	run(s.probe)
+	run(s.followLink)
+	run(func(ctx context.Context) error {
+		if err := s.openLayout(ctx); err != nil {
+			close(s.ended)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		for _, f := range s.feeds {
+			run(func(ctx context.Context) error { return s.follow(ctx, f) })
+		}
+		for _, part := range []func(context.Context) error{
+			s.commitLoop, s.watchQuota, s.watchSpace, s.reconcileLoop,
+			s.followServers, // who follows something else in etcd belongs here
+		} {
+			run(part)
+		}
+		return nil
+	})
 	return g.Wait()
-}
-
-// layout is the version of the keys below prefix that this code writes.
-const layout = "1"
-
-// openLayout waits for etcd, claims an empty store for this layout and refuses
-// one that a newer binary has taken.
-func (s *Store) openLayout(ctx context.Context) error {
-	version := prefix + "meta/version"
-	pause := newPause()
-	for {
-		err := s.readLayout(ctx, version)
-		if err == nil || errors.Is(err, errLayout) || ctx.Err() != nil {
-			return err
-		}
-		s.log.Warn("etcd does not answer, trying again", "err", err)
-		if err := pause.wait(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-var errLayout = errors.New("the store was written by a newer muster")
-
-func (s *Store) readLayout(ctx context.Context, version string) error {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
-	get := []clientv3.Op{clientv3.OpGet(version)}
-	txn := s.client.Txn(ctx)
-	if !s.readOnly {
-		txn = txn.If(clientv3.Compare(clientv3.CreateRevision(version), "=", 0)).
-			Then(clientv3.OpPut(version, layout)).Else(get...)
-	} else {
-		txn = txn.If(clientv3.Compare(clientv3.CreateRevision(version), "=", -1)).Else(get...)
-	}
-	resp, err := txn.Commit()
-	if err != nil {
-		return err
-	}
-	s.touch()
-	if resp.Succeeded {
-		return nil
-	}
-	kvs := resp.Responses[0].GetResponseRange().Kvs
-	if len(kvs) == 1 && string(kvs[0].Value) != layout {
-		return fmt.Errorf("layout %q, this binary knows %q: %w", kvs[0].Value, layout, errLayout)
-	}
-	return nil
-}
-
-// probe asks etcd once a second whether it can be reached, and for the epoch.
-func (s *Store) probe(ctx context.Context) error {
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
-	for {
-		func() {
-			ctx, cancel := context.WithTimeout(ctx, probeEvery)
-			defer cancel()
-			resp, err := s.client.Get(ctx, prefix+"meta/epoch")
-			if err != nil {
-				return
-			}
-			s.touch()
-			if len(resp.Kvs) == 1 {
-				var epoch uint32
-				if _, err := fmt.Sscan(string(resp.Kvs[0].Value), &epoch); err == nil {
-					s.epoch.Store(epoch)
-				}
-			}
-		}()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// outward turns what etcd says into what the domain's callers branch on.
-func outward(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, rpctypes.ErrNoSpace):
-		return registry.ErrFull
-	case errors.Is(err, context.Canceled), refused(err):
-		return fmt.Errorf("etcd: %w", err)
-	}
-	return fmt.Errorf("%w: etcd: %w", registry.ErrUnavailable, err)
 }

@@ -16,6 +16,7 @@ type query struct {
 	*Muster
 	qtype  uint16
 	snap   *registry.Snapshot
+	epoch  uint32 // what makes its revision a serial
 	stale  bool
 	ttl    uint32
 	room   int    // octets that the reply may have, for SRV
@@ -34,7 +35,15 @@ const leastServer = 2 + 10 + 6 + 3
 
 // query returns a question about one snapshot, and false when there is none yet.
 func (m *Muster) query(qtype uint16) (query, bool) {
-	q := query{Muster: m, qtype: qtype, snap: m.source.Snapshot(), ttl: m.ttl}
+	q := query{Muster: m, qtype: qtype, ttl: m.ttl}
+	// Epoch and snapshot change together, when etcd was restored: the snapshot
+	// between two equal epochs is the one they belong to.
+	for before := m.source.Epoch(); ; before = q.epoch {
+		q.snap, q.epoch = m.source.Snapshot(), m.source.Epoch()
+		if q.epoch == before {
+			break
+		}
+	}
 	if q.snap == nil {
 		return q, false
 	}
@@ -188,7 +197,7 @@ func (q *query) any() {
 // soa returns the SOA record of the zone, spelled as the question has it.
 func (q *query) soa(ttl uint32) *dns.SOA {
 	owner := q.owner[len(q.owner)-len(q.zone.name):]
-	serial := uint32(q.snap.Revision()) + q.source.Epoch() // wraps around, as serials do (RFC 1982)
+	serial := uint32(q.snap.Revision()) + q.epoch // wraps around, as serials do (RFC 1982)
 	return q.zone.soa(owner, ttl, q.negativeTTL, serial)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"google.golang.org/grpc"
@@ -118,12 +119,26 @@ func (e *Etcd) start(ctx context.Context) (err error) {
 	}
 	if err = e.await(ctx); err == nil {
 		e.client = v3client.New(e.etcd.Server)
+		e.client.Maintenance = maintenance{e.client.Maintenance, e.etcd.Server}
 		err = e.join(ctx)
 	}
 	if err != nil {
 		e.etcd.Close()
 	}
 	return err
+}
+
+// maintenance defragments by itself: the client for an etcd in the same process
+// would tell a health server that it was not given, and panic.
+type maintenance struct {
+	clientv3.Maintenance
+
+	server *etcdserver.EtcdServer
+}
+
+// Defragment implements clientv3.Maintenance.
+func (m maintenance) Defragment(context.Context, string) (*clientv3.DefragmentResponse, error) {
+	return &clientv3.DefragmentResponse{}, m.server.Defragment()
 }
 
 // launch turns a panic into an error: this is how etcd answers a database that

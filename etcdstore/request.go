@@ -1,0 +1,152 @@
+package etcdstore
+
+import (
+	"sync/atomic"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Limits of a group. An external etcd takes 128 operations and 1.5 MiB by
+// default, and allows a nested transaction what its parent leaves of the 128.
+const (
+	maxGroup      = 60
+	maxGroupBytes = 1 << 20
+	maxNested     = 128 - maxGroup - 2 // two generation keys
+	// maxWaiting bounds what is drained from callers at once.
+	maxWaiting = 1024
+)
+
+// request is one conditional write on its way to etcd.
+type request struct {
+	compares   []clientv3.Cmp
+	ops        []clientv3.Op
+	generation string // the key its domain puts with every transaction
+	compared   []string
+	touched    []string
+	ranged     bool // compares a whole range of keys
+	bytes      int
+	demand     demand
+	spare      []clientv3.Op // puts that go along unless etcd is full
+	done       chan result   // buffered: the committer never waits for a caller
+	state      atomic.Int32  // of what happens first: queued, sent or withdrawn
+}
+
+// States of a request.
+const (
+	queued int32 = iota
+	sent
+	withdrawn // its caller waits no longer
+)
+
+// begin reports whether the request may be sent now.
+func (r *request) begin() bool { return r.state.CompareAndSwap(queued, sent) }
+
+// withdraw reports whether the request is not on its way, and never will be.
+func (r *request) withdraw() bool { return r.state.CompareAndSwap(queued, withdrawn) }
+
+type result struct {
+	revision int64
+	ok       bool // the compares held
+	err      error
+}
+
+func newRequest(generation string) *request {
+	return &request{generation: generation, done: make(chan result, 1)}
+}
+
+// check adds the condition that key was last modified at revision, 0: is absent.
+func (r *request) check(key string, revision int64) {
+	r.compares = append(r.compares, clientv3.Compare(clientv3.ModRevision(key), "=", revision))
+	r.compared = append(r.compared, key)
+	r.bytes += len(key) + 16
+}
+
+// same adds the condition that key has not been deleted since it was created at
+// revision.
+func (r *request) same(key string, revision int64) {
+	r.compares = append(r.compares, clientv3.Compare(clientv3.CreateRevision(key), "=", revision))
+	r.compared = append(r.compared, key)
+	r.bytes += len(key) + 16
+}
+
+// vacant adds the condition that there is no key below prefix.
+func (r *request) vacant(prefix string) {
+	r.compares = append(r.compares, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
+	r.ranged = true
+}
+
+func (r *request) put(key, value string) {
+	r.ops = append(r.ops, clientv3.OpPut(key, value))
+	r.touched = append(r.touched, key)
+	r.bytes += len(key) + len(value) + 16
+}
+
+// along adds a put that the write can do without when etcd is full.
+func (r *request) along(key, value string) {
+	r.spare = append(r.spare, clientv3.OpPut(key, value))
+	r.touched = append(r.touched, key)
+	r.bytes += len(key) + len(value) + 16
+}
+
+func (r *request) delete(key string) {
+	r.ops = append(r.ops, clientv3.OpDelete(key))
+	r.touched = append(r.touched, key)
+	r.bytes += len(key) + 16
+}
+
+// alone reports whether the request travels by itself: it is too large for a
+// group, or compares more keys than can be set against what others touch.
+func (r *request) alone() bool {
+	return r.ranged || max(len(r.compares), len(r.ops)+len(r.spare)) > maxNested || r.bytes > maxGroupBytes
+}
+
+// nextGroup takes the first request and those behind it that may travel in the
+// same transaction. etcd reads all compares before any write, so a request that
+// touches what another compares or touches waits for a later group, and so does
+// all that conflicts with one that waits.
+func nextGroup(waiting []*request) (group, rest []*request) {
+	group = waiting[:1:1]
+	if waiting[0].alone() {
+		return group, waiting[1:]
+	}
+	bytes := waiting[0].bytes
+	keys := keySet{}
+	keys.add(waiting[0])
+	for _, r := range waiting[1:] {
+		fits := len(group) < maxGroup && bytes+r.bytes <= maxGroupBytes && !r.alone()
+		if fits && !keys.conflict(r) {
+			group = append(group, r)
+			bytes += r.bytes
+		} else {
+			rest = append(rest, r)
+		}
+		keys.add(r)
+	}
+	return group, rest
+}
+
+// keySet knows of each key whether it is compared (1) or touched (2).
+type keySet map[string]byte
+
+func (k keySet) add(r *request) {
+	for _, key := range r.compared {
+		k[key] |= 1
+	}
+	for _, key := range r.touched {
+		k[key] |= 2
+	}
+}
+
+func (k keySet) conflict(r *request) bool {
+	for _, key := range r.compared {
+		if k[key]&2 != 0 {
+			return true
+		}
+	}
+	for _, key := range r.touched {
+		if k[key] != 0 {
+			return true
+		}
+	}
+	return false
+}
