@@ -22,7 +22,6 @@ const (
 	PathConfigs   = "/v1/configs"
 	PathConfig    = "/v1/configs/{namespace}/{group}/{dataId}"
 	PathWatch     = "/v1/configs-watch"
-	PathStatus    = "/v1/status"
 )
 
 // HeaderRevision names the response header that carries the registry or
@@ -214,22 +213,4 @@ type ConfigWatch struct {
 // (empty: it does not exist).
 type ConfigChanges struct {
 	Changed []ConfigRef `json:"changed" nullable:"false"`
-}
-
-// Status is what a server says of itself.
-type Status struct {
-	Version   string    `json:"version"`
-	Started   time.Time `json:"started"`
-	Ready     bool      `json:"ready"`
-	NotReady  string    `json:"notReady,omitempty" doc:"Why it is not ready"`
-	Judge     bool      `json:"judge" doc:"Whether this server judges beats"`
-	Revision  int64     `json:"revision" doc:"Registry revision of the snapshot"`
-	Services  int       `json:"services"`
-	Instances int       `json:"instances"`
-	Agents    int       `json:"agents"`
-	Configs   int       `json:"configs"`
-	Etcd      string    `json:"etcd" doc:"embedded, or the endpoints"`
-	HTTP      string    `json:"http"`
-	DNS       string    `json:"dns"`
-	Zones     []string  `json:"zones"`
 }

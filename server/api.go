@@ -19,10 +19,9 @@ import (
 // face is our own HTTP API over the domain.
 type face struct {
 	log      *slog.Logger
+	server   *Server
 	registry *registry.Registry
 	configs  *config.Center
-	status   func() api.Status
-	dns      []string        // where agents find our DNS
 	stopping <-chan struct{} // closed when calls that wait must answer
 	polls    atomic.Int64    // calls that wait for documents now
 }
@@ -40,6 +39,9 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	f.mountInstances(a)
 	f.mountAgents(a)
 	f.mountConfigs(a)
+	f.mountPeers(a)
+	f.mountMembers(a)
+	f.mountBackup(a)
 	huma.Register(a, huma.Operation{OperationID: "status", Method: http.MethodGet, Path: api.PathStatus,
 		Summary: "What this server says of itself", Tags: []string{"server"}}, f.getStatus)
 	return a

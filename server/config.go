@@ -2,10 +2,12 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/etcdstore"
+	"github.com/musterhq/muster/etcdstore/embedded"
 )
 
 // Config configures a Server. The keys of the settings file are its tags.
@@ -30,10 +33,19 @@ type Config struct {
 	// template of it; empty is the DNS listen address, or a private address of
 	// the host where that is a wildcard.
 	Advertise string `yaml:"advertise"`
+	// AdvertiseHTTP is the URL by which other servers reach the HTTP edge; empty is
+	// made of the HTTP listen address, and of Advertise where that is a wildcard.
+	AdvertiseHTTP string `yaml:"advertise_http"`
 	// DataDir holds what must survive a restart; empty is ./muster-data.
 	DataDir string `yaml:"data_dir"`
+	// MinFree is how much room the disk of DataDir must have for writes to be
+	// taken, such as 256MiB; 0 asks for none, empty is 256MiB.
+	MinFree string `yaml:"min_free"`
 	// Etcd is an external etcd; without URLs one is embedded in DataDir.
 	Etcd Etcd `yaml:"etcd"`
+	// Cluster makes the embedded etcd one of several; without Listen it is alone.
+	// Its Name is what the server is called, with an external etcd too.
+	Cluster embedded.Cluster `yaml:"cluster"`
 	// Corefile is the path of a Corefile that replaces the generated one.
 	Corefile string `yaml:"corefile"`
 	// Insecure allows the HTTP edge beyond loopback although nobody has to log in.
@@ -45,6 +57,9 @@ type Config struct {
 	Logger *slog.Logger `yaml:"-"`
 	// Throwaway does not wait for the disk: a crash of the machine loses data.
 	Throwaway bool `yaml:"-"`
+	// EtcdCommand is the program, with arguments, that runs the embedded etcd as a
+	// process of its own; none runs it inside this one, which it may then end.
+	EtcdCommand []string `yaml:"-"`
 }
 
 // Etcd says how to reach an external etcd.
@@ -59,12 +74,21 @@ type Etcd struct {
 
 func (e Etcd) endpoints() etcdstore.Endpoints { return etcdstore.Endpoints(e) }
 
+// cluster returns what the embedded etcd is to know of others, nil when it is alone.
+func (c Config) cluster() *embedded.Cluster {
+	if c.Cluster.Listen == "" {
+		return nil
+	}
+	return &c.Cluster
+}
+
 // Defaults of a server.
 const (
 	DefaultHTTP    = "127.0.0.1:8848"
 	DefaultDNS     = "127.0.0.1:1053"
 	DefaultZone    = "muster.internal."
 	DefaultDataDir = "muster-data"
+	DefaultMinFree = "256MiB"
 )
 
 // WithDefaults returns c with every empty setting filled in. The error names the
@@ -72,6 +96,7 @@ const (
 func (c Config) WithDefaults() (Config, error) {
 	c.HTTP, c.DNS = cmp.Or(c.HTTP, DefaultHTTP), cmp.Or(c.DNS, DefaultDNS)
 	c.DataDir, c.Version = cmp.Or(c.DataDir, DefaultDataDir), cmp.Or(c.Version, "dev")
+	c.MinFree = cmp.Or(c.MinFree, DefaultMinFree)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,6 +122,17 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if c.Advertise, err = c.advertise(); err != nil {
 		return c, err
+	}
+	if c.AdvertiseHTTP != "" {
+		if u, err := url.Parse(c.AdvertiseHTTP); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return c, fmt.Errorf("advertise_http: %q is not an http or https URL", c.AdvertiseHTTP)
+		}
+	}
+	if _, err := parseSize(c.MinFree); err != nil {
+		return c, fmt.Errorf("min_free: %w", err)
+	}
+	if alone := (embedded.Cluster{Name: c.Cluster.Name}); c.Cluster != alone && (c.Cluster.Listen == "" || len(c.Etcd.URLs) > 0) {
+		return c, errors.New("cluster: is for the embedded etcd, and needs listen (--peer) to be one of several")
 	}
 	for _, ns := range c.NameServers {
 		if _, _, err := parseNS(ns); err != nil {

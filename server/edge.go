@@ -10,14 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 )
 
 // handler returns everything this server answers over HTTP.
 func (s *Server) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	face := &face{log: s.log, registry: s.registry, configs: s.center, status: s.Status,
-		dns: []string{s.advertised()}, stopping: s.stopping}
+	face := &face{log: s.log, server: s, registry: s.registry, configs: s.center, stopping: s.stopping}
 	document := face.mount(mux, s.cfg.Version)
 	var err error
 	if s.nacosAPI, err = s.nacos(); err != nil {
@@ -35,7 +35,7 @@ func (s *Server) handler() (http.Handler, error) {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.DefaultGatherer},
 		promhttp.HandlerOpts{}))
-	return s.guard(withPeer(mux)), nil
+	return s.guard(s.withAge(withPeer(mux))), nil
 }
 
 // guard keeps web pages out while nobody has to log in: a page of another origin
@@ -65,6 +65,15 @@ func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text + "\n")) // a client that went away is no news
+}
+
+// withAge publishes how old what is read here may be.
+func (s *Server) withAge(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		age, _ := s.store.Stale()
+		w.Header().Set(api.HeaderAge, strconv.FormatFloat(age.Seconds(), 'f', 3, 64))
+		next.ServeHTTP(w, r)
+	})
 }
 
 type peerKey struct{}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,11 +21,11 @@ import (
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/etcdstore"
-	"github.com/musterhq/muster/etcdstore/embedded"
 	"github.com/musterhq/muster/internal/dirlock"
 	"github.com/musterhq/muster/plugin"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/relay"
 	"github.com/musterhq/muster/server/sweep"
 )
 
@@ -38,11 +37,12 @@ type Server struct {
 	started time.Time
 	metrics *prometheus.Registry
 
-	release  func()         // gives the data directory back
-	etcd     *embedded.Etcd // nil with an external one
-	hangUp   func() error   // ends the connection to an external etcd
+	release  func() // gives the data directory back
+	etcd     *etcd
 	store    *etcdstore.Store
 	sweeper  *sweep.Sweeper
+	relay    *relay.Relay
+	peers    *http.Client
 	registry *registry.Registry
 	center   *config.Center
 	nacosAPI *nacos.Handler
@@ -78,7 +78,8 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: prometheus.NewRegistry(), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: prometheus.NewRegistry(),
+		peers: newPeerClient(), stopping: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -96,10 +97,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.choosePort(); err != nil {
 		return err
 	}
-	if err := s.openStore(ctx); err != nil {
+	if s.id, err = serverID(s.cfg.DataDir); err != nil {
 		return err
 	}
-	if s.id, err = serverID(s.cfg.DataDir); err != nil {
+	if err := s.openStore(ctx); err != nil {
 		return err
 	}
 	if s.dns, err = s.openDNS(); err != nil {
@@ -132,24 +133,33 @@ func (s *Server) choosePort() error {
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
-	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics}
-	if len(s.cfg.Etcd.URLs) > 0 {
-		client, err := etcdstore.Dial(s.cfg.Etcd.endpoints())
-		if err != nil {
-			return err
-		}
-		s.hangUp, s.store = client.Close, etcdstore.New(client, settings)
-	} else {
-		s.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(s.cfg.DataDir, "etcd"), NoSync: s.cfg.Throwaway, Logger: s.log})
-		if err != nil {
-			return err
-		}
-		s.store = etcdstore.New(s.etcd.Client(), settings)
-	}
-	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics}); err != nil {
+	if s.etcd, err = s.openEtcd(ctx); err != nil {
 		return err
 	}
-	s.registry = registry.New(s.store, s.sweeper)
+	least, err := parseSize(s.cfg.MinFree)
+	if err != nil {
+		return err
+	}
+	served, err := readSerial(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	embedded := s.etcd.members != nil
+	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics, HighestSerial: served, Maintain: embedded}
+	if embedded {
+		settings.Space = space(s.cfg.DataDir, least)
+	}
+	s.store = s.etcd.open(settings)
+	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: s.away,
+		Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
+		return err
+	}
+	s.relay, err = relay.New(relay.Config{Local: s.sweeper, Cluster: s.cluster, Post: s.post, Away: s.away, Logger: s.log, Registerer: s.metrics,
+		Mail: func(ctx context.Context, witnesses []string) error { return s.store.Mail(ctx, s.id, witnesses) }})
+	if err != nil {
+		return err
+	}
+	s.registry = registry.New(s.store, s.relay)
 	s.center = config.New(s.store.Configs())
 	return nil
 }
@@ -191,15 +201,6 @@ func (s *Server) Addresses() Addresses {
 // Zones returns the zones served.
 func (s *Server) Zones() []string { return s.cfg.Zones }
 
-// advertised is where others find the DNS face.
-func (s *Server) advertised() string {
-	_, port, err := net.SplitHostPort(s.cfg.DNS)
-	if err != nil {
-		return s.cfg.DNS
-	}
-	return net.JoinHostPort(s.cfg.Advertise, port)
-}
-
 // notReady says why the server should get no traffic, "" when it should.
 func (s *Server) notReady() string {
 	switch {
@@ -218,14 +219,9 @@ func (s *Server) Run(ctx context.Context) error {
 	loops, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, loops := errgroup.WithContext(loops)
-	g.Go(func() error { return s.store.Run(loops) })
-	g.Go(func() error {
-		return s.store.Office(loops, s.id, func(ctx context.Context) error {
-			return s.sweeper.Run(ctx, s.store.View(), s.registry)
-		})
-	})
-	answering := s.dns // Close forgets it
-	g.Go(func() error { return answering.Run(loops) })
+	for _, loop := range s.loops() {
+		g.Go(func() error { return loop(loops) })
+	}
 	g.Go(func() error {
 		if err := s.http.Serve(netutil.LimitListener(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http: %w", err)
@@ -233,24 +229,38 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	s.log.Info("serving", "http", s.cfg.HTTP, "dns", s.cfg.DNS, "zones", s.cfg.Zones)
-	var failed error
 	select {
 	case <-ctx.Done():
 	case <-loops.Done():
-	case failed = <-s.etcdFailed():
-		failed = fmt.Errorf("embedded etcd stopped: %w", failed)
 	}
 	s.drain()
 	stop()
-	return errors.Join(failed, g.Wait(), s.Close())
+	return errors.Join(g.Wait(), s.Close())
 }
 
-// etcdFailed delivers the error of an embedded etcd, and never anything else.
-func (s *Server) etcdFailed() <-chan error {
-	if s.etcd == nil {
-		return nil
+// loops are the parts that run until they are told to stop. What they stand on,
+// the etcd, is closed after all of them have ended.
+func (s *Server) loops() []func(context.Context) error {
+	answering := s.dns // Close forgets it
+	loops := []func(context.Context) error{
+		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
+		func(ctx context.Context) error { return s.store.Announce(ctx, s.self()) },
 	}
-	return s.etcd.Err()
+	if s.etcd.members != nil {
+		loops = append(loops, s.etcd.members.Run)
+	}
+	return loops
+}
+
+// judge judges beats, those that other servers heard of too, while this server
+// holds the office.
+func (s *Server) judge(ctx context.Context) error {
+	return s.store.Office(ctx, s.id, func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return s.sweeper.Run(ctx, s.store.View(), s.registry) })
+		g.Go(func() error { return s.store.ReadMail(ctx, s.sweeper.HearAll) })
+		return g.Wait()
+	})
 }
 
 // drain ends what the outside sees: the DNS face answers until HTTP is done.
@@ -280,16 +290,16 @@ func (s *Server) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	switch {
-	case s.etcd != nil:
-		errs = append(errs, s.etcd.Close())
-	case s.hangUp != nil:
-		errs = append(errs, s.hangUp())
+	if s.etcd != nil {
+		errs = append(errs, s.etcd.close())
+	}
+	if s.peers != nil {
+		s.peers.CloseIdleConnections()
 	}
 	if s.release != nil {
 		s.release()
 	}
-	s.listener, s.etcd, s.hangUp, s.release = nil, nil, nil, nil
+	s.listener, s.etcd, s.release = nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/musterhq/muster/internal/atomicfile"
 )
@@ -27,6 +30,53 @@ func (a Addresses) write(dir string) error {
 		return err
 	}
 	return atomicfile.Write(filepath.Join(dir, "addresses.json"), append(b, '\n'), atomicfile.Private)
+}
+
+// readSerial returns the highest SOA serial that was served from a data
+// directory, 0 when none was.
+func readSerial(dir string) (uint32, error) {
+	path := filepath.Join(dir, "serial")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("data directory: %w", err)
+	}
+	serial, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q is no SOA serial; remove the file if it was damaged", path, b)
+	}
+	return uint32(serial), nil
+}
+
+// serialEvery is how often the serial is written down. What a crash between two
+// times loses is less than the store leaves above when it raises the epoch.
+const serialEvery = 2 * time.Second
+
+// keepSerial writes the serial down until ctx ends, and once more then.
+func (s *Server) keepSerial(ctx context.Context) error {
+	var kept uint32
+	tick := time.NewTicker(serialEvery)
+	defer tick.Stop()
+	for more := true; more; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			more = false
+		}
+		now := s.store.Serial()
+		if now == kept || s.store.View().Snapshot() == nil {
+			continue
+		}
+		text := strconv.FormatUint(uint64(now), 10) + "\n"
+		if err := atomicfile.Write(filepath.Join(s.cfg.DataDir, "serial"), []byte(text), atomicfile.Private); err != nil {
+			s.log.Warn("the SOA serial is not written down", "err", err) // a full disk: it goes on serving
+			continue
+		}
+		kept = now
+	}
+	return nil
 }
 
 // serverID returns the id kept in the data directory, making one at the first

@@ -30,16 +30,16 @@ const filesSettings = `files:
     reload: ["sh", "-c", "echo reloaded >> %[1]s/reloads"]
 `
 
-// keeper is a server with an agent that keeps files of it in dir.
-type keeper struct {
+// keeping is a server with an agent that keeps files of it in dir.
+type keeping struct {
 	*serverProcess
 	agent *agentProcess
 	dir   string
 }
 
-func newKeeper(t *testing.T) *keeper {
+func newKeeper(t *testing.T) *keeping {
 	t.Helper()
-	k := &keeper{serverProcess: newServer(t, t.TempDir()), dir: t.TempDir()}
+	k := &keeping{serverProcess: newServer(t, t.TempDir()), dir: t.TempDir()}
 	k.start()
 	t.Cleanup(k.stop)
 	settings := filepath.Join(t.TempDir(), "agent.yaml")
@@ -52,9 +52,9 @@ func newKeeper(t *testing.T) *keeper {
 	return k
 }
 
-func (k *keeper) path(name string) string { return filepath.Join(k.dir, name) }
+func (k *keeping) path(name string) string { return filepath.Join(k.dir, name) }
 
-func (k *keeper) holds(name, content string) bool {
+func (k *keeping) holds(name, content string) bool {
 	b, err := os.ReadFile(k.path(name))
 	return err == nil && string(b) == content
 }

@@ -87,7 +87,8 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			devCommand(), serverCommand(), agentCommand(),
 			serviceCommand(), instanceCommand(), configCommand(),
-			resolveCommand(), statusCommand(), checkCommand(), versionCommand(),
+			resolveCommand(), statusCommand(), memberCommand(), protectionCommand(), backupCommand(), restoreCommand(),
+			checkCommand(), versionCommand(), etcdCommand(),
 		},
 		Action: func(c *cli.Context) error { return unknownCommand(c, "") },
 	}

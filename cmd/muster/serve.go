@@ -12,11 +12,26 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/musterhq/muster/etcdstore/keeper"
 	"github.com/musterhq/muster/server"
 )
 
 func serverCommand() *cli.Command {
 	return &cli.Command{Name: "server", Usage: "run a server: registry, configuration centre, DNS, HTTP", Flags: serverFlags(), Action: serve}
+}
+
+// etcdCommandName is how a server calls itself to run its embedded etcd.
+const etcdCommandName = "etcd"
+
+// etcdCommand is for servers, not for people: it reads its settings from its
+// standard input, and ends with it.
+func etcdCommand() *cli.Command {
+	return &cli.Command{Name: etcdCommandName, Hidden: true, Action: func(c *cli.Context) error {
+		if code := keeper.Main(os.Stdin, os.Stdout, os.Stderr); code != 0 {
+			return errReported
+		}
+		return nil
+	}}
 }
 
 func serverFlags() []cli.Flag {
@@ -27,7 +42,16 @@ func serverFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "zone", EnvVars: []string{"MUSTER_ZONE"}, Usage: "`ZONE` to serve, repeatable", DefaultText: server.DefaultZone},
 		&cli.StringSliceFlag{Name: "ns", EnvVars: []string{"MUSTER_NS"}, Usage: "`NAME=ADDRESS` of a name server of the zones, repeatable", DefaultText: "ns1.<zone> at the advertised address"},
 		&cli.StringFlag{Name: "advertise", EnvVars: []string{"MUSTER_ADVERTISE"}, Usage: "`ADDRESS` others reach this server by, or a go-sockaddr template"},
+		&cli.StringFlag{Name: "advertise-http", EnvVars: []string{"MUSTER_ADVERTISE_HTTP"}, Usage: "`URL` other servers reach HTTP by", DefaultText: "made of --http and --advertise"},
 		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"MUSTER_DATA_DIR"}, Usage: "`DIRECTORY` of what must survive a restart", DefaultText: server.DefaultDataDir},
+		&cli.StringFlag{Name: "min-free", EnvVars: []string{"MUSTER_MIN_FREE"}, Usage: "`SIZE` that the disk of the data directory must have free for writes to be taken, 0 for none", DefaultText: server.DefaultMinFree},
+		&cli.StringFlag{Name: "name", EnvVars: []string{"MUSTER_NAME"}, Usage: "`NAME` of this server, unique among the members of an embedded cluster"},
+		&cli.StringFlag{Name: "peer", EnvVars: []string{"MUSTER_PEER"}, Usage: "listen `HOST:PORT` for other members: the embedded etcd is one of several"},
+		&cli.StringFlag{Name: "initial-cluster", EnvVars: []string{"MUSTER_INITIAL_CLUSTER"}, Usage: "the members at the first start, `NAME=HOST:PORT,...`, this one among them"},
+		&cli.BoolFlag{Name: "join", EnvVars: []string{"MUSTER_JOIN"}, Usage: "the first start joins a cluster that runs, after `muster member add`"},
+		&cli.StringFlag{Name: "peer-cert", EnvVars: []string{"MUSTER_PEER_CERT"}, Usage: "certificate `FILE` of this member, for server and client"},
+		&cli.StringFlag{Name: "peer-key", EnvVars: []string{"MUSTER_PEER_KEY"}, Usage: "key `FILE` of that certificate"},
+		&cli.StringFlag{Name: "peer-ca", EnvVars: []string{"MUSTER_PEER_CA"}, Usage: "`FILE` with the authority of the members' certificates, and of nothing else"},
 		&cli.StringSliceFlag{Name: "etcd", EnvVars: []string{"MUSTER_ETCD"}, Usage: "`URL` of an external etcd, repeatable; embedded when not given"},
 		&cli.StringFlag{Name: "etcd-cert", EnvVars: []string{"MUSTER_ETCD_CERT"}, Usage: "client certificate `FILE` for etcd"},
 		&cli.StringFlag{Name: "etcd-key", EnvVars: []string{"MUSTER_ETCD_KEY"}, Usage: "key `FILE` of the client certificate"},
@@ -93,7 +117,16 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "zone", c.StringSlice, &cfg.Zones)
 	over(c, "ns", c.StringSlice, &cfg.NameServers)
 	over(c, "advertise", c.String, &cfg.Advertise)
+	over(c, "advertise-http", c.String, &cfg.AdvertiseHTTP)
 	over(c, "data-dir", c.String, &cfg.DataDir)
+	over(c, "min-free", c.String, &cfg.MinFree)
+	over(c, "name", c.String, &cfg.Cluster.Name)
+	over(c, "peer", c.String, &cfg.Cluster.Listen)
+	over(c, "initial-cluster", c.String, &cfg.Cluster.Initial)
+	over(c, "join", c.Bool, &cfg.Cluster.Join)
+	over(c, "peer-cert", c.String, &cfg.Cluster.CertFile)
+	over(c, "peer-key", c.String, &cfg.Cluster.KeyFile)
+	over(c, "peer-ca", c.String, &cfg.Cluster.CAFile)
 	over(c, "etcd", c.StringSlice, &cfg.Etcd.URLs)
 	over(c, "etcd-cert", c.String, &cfg.Etcd.CertFile)
 	over(c, "etcd-key", c.String, &cfg.Etcd.KeyFile)
@@ -122,6 +155,11 @@ func serve(c *cli.Context) error {
 	if cfg.Logger, err = newLogger(c, c.App.ErrWriter); err != nil {
 		return err
 	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cfg.EtcdCommand = []string{program, etcdCommandName}
 	s, err := server.Open(c.Context, cfg)
 	if errors.Is(err, context.Canceled) && c.Err() != nil {
 		return nil // asked to stop before it had started

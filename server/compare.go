@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/musterhq/muster/api"
+)
+
+// compareEvery is how often servers compare what they show.
+const compareEvery = 30 * time.Second
+
+type recentAnswer struct{ Body api.Recent }
+
+func (f *face) recent(context.Context, *struct{}) (*recentAnswer, error) {
+	return &recentAnswer{f.server.recent()}, nil
+}
+
+func (s *Server) recent() api.Recent {
+	out := api.Recent{Shown: []api.Shown{}}
+	for _, shown := range s.store.Recent() {
+		out.Shown = append(out.Shown, api.Shown{Revision: shown.Revision, Digest: hex(shown.Digests.Sum())})
+	}
+	return out
+}
+
+// compare asks the other servers now and then whether they show the same at the
+// same revision, until ctx ends. One of two that differ is wrong: each compares
+// itself with etcd then, and lists anew if it was this one.
+func (s *Server) compare(ctx context.Context) error {
+	differences := prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_server_divergence_total",
+		Help: "Times that this server and another one showed different things at one revision."})
+	if err := s.metrics.Register(differences); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(compareEvery/2 + rand.N(compareEvery)):
+		}
+		for _, other := range s.store.Servers().Live {
+			if other.ID == s.id || !s.differs(ctx, other.HTTP) {
+				continue
+			}
+			differences.Inc()
+			s.log.Error("another server shows something else at the same revision", "server", other.HTTP)
+			if _, err := s.store.Reconcile(ctx); err != nil {
+				s.log.Warn("not compared with etcd", "err", err)
+			}
+		}
+	}
+}
+
+// differs reports whether another server showed something else at the newest
+// revision that both have shown. One that does not answer is no difference.
+func (s *Server) differs(ctx context.Context, target string) bool {
+	ctx, cancel := context.WithTimeout(ctx, askPeer)
+	defer cancel()
+	var theirs api.Recent
+	if s.ask(ctx, http.MethodGet, target+api.PathRecent, nil, &theirs) != nil {
+		return false
+	}
+	ours := map[int64]string{}
+	for _, shown := range s.recent().Shown {
+		ours[shown.Revision] = shown.Digest
+	}
+	for _, shown := range theirs.Shown { // the newest first
+		if digest, both := ours[shown.Revision]; both {
+			return digest != shown.Digest
+		}
+	}
+	return false
+}
