@@ -70,21 +70,18 @@ func (s *Store) term(ctx context.Context, id string, judge func(context.Context)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	done, lost := make(chan error, 1), make(chan struct{})
+	done, lost := make(chan error, 1), make(chan error, 1)
 	running.Go(func() { done <- judge(ctx) })
-	running.Go(func() {
-		s.awaitLoss(ctx, revision)
-		close(lost)
-	})
+	running.Go(func() { lost <- s.awaitLoss(ctx, id, revision) })
 	for {
 		select {
 		case _, ok := <-alive:
 			if !ok {
-				return errors.New("the lease of the judge's office ended")
+				return errOfficeEnded
 			}
-		case <-lost:
+		case err := <-lost:
 			if ctx.Err() == nil {
-				return errors.New("the judge's office was taken away; does another server use a copy of this data directory?")
+				return err
 			}
 			lost = nil
 		case err := <-done:
@@ -126,16 +123,22 @@ func (s *Store) takeOffice(ctx context.Context, id string, lease clientv3.LeaseI
 	}
 }
 
-// awaitLoss returns when the key of the office is not as it was put at revision
+var errOfficeEnded = errors.New("the lease of the judge's office ended")
+
+// awaitLoss returns why the key of the office is not as it was put at revision
 // any more, or when ctx ends: the lease alone does not tell, as it may outlive
 // the key.
-func (s *Store) awaitLoss(ctx context.Context, revision int64) {
+func (s *Store) awaitLoss(ctx context.Context, id string, revision int64) error {
 	pause := newPause()
 	for from := revision; ctx.Err() == nil; {
 		err := s.anyChanged(ctx, from, judgeKey)
 		if resp, failed := s.client.Get(ctx, judgeKey); failed == nil {
-			if len(resp.Kvs) == 0 || resp.Kvs[0].ModRevision != revision {
-				return
+			switch {
+			case len(resp.Kvs) == 1 && resp.Kvs[0].ModRevision == revision:
+			case len(resp.Kvs) == 1 && string(resp.Kvs[0].Value) == id:
+				return errors.New("a server of the same id took the judge's office: does it use a copy of this data directory?")
+			default:
+				return errOfficeEnded
 			}
 			from = resp.Header.Revision
 		}
@@ -143,6 +146,7 @@ func (s *Store) awaitLoss(ctx context.Context, revision int64) {
 			_ = pause.wait(ctx) // only fails with ctx, which the loop asks
 		}
 	}
+	return ctx.Err()
 }
 
 // deposed reports whether the office taken at revision is known to be lost. A
