@@ -95,10 +95,10 @@ func outward(err error) *refusal {
 			e.Service.Grouped(), kindName(e.Ephemeral), kindName(!e.Ephemeral))
 	}
 	switch {
-	case is(err, registry.ErrUnavailable, config.ErrUnavailable, context.DeadlineExceeded, context.Canceled):
+	case is(err, registry.ErrUnavailable, config.ErrUnavailable, registry.ErrFull, config.ErrFull):
+		return caused(http.StatusServiceUnavailable, "%s", err) // what an operator wants to know; clients look at the status
+	case is(err, context.DeadlineExceeded, context.Canceled):
 		return caused(http.StatusServiceUnavailable, "server is not able to do this now, please try again later")
-	case is(err, registry.ErrFull, config.ErrFull):
-		return caused(http.StatusServiceUnavailable, "store is full, nothing new is taken until space is freed")
 	case is(err, registry.ErrConflict, config.ErrConflict):
 		return caused(http.StatusConflict, "changed by others at the same time, please try again")
 	}

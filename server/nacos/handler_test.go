@@ -143,9 +143,10 @@ func TestFailuresOfTheStore(t *testing.T) {
 		text        string
 		logged      bool
 	}{
-		{"it cannot commit", fmt.Errorf("put: %w", registry.ErrUnavailable), config.ErrUnavailable, "503",
-			"=caused: server is not able to do this now, please try again later;", false},
-		{"it is full", registry.ErrFull, config.ErrFull, "503", "=caused: store is full, nothing new is taken until space is freed;", false},
+		{"it cannot commit", fmt.Errorf("%w: no answer", registry.ErrUnavailable), fmt.Errorf("%w: no answer", config.ErrUnavailable), "503",
+			"=caused: unavailable: no answer;", false},
+		{"it is full", fmt.Errorf("%w: no room", registry.ErrFull), fmt.Errorf("%w: no room", config.ErrFull), "503",
+			"=caused: store is full: no room;", false},
 		{"it takes too long", context.DeadlineExceeded, context.DeadlineExceeded, "503", "+try again later", false},
 		{"others are always faster", &registry.StaleError{Revision: 1}, &config.StaleError{Revision: 1}, "409", "+try again", false},
 		{"nobody knows", errors.New("secret disk"), errors.New("secret disk"), "500",
