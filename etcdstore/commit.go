@@ -39,7 +39,9 @@ func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
 		case key.Kind == registry.KindTombstone && len(w.Deletes) > 0:
 			r.along(recordKey(key), string(value)) // while etcd is full nothing comes back anyway
 			continue
-		case key.Kind == registry.KindVerdict || slices.ContainsFunc(w.Checks, func(c registry.Check) bool { return c.Key == key && c.Revision > 0 }):
+		case key.Kind == registry.KindVerdict: // small, and what liveness rests on
+			r.demand = max(r.demand, notes)
+		case slices.ContainsFunc(w.Checks, func(c registry.Check) bool { return c.Key == key && c.Revision > 0 }):
 			r.demand = max(r.demand, updates)
 		default:
 			r.demand = creates

@@ -19,8 +19,8 @@ type demand int
 
 const (
 	frees   demand = iota // deletes, and puts nothing that it cannot do without
-	notes                 // deletes, and puts down that it did
-	updates               // puts over what there is, and verdicts
+	notes                 // deletes, and puts down that it did; verdicts
+	updates               // puts over what there is
 	creates               // makes new keys
 )
 

@@ -21,6 +21,9 @@ func (f *face) mountBackup(a huma.API) {
 // so that nobody takes a part for the whole; its last 32 bytes are the SHA-256 of
 // what goes before.
 func (f *face) backup(context.Context, *struct{}) (*huma.StreamResponse, error) {
+	if f.server.away() {
+		return nil, huma.Error503ServiceUnavailable("etcd does not answer this server")
+	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		ctx.SetHeader("Content-Type", "application/octet-stream")
 		ctx.SetHeader("Content-Disposition", `attachment; filename="muster.backup"`)

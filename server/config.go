@@ -41,6 +41,9 @@ type Config struct {
 	// MinFree is how much room the disk of DataDir must have for writes to be
 	// taken, such as 256MiB; 0 asks for none, empty is 256MiB.
 	MinFree string `yaml:"min_free"`
+	// Quota is how large the file of the embedded etcd may grow, such as 8GiB, at
+	// most 64GiB; empty is 8GiB.
+	Quota string `yaml:"quota"`
 	// Etcd is an external etcd; without URLs one is embedded in DataDir.
 	Etcd Etcd `yaml:"etcd"`
 	// Cluster makes the embedded etcd one of several; without Listen it is alone.
@@ -89,6 +92,7 @@ const (
 	DefaultZone    = "muster.internal."
 	DefaultDataDir = "muster-data"
 	DefaultMinFree = "256MiB"
+	DefaultQuota   = "8GiB"
 )
 
 // WithDefaults returns c with every empty setting filled in. The error names the
@@ -96,7 +100,7 @@ const (
 func (c Config) WithDefaults() (Config, error) {
 	c.HTTP, c.DNS = cmp.Or(c.HTTP, DefaultHTTP), cmp.Or(c.DNS, DefaultDNS)
 	c.DataDir, c.Version = cmp.Or(c.DataDir, DefaultDataDir), cmp.Or(c.Version, "dev")
-	c.MinFree = cmp.Or(c.MinFree, DefaultMinFree)
+	c.MinFree, c.Quota = cmp.Or(c.MinFree, DefaultMinFree), cmp.Or(c.Quota, DefaultQuota)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -130,6 +134,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if _, err := parseSize(c.MinFree); err != nil {
 		return c, fmt.Errorf("min_free: %w", err)
+	}
+	if n, err := parseSize(c.Quota); err != nil || n < leastQuota || n > mostQuota {
+		return c, fmt.Errorf("quota: %q is not a size between 16MiB and 64GiB", c.Quota)
 	}
 	if alone := (embedded.Cluster{Name: c.Cluster.Name}); c.Cluster != alone && (c.Cluster.Listen == "" || len(c.Etcd.URLs) > 0) {
 		return c, errors.New("cluster: is for the embedded etcd, and needs listen (--peer) to be one of several")

@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
@@ -33,9 +35,19 @@ func (s *Server) handler() (http.Handler, error) {
 		}
 		plain(w, http.StatusOK, "ok")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.DefaultGatherer},
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.GathererFunc(s.libraries)},
 		promhttp.HandlerOpts{}))
 	return s.guard(s.withAge(withPeer(mux))), nil
+}
+
+// libraries gathers the metrics that libraries register by themselves, without
+// those of an etcd that does not run in this process: all zero, they would mislead.
+func (s *Server) libraries() ([]*dto.MetricFamily, error) {
+	all, err := prometheus.DefaultGatherer.Gather()
+	if len(s.cfg.EtcdCommand) == 0 && len(s.cfg.Etcd.URLs) == 0 {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(m *dto.MetricFamily) bool { return strings.HasPrefix(m.GetName(), "etcd_") }), err
 }
 
 // guard keeps web pages out while nobody has to log in: a page of another origin

@@ -30,7 +30,11 @@ func (s *Server) openEtcd(ctx context.Context) (*etcd, error) {
 		open := func(c etcdstore.Config) *etcdstore.Store { return etcdstore.New(client, c) }
 		return &etcd{open: open, run: untilDone, close: client.Close}, nil
 	}
-	cfg := embedded.Config{Dir: etcdDir(s.cfg), NoSync: s.cfg.Throwaway, Logger: s.log, Cluster: s.cfg.cluster()}
+	quota, err := parseSize(s.cfg.Quota)
+	if err != nil {
+		return nil, err
+	}
+	cfg := embedded.Config{Dir: etcdDir(s.cfg), QuotaBytes: int64(quota), NoSync: s.cfg.Throwaway, Logger: s.log, Cluster: s.cfg.cluster()}
 	if len(s.cfg.EtcdCommand) > 0 {
 		return s.openChild(ctx, cfg)
 	}

@@ -26,6 +26,14 @@ func (f *face) mountMembers(a huma.API) {
 		Summary: "Take a member out", Tags: tags}, f.removeMember)
 }
 
+// changeable returns the members for a change of them, which needs a quorum.
+func (f *face) changeable() (*embedded.Members, error) {
+	if f.server.away() {
+		return nil, huma.Error503ServiceUnavailable("etcd does not answer this server: without a quorum no member is added or removed")
+	}
+	return f.members()
+}
+
 // members returns the members of the embedded etcd, or why there are none.
 func (f *face) members() (*embedded.Members, error) {
 	if f.server.etcd.members == nil {
@@ -65,7 +73,7 @@ type memberIn struct{ Body api.MemberSpec }
 type memberAdded struct{ Body api.MemberAdded }
 
 func (f *face) addMember(ctx context.Context, in *memberIn) (*memberAdded, error) {
-	members, err := f.members()
+	members, err := f.changeable()
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +91,7 @@ type memberOut struct {
 }
 
 func (f *face) removeMember(ctx context.Context, in *memberOut) (*struct{}, error) {
-	members, err := f.members()
+	members, err := f.changeable()
 	if err != nil {
 		return nil, err
 	}

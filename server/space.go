@@ -11,8 +11,14 @@ import (
 
 // units of a size, by the letters behind the number.
 var units = map[string]float64{
-	"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30,
+	"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TB": 1e12, "TIB": 1 << 40, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30,
 }
+
+// Bounds of the quota: etcd needs some room to work in, and warns above 8 GiB.
+const (
+	leastQuota = 16 << 20
+	mostQuota  = 64 << 30
+)
 
 // parseSize returns the bytes that a text such as 256MiB means.
 func parseSize(s string) (uint64, error) {

@@ -16,7 +16,11 @@ import (
 // not answer in time is on the list all the same.
 func (s *Server) States(ctx context.Context) api.ServerList {
 	now := s.store.Servers()
-	list := api.ServerList{Judge: now.Judge, Servers: make([]api.ServerState, len(now.Live))}
+	judge := now.Judge
+	if s.store.Judging() {
+		judge = s.id // the list learns of it a little later
+	}
+	list := api.ServerList{Judge: judge, Servers: make([]api.ServerState, len(now.Live))}
 	ctx, cancel := context.WithTimeout(ctx, askPeer)
 	defer cancel()
 	statuses := make([]api.Status, len(now.Live))
@@ -26,7 +30,7 @@ func (s *Server) States(ctx context.Context) api.ServerList {
 	}
 	asking.Wait()
 	for i, v := range now.Live {
-		if v.ID == now.Judge {
+		if v.ID == judge {
 			list.Servers[i].Judge, list.Protection = true, statuses[i].Protection
 		}
 	}

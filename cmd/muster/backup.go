@@ -21,7 +21,7 @@ func backupCommand() *cli.Command {
 
 func restoreCommand() *cli.Command {
 	return &cli.Command{Name: "restore", Usage: "fill the empty data directory of a server with a backup; the settings are those of the server",
-		ArgsUsage: "FILE", Flags: append(serverFlags(), outputFlag()), Action: restore}
+		ArgsUsage: "FILE", Flags: append(settingFlags(), outputFlag()), Action: restore}
 }
 
 // makeBackup writes beside the file first: what carries its name is complete.
@@ -54,7 +54,12 @@ func makeBackup(c *cli.Context) error {
 		return err
 	}
 	if err := os.Link(part.Name(), path); err != nil { // unlike a rename, it replaces nothing
-		return err
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := os.Rename(part.Name(), path); err != nil { // a file system without hard links
+			return err
+		}
 	}
 	return showBackup(c, "written", path, path)
 }

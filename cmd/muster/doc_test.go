@@ -46,7 +46,7 @@ func reference(app *cli.App) string {
 		exitUnreachable: "no server answers, or none can serve now"} {
 		fmt.Fprintf(&b, "| %d | %s |\n", code, means)
 	}
-	for _, c := range app.Commands {
+	for _, c := range app.VisibleCommands() {
 		commandReference(&b, c, app.Name)
 	}
 	return b.String()

@@ -26,7 +26,7 @@ import (
 // one line after the other; … there stands for any text.
 func TestDocuments(t *testing.T) {
 	path := os.Getenv("PATH")
-	for _, program := range []string{"curl", "dig"} {
+	for _, program := range []string{"curl", "dig", "openssl"} {
 		path = filepath.Dir(peer.Path(t, program)) + string(filepath.ListSeparator) + path
 	}
 	for _, name := range documents(t) {

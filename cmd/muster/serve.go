@@ -35,7 +35,13 @@ func etcdCommand() *cli.Command {
 }
 
 func serverFlags() []cli.Flag {
-	return append([]cli.Flag{
+	return append(append(settingFlags(),
+		&cli.BoolFlag{Name: "print-corefile", Usage: "print the Corefile that would be used, and exit"}), logFlags()...)
+}
+
+// settingFlags are those that say what a server is.
+func settingFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "config", EnvVars: []string{"MUSTER_CONFIG"}, Usage: "settings `FILE`; flags and environment go before it"},
 		&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_HTTP"}, Usage: "listen `ADDRESS` for HTTP", DefaultText: server.DefaultHTTP},
 		&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_DNS"}, Usage: "listen `ADDRESS` for DNS, UDP and TCP", DefaultText: server.DefaultDNS},
@@ -45,10 +51,11 @@ func serverFlags() []cli.Flag {
 		&cli.StringFlag{Name: "advertise-http", EnvVars: []string{"MUSTER_ADVERTISE_HTTP"}, Usage: "`URL` other servers reach HTTP by", DefaultText: "made of --http and --advertise"},
 		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"MUSTER_DATA_DIR"}, Usage: "`DIRECTORY` of what must survive a restart", DefaultText: server.DefaultDataDir},
 		&cli.StringFlag{Name: "min-free", EnvVars: []string{"MUSTER_MIN_FREE"}, Usage: "`SIZE` that the disk of the data directory must have free for writes to be taken, 0 for none", DefaultText: server.DefaultMinFree},
+		&cli.StringFlag{Name: "quota", EnvVars: []string{"MUSTER_QUOTA"}, Usage: "`SIZE` that the file of the embedded etcd may grow to", DefaultText: server.DefaultQuota},
 		&cli.StringFlag{Name: "name", EnvVars: []string{"MUSTER_NAME"}, Usage: "`NAME` of this server, unique among the members of an embedded cluster"},
 		&cli.StringFlag{Name: "peer", EnvVars: []string{"MUSTER_PEER"}, Usage: "listen `HOST:PORT` for other members: the embedded etcd is one of several"},
 		&cli.StringFlag{Name: "initial-cluster", EnvVars: []string{"MUSTER_INITIAL_CLUSTER"}, Usage: "the members at the first start, `NAME=HOST:PORT,...`, this one among them"},
-		&cli.BoolFlag{Name: "join", EnvVars: []string{"MUSTER_JOIN"}, Usage: "the first start joins a cluster that runs, after `muster member add`"},
+		&cli.BoolFlag{Name: "join", EnvVars: []string{"MUSTER_JOIN"}, Usage: "the first start joins a cluster that runs, after a member add"},
 		&cli.StringFlag{Name: "peer-cert", EnvVars: []string{"MUSTER_PEER_CERT"}, Usage: "certificate `FILE` of this member, for server and client"},
 		&cli.StringFlag{Name: "peer-key", EnvVars: []string{"MUSTER_PEER_KEY"}, Usage: "key `FILE` of that certificate"},
 		&cli.StringFlag{Name: "peer-ca", EnvVars: []string{"MUSTER_PEER_CA"}, Usage: "`FILE` with the authority of the members' certificates, and of nothing else"},
@@ -58,9 +65,8 @@ func serverFlags() []cli.Flag {
 		&cli.StringFlag{Name: "etcd-ca", EnvVars: []string{"MUSTER_ETCD_CA"}, Usage: "`FILE` with the authorities to trust for etcd"},
 		&cli.StringFlag{Name: "etcd-user", EnvVars: []string{"MUSTER_ETCD_USER"}, Usage: "user `NAME` for etcd; its password comes from MUSTER_ETCD_PASSWORD or the settings file"},
 		&cli.StringFlag{Name: "corefile", EnvVars: []string{"MUSTER_COREFILE"}, Usage: "`FILE` that replaces the generated Corefile"},
-		&cli.BoolFlag{Name: "print-corefile", Usage: "print the Corefile that would be used, and exit"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback although nobody has to log in"},
-	}, logFlags()...)
+	}
 }
 
 func logFlags() []cli.Flag {
@@ -120,6 +126,7 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "advertise-http", c.String, &cfg.AdvertiseHTTP)
 	over(c, "data-dir", c.String, &cfg.DataDir)
 	over(c, "min-free", c.String, &cfg.MinFree)
+	over(c, "quota", c.String, &cfg.Quota)
 	over(c, "name", c.String, &cfg.Cluster.Name)
 	over(c, "peer", c.String, &cfg.Cluster.Listen)
 	over(c, "initial-cluster", c.String, &cfg.Cluster.Initial)
