@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/musterhq/muster/internal/view"
 )
 
 // Write is one atomic change of a document: head, sequence and history record,
@@ -27,6 +29,9 @@ type Store interface {
 	// Commit writes w and returns the revision it was committed at. What changed
 	// meanwhile is a *StaleError.
 	Commit(ctx context.Context, w Write) (revision int64, err error)
+	// Newest returns a revision by which all is in that was committed anywhere
+	// before the call, or ErrUnavailable.
+	Newest(ctx context.Context) (revision int64, err error)
 	// Content returns what lies under a digest; ErrNotFound when nothing does.
 	Content(ctx context.Context, digest string) ([]byte, error)
 }
@@ -191,9 +196,12 @@ func (s *Snapshot) readable(k Key) error {
 }
 
 // apply runs a rule on what stands of one document until its write is
-// committed; a rule that returns nil wants none.
+// committed; a rule that returns nil wants none. A rule that writes nothing, or
+// refuses, is heard only on a snapshot that shows all that was committed before
+// the call, here or elsewhere: no commit proves it right.
 func (c *Center) apply(ctx context.Context, k Key, rule func(stands *Document, last int64) (*Write, error)) (Receipt, error) {
 	var stale *StaleError
+	now := view.Current[Snapshot, *Snapshot]{View: c.store.View(), Newest: c.store.Newest, Patience: visibleWithin}
 	for range maxAttempts {
 		snap := c.Snapshot()
 		if snap == nil {
@@ -204,11 +212,18 @@ func (c *Center) apply(ctx context.Context, k Key, rule func(stands *Document, l
 		}
 		stands, seq := snap.Head(k), snap.Sequence(k)
 		w, err := rule(stands, seq.Last)
-		if err != nil {
-			return Receipt{}, err
-		}
-		if w == nil {
-			return Receipt{Revision: snap.Revision()}, nil
+		if err != nil || w == nil {
+			shown, unsure := now.ShownBy(ctx, snap)
+			if errors.Is(unsure, view.ErrBehind) {
+				unsure = fmt.Errorf("%w: %w", ErrUnavailable, unsure)
+			}
+			if unsure != nil {
+				return Receipt{}, unsure
+			}
+			if !shown {
+				continue
+			}
+			return Receipt{Revision: snap.Revision()}, err
 		}
 		w.Key, w.SeqWas, w.Sequence = k, seq.Revision, seq.Last+1
 		w.History.Key, w.History.Seq = k, w.Sequence

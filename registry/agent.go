@@ -216,6 +216,7 @@ func (p *agentPlans) dropRecord(a *Agent) {
 // until nothing is left to write: some may fail as records changed meanwhile.
 func (r *Registry) converge(ctx context.Context, rule func(*agentPlans)) (Receipt, []Refusal, error) {
 	receipt := Receipt{}
+	now := r.current()
 	for range maxAttempts {
 		snap := r.Snapshot()
 		if snap == nil {
@@ -228,6 +229,13 @@ func (r *Registry) converge(ctx context.Context, rule func(*agentPlans)) (Receip
 			return receipt, nil, err
 		}
 		if committed == 0 && stale == 0 {
+			shown, err := now.ShownBy(ctx, snap)
+			if err != nil {
+				return receipt, nil, behind(err)
+			}
+			if !shown {
+				continue
+			}
 			receipt.Revision = max(receipt.Revision, snap.Revision())
 			return receipt, p.refused, nil
 		}

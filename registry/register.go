@@ -66,17 +66,38 @@ func (r *Registry) Deregister(ctx context.Context, k InstanceKey, ephemeral bool
 	}
 	return r.apply(ctx, func(p *plan) error {
 		if i := p.snap.Instance(k); i != nil && i.Ephemeral() == ephemeral {
-			p.remove(i)
-			if i.Witness == WitnessHTTP {
-				p.put(&Tombstone{k, max(2*i.Timeouts.Interval, time.Second)})
-			} else if ro, judged := i.Roster(); judged && i.Silent {
-				if members, _ := p.snap.roster(ro, p.snap.Revision()); len(members) == 1 {
-					p.deleteVerdict(VerdictKey{ro.Witness, ro.Class}) // it was on nobody else
-				}
-			}
+			p.deregister(i)
 		}
 		return nil
 	})
+}
+
+// Withdraw removes an instance as [Registry.Deregister] does, of either kind. The
+// error is ErrNotFound when it is not there.
+func (r *Registry) Withdraw(ctx context.Context, k InstanceKey) (Receipt, error) {
+	k, err := k.clean()
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r.apply(ctx, func(p *plan) error {
+		i := p.snap.Instance(k)
+		if i == nil {
+			return fmt.Errorf("instance %s: %w", k, ErrNotFound)
+		}
+		p.deregister(i)
+		return nil
+	})
+}
+
+func (p *plan) deregister(i *Instance) {
+	p.remove(i)
+	if i.Witness == WitnessHTTP {
+		p.put(&Tombstone{i.Key, max(2*i.Timeouts.Interval, time.Second)})
+	} else if ro, judged := i.Roster(); judged && i.Silent {
+		if members, _ := p.snap.roster(ro, p.snap.Revision()); len(members) == 1 {
+			p.deleteVerdict(VerdictKey{ro.Witness, ro.Class}) // it was on nobody else
+		}
+	}
 }
 
 // remove plans the removal of an instance as the snapshot shows it.

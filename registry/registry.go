@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/musterhq/muster/internal/view"
 )
 
 // Write is one atomic change: it is committed whole if every check holds, else
@@ -36,6 +38,9 @@ type Store interface {
 	// Commit writes w and returns the revision it was committed at. A check that
 	// failed is a *StaleError; ErrUnavailable and ErrFull say what they say.
 	Commit(ctx context.Context, w Write) (revision int64, err error)
+	// Newest returns a revision by which all is in that was committed anywhere
+	// before the call, or ErrUnavailable.
+	Newest(ctx context.Context) (revision int64, err error)
 }
 
 // Roll is told who was heard of.
@@ -71,19 +76,33 @@ const (
 
 // apply runs a rule until what it decided on a snapshot is committed. The rule
 // is called again, on a newer snapshot, when a record it relied on had changed.
+//
+// A commit proves that the snapshot was right about what the rule relied on. A
+// rule that writes nothing has no such proof: another server may have committed
+// what this one does not show yet. So it is heard only on a snapshot that shows
+// all that was committed before the call. A judge needs no more than its snapshot:
+// what it leaves undone is due again.
 func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, error) {
 	var stale *StaleError
+	now := r.current()
 	for range maxAttempts {
 		snap := r.Snapshot()
 		if snap == nil {
 			return Receipt{}, ErrUnavailable
 		}
 		p := &plan{snap: snap}
-		if err := rule(p); err != nil {
-			return Receipt{}, err
-		}
-		if p.empty() {
-			return Receipt{Revision: snap.Revision()}, nil
+		if err := rule(p); err != nil || p.empty() {
+			if errors.Is(err, ErrInvalid) || p.Judge {
+				return Receipt{Revision: snap.Revision()}, err
+			}
+			shown, unsure := now.ShownBy(ctx, snap)
+			if unsure != nil {
+				return Receipt{}, behind(unsure)
+			}
+			if !shown {
+				continue
+			}
+			return Receipt{Revision: snap.Revision()}, err
 		}
 		if err := snap.readable(p.Checks); err != nil {
 			return Receipt{}, err
@@ -100,6 +119,20 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 		}
 	}
 	return Receipt{}, stale
+}
+
+// current returns what tells whether a snapshot shows all that was committed
+// before now.
+func (r *Registry) current() *view.Current[Snapshot, *Snapshot] {
+	return &view.Current[Snapshot, *Snapshot]{View: r.store.View(), Newest: r.store.Newest, Patience: visibleWithin}
+}
+
+// behind names what a Current fails with as callers know it.
+func behind(err error) error {
+	if errors.Is(err, view.ErrBehind) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 // readable returns an error when a rule took for absent what cannot be read: its

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -149,14 +148,7 @@ func (f *face) deleteInstance(ctx context.Context, p *InstancePath) (*noContent,
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	var i *registry.Instance
-	if snap := f.registry.Snapshot(); snap != nil {
-		i = snap.Instance(k)
-	}
-	if i == nil {
-		return nil, f.failure(fmt.Errorf("instance %s: %w", k, registry.ErrNotFound))
-	}
-	receipt, err := f.registry.Deregister(ctx, k, i.Ephemeral())
+	receipt, err := f.registry.Withdraw(ctx, k)
 	if err != nil {
 		return nil, f.failure(err)
 	}

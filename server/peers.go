@@ -60,7 +60,7 @@ func (s *Server) ask(ctx context.Context, method, target string, body io.Reader,
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: status %d", method, target, resp.StatusCode)
+		return fmt.Errorf("%s %s: status %d: %.200q", method, target, resp.StatusCode, answer)
 	}
 	return json.Unmarshal(answer, into)
 }

@@ -62,6 +62,13 @@ func (s *Store) Content(ctx context.Context, digest string) ([]byte, error) {
 	return bytes.Clone(content), nil
 }
 
+// Newest implements config.Store.
+func (s *Store) Newest(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision, s.fail
+}
+
 // Commit implements config.Store. Records pass through their stored form, as
 // they would in a real store.
 func (s *Store) Commit(ctx context.Context, w config.Write) (int64, error) {

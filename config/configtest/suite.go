@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func TestStore(t *testing.T, open func(t *testing.T) config.Store) {
 		{"head and sequence are seen together", testSeenWhole},
 		{"of writers of one document one wins", testOneWins},
 		{"writers of different documents all win", testAllWin},
+		{"the newest revision", testNewest},
 		{"an ended context", testEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(contract{t, store}) })
@@ -191,6 +193,23 @@ func testChecks(s contract) {
 	two, snap := s.commit(t, next(snap, k, []byte("two")))
 	if d := snap.Head(k); two <= one || d.Revision != two || d.Seq != 2 || snap.Sequence(k).Last != 2 {
 		t.Errorf("second version: %+v at %d, want number 2", d, two)
+	}
+}
+
+// testNewest demands that a commit is known to be there as soon as it is answered,
+// and that a snapshot comes to show what is said to be there.
+func testNewest(s contract) {
+	t := s.t
+	for n := range 20 {
+		revision, err := s.Commit(t.Context(), first(key("newest"+strconv.Itoa(n)), []byte("one")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		newest, err := s.Newest(t.Context())
+		if err != nil || newest < revision {
+			t.Fatalf("Newest() = %d, %v, want at least %d, which was committed", newest, err, revision)
+		}
+		s.wait(t, newest)
 	}
 }
 

@@ -54,6 +54,13 @@ func (s *Store) Depose() {
 // View returns the view the store publishes to.
 func (s *Store) View() *registry.View { return &s.view }
 
+// Newest implements registry.Store.
+func (s *Store) Newest(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision, s.Fail
+}
+
 // Commits returns how many writes were committed so far.
 func (s *Store) Commits() int {
 	s.mu.Lock()

@@ -43,10 +43,27 @@ func TestStore(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"no update is lost", testNoLostUpdate},
 		{"writers of different records all win", testAllWin},
 		{"a write of 60 operations", testLarge},
+		{"the newest revision", testNewest},
 		{"an ended context", testEndedContext},
 		{"the judge's office", testJudge},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(contract{t, store}) })
+	}
+}
+
+// testNewest demands that a commit is known to be there as soon as it is answered,
+// and that a snapshot comes to show what is said to be there.
+func testNewest(s contract) {
+	for n := range 20 {
+		revision, err := s.Commit(s.t.Context(), put(instance("newest", n)))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		newest, err := s.Newest(s.t.Context())
+		if err != nil || newest < revision {
+			s.t.Fatalf("Newest() = %d, %v, want at least %d, which was committed", newest, err, revision)
+		}
+		s.wait(s.t, newest)
 	}
 }
 

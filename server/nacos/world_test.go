@@ -35,6 +35,12 @@ func newDocuments() *documents {
 
 func (d *documents) View() *config.View { return &d.view }
 
+func (d *documents) Newest(context.Context) (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.revision, d.fail
+}
+
 func (d *documents) Commit(_ context.Context, w config.Write) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
