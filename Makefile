@@ -7,7 +7,7 @@ BENCH    ?= .
 COUNT    ?= 1
 FUZZTIME ?= 10s
 
-.PHONY: help build run test lint generate bench fuzz clean
+.PHONY: help build run test lint generate bench fuzz faults clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ fuzz: ## run every fuzz test, one by one, for FUZZTIME (10s)
 		echo "$$name in $$(dirname $$file)"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
 	done
+
+faults: ## break clusters of real processes for half an hour, and check what was answered (FLAGS=-faults.seed=N)
+	go test ./test/faults -count=1 -v -timeout 80m -faults.long $(FLAGS)
 
 clean: ## remove what make built; data directories stay
 	rm -rf bin
