@@ -57,7 +57,7 @@ func (c *Client) do(ctx context.Context, r call) (answer, error) {
 			if err != nil && ctx.Err() != nil {
 				return answer{}, err
 			}
-			if err == nil || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrUnreachable) {
+			if err == nil || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrFull) {
 				c.preferred.Store(int64(at))
 				if doubt && r.method == http.MethodDelete && errors.Is(err, ErrNotFound) {
 					return answer{status: http.StatusNoContent}, nil // gone, because the earlier try removed it
@@ -65,7 +65,7 @@ func (c *Client) do(ctx context.Context, r call) (answer, error) {
 				return a, err
 			}
 			last = err
-			sent := !notSent(err)
+			sent := !notSent(err) && !errors.Is(err, ErrFull) // who has no room has changed nothing
 			doubt = doubt || sent
 			if r.once && sent {
 				return answer{}, err

@@ -1,8 +1,8 @@
 // Package client is the typed Go client of Muster's own HTTP API.
 //
 // A Client is given the addresses of one or several servers. It asks the one
-// that answered last; where that one cannot be reached, or answers 502, 503 or
-// 504, a call that may be repeated goes on to the next server, and after all
+// that answered last; where that one cannot be reached, or answers 502, 503, 504
+// or 507, a call that may be repeated goes on to the next server, and after all
 // of them starts over with growing, jittered pauses. Calls that must not
 // happen twice are repeated only if they cannot have reached a server.
 // Failures are an *Error, which the server sent, or an *UnreachableError; both

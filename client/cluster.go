@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,7 +38,7 @@ func (c *Client) AddMember(ctx context.Context, m api.MemberSpec) (api.MemberAdd
 	return exchange[api.MemberAdded](ctx, c, call{method: http.MethodPost, path: api.PathMembers, once: true, wait: memberWait}, m)
 }
 
-// RemoveMember takes a member out of the cluster, by its name or id. With force
+// RemoveMember takes a member out of the cluster, by its name, id or address. With force
 // also when those that are left could not agree on anything.
 func (c *Client) RemoveMember(ctx context.Context, member string, force bool) error {
 	r := call{method: http.MethodDelete, path: fill(api.PathMember, member), wait: memberWait, query: url.Values{}}
@@ -50,25 +51,51 @@ func (c *Client) RemoveMember(ctx context.Context, member string, force bool) er
 
 // Backup writes a snapshot of everything to w, as it comes, and returns its
 // length. It is complete only if the error is nil, and to be verified all the
-// same. It asks one server, once, and takes as long as ctx lets it.
+// same. Servers are tried one after another until one begins to answer; from then
+// on it takes as long as ctx lets it.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
-	server := c.Server()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server+api.PathBackup, http.NoBody)
+	var last error
+	first := int(c.preferred.Load())
+	for i := range c.servers {
+		resp, err := c.begin(ctx, c.servers[(first+i)%len(c.servers)], api.PathBackup)
+		if err != nil {
+			last = err
+			if ctx.Err() == nil && (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnreachable)) {
+				continue
+			}
+			return 0, err
+		}
+		defer resp.Body.Close()
+		n, err := io.Copy(w, resp.Body)
+		if err != nil {
+			return n, fmt.Errorf("backup broke off after %d bytes: %w", n, err)
+		}
+		return n, nil
+	}
+	return 0, last
+}
+
+// begin sends a GET and returns the answer with its body still to be read; it
+// waits for its begin as long as a try may take.
+func (c *Client) begin(ctx context.Context, server, path string) (*http.Response, error) {
+	bounded, cancel := context.WithCancelCause(ctx)
+	late := time.AfterFunc(c.cfg.Timeout, func() { cancel(fmt.Errorf("no answer within %v", c.cfg.Timeout)) })
+	req, err := http.NewRequestWithContext(bounded, http.MethodGet, server+path, http.NoBody)
 	if err != nil {
-		return 0, fmt.Errorf("backup: %w", err)
+		return nil, fmt.Errorf("GET %s: %w", path, err)
 	}
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, c.unreachable(ctx, ctx, server, err)
+	if !late.Stop() && err == nil { // too late by a hair: the body is cut off already
+		_ = resp.Body.Close()
+		err = context.Cause(bounded)
 	}
-	defer resp.Body.Close()
+	if err != nil {
+		return nil, c.unreachable(ctx, bounded, server, err)
+	}
 	if resp.StatusCode != http.StatusOK {
-		return 0, problem(resp)
+		defer resp.Body.Close()
+		return nil, problem(resp)
 	}
-	n, err := io.Copy(w, resp.Body)
-	if err != nil {
-		return n, fmt.Errorf("backup broke off after %d bytes: %w", n, err)
-	}
-	return n, nil
+	return resp, nil
 }

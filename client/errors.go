@@ -19,6 +19,7 @@ var (
 	ErrInvalid     = errors.New("invalid")            // 400, 413, 415, 422, or refused before it was sent
 	ErrNotAllowed  = errors.New("not allowed")        // 401, 403
 	ErrLimited     = errors.New("too many requests")  // 429
+	ErrFull        = errors.New("no room left")       // 507: this server takes nothing new, another one may
 	ErrUnavailable = errors.New("server unavailable") // 502, 503, 504: somebody answered, but cannot serve
 	ErrUnreachable = errors.New("server unreachable") // nobody answered
 )
@@ -61,6 +62,8 @@ func sentinel(status int) error {
 		return ErrInvalid
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return ErrNotAllowed
+	case http.StatusInsufficientStorage:
+		return ErrFull
 	case http.StatusTooManyRequests:
 		return ErrLimited
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

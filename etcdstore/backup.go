@@ -15,6 +15,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when w fails
 	defer cancel()
+	s.guard.streams.Add(1)
+	defer s.guard.streams.Add(-1)
 	stream, err := s.client.Snapshot(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("backup: %w", outward(err))

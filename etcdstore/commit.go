@@ -213,7 +213,7 @@ func (s *Store) send(ctx context.Context, group []*request) {
 			s.health.suspect()
 		}
 		for _, r := range group {
-			r.done <- result{err: outward(err)}
+			r.done <- result{err: uncertain(err)}
 		}
 		return
 	}

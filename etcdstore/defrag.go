@@ -162,6 +162,9 @@ func (s *Store) exclusively(ctx context.Context, size int64, f func() error) err
 
 // defragment rewrites the own member's file without what is free in it.
 func (s *Store) defragment(ctx context.Context, size int64) error {
+	if s.guard.streams.Load() > 0 {
+		return errors.New("a backup is under way: not defragmented before it has ended")
+	}
 	ctx, cancel := context.WithTimeout(ctx, defragFloor+time.Duration(size/defragRate)*time.Second)
 	defer cancel()
 	endpoint := ""

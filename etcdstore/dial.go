@@ -1,11 +1,14 @@
 package etcdstore
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -22,9 +25,14 @@ type Endpoints struct {
 	Password string
 }
 
+// noToken stands for the token of a client that has not logged in yet. A client
+// that is given one does not log in when it is made, and fails if it cannot; it
+// does at the first call that etcd refuses for the token.
+const noToken = "none"
+
 // Dial returns a client of an external etcd, which makes and renews its
-// connections by itself. Dial waits for none of them, except that with a user
-// name it logs in first, for 5 s at the most. The caller closes the client.
+// connections, and logs in, by itself. Dial waits for nothing. The caller closes
+// the client.
 func Dial(e Endpoints) (*clientv3.Client, error) {
 	if len(e.URLs) == 0 {
 		return nil, errors.New("etcd: no endpoint given")
@@ -33,11 +41,58 @@ func Dial(e Endpoints) (*clientv3.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("etcd: %w", err)
 	}
-	return clientv3.New(clientv3.Config{
-		Endpoints: e.URLs, TLS: conf, Username: e.Username, Password: e.Password,
+	cfg := clientv3.Config{
+		Endpoints: e.URLs, TLS: conf,
 		DialTimeout: commitTimeout, DialKeepAliveTime: 5 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		MaxCallSendMsgSize: 8 << 20, Logger: zap.NewNop(),
-	})
+	}
+	if e.Username != "" {
+		cfg.Token = noToken
+	}
+	client, err := clientv3.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("etcd: %w", err)
+	}
+	client.Token, client.Username, client.Password = "", e.Username, e.Password
+	return client, nil
+}
+
+// refusalWithin is how long an endpoint has to say that it does not accept this
+// client's certificate, which it does after the handshake.
+const refusalWithin = 300 * time.Millisecond
+
+// Refusal returns why no endpoint lets this client in by TLS, nil when one does or
+// it has another reason. The client itself only says that there is no connection.
+func (e Endpoints) Refusal(ctx context.Context) error {
+	conf, err := e.tls()
+	if err != nil {
+		return err
+	}
+	var why error
+	for _, text := range e.URLs {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "https" {
+			return nil
+		}
+		if why = refusal(ctx, conf, u.Host); why == nil {
+			return nil
+		}
+	}
+	return why
+}
+
+// refusal returns why one endpoint does not let this client in.
+func refusal(ctx context.Context, conf *tls.Config, host string) error {
+	conn, err := (&tls.Dialer{Config: conf}).DialContext(ctx, "tcp", host)
+	if err == nil {
+		_ = conn.SetReadDeadline(time.Now().Add(refusalWithin)) // only fails on a closed one
+		_, err = conn.Read(make([]byte, 1))
+		_ = conn.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "tls: ") { // it has no type that says so
+		return nil
+	}
+	return fmt.Errorf("certificate: %w", err)
 }
 
 // tls returns nil when neither certificate nor authority is named: then the

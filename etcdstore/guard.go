@@ -52,10 +52,11 @@ func (u *Usage) part(n int64, percent int64) bool { return u.Quota > 0 && n >= u
 
 // guard knows whether there is room.
 type guard struct {
-	ask   chan struct{} // asks etcd at once
-	usage atomic.Pointer[Usage]
-	alarm atomic.Bool
-	space atomic.Pointer[error] // why the disk takes nothing, nil: it does
+	ask     chan struct{} // asks etcd at once
+	usage   atomic.Pointer[Usage]
+	alarm   atomic.Bool
+	streams atomic.Int32          // backups under way, which a defragmentation would wait for
+	space   atomic.Pointer[error] // why the disk takes nothing, nil: it does
 
 	maintenance // owned by watchQuota
 }

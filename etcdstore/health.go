@@ -147,7 +147,7 @@ func (s *Store) followLink(ctx context.Context) error {
 	for state := conn.GetState(); ; state = conn.GetState() {
 		switch state {
 		case connectivity.TransientFailure:
-			s.health.fail(s.now(), errNoConnection)
+			s.health.fail(s.now(), s.noConnection(ctx))
 		case connectivity.Ready:
 			s.health.suspect()
 		}
@@ -155,6 +155,19 @@ func (s *Store) followLink(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// noConnection says why there is none, as far as that can be found out.
+func (s *Store) noConnection(ctx context.Context) error {
+	if s.cfg.Refusal == nil {
+		return errNoConnection
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeEvery)
+	defer cancel()
+	if why := s.cfg.Refusal(ctx); why != nil {
+		return fmt.Errorf("%w: %w", errNoConnection, why)
+	}
+	return errNoConnection
 }
 
 var errNoConnection = errors.New("no connection to any endpoint")

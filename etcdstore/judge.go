@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -62,6 +63,7 @@ func (s *Store) term(ctx context.Context, id string, judge func(context.Context)
 	if err != nil {
 		return err
 	}
+	s.officeHeard.Store(int64(s.now()))
 	s.office.Store(revision)
 	defer s.office.Store(0)
 	s.log.Info("this server judges beats now", "revision", revision)
@@ -79,6 +81,7 @@ func (s *Store) term(ctx context.Context, id string, judge func(context.Context)
 			if !ok {
 				return errOfficeEnded
 			}
+			s.officeHeard.Store(int64(s.now()))
 		case err := <-lost:
 			if ctx.Err() == nil {
 				return err
@@ -161,5 +164,9 @@ func (s *Store) deposed(ctx context.Context, revision int64) bool {
 	return true
 }
 
-// Judging reports whether this server holds the judge's office.
-func (s *Store) Judging() bool { return s.office.Load() != 0 }
+// Judging reports whether this server holds the judge's office. It is false at
+// once after this process stood still for longer than the lease of the office
+// lasts: before anybody has told it, another server may judge.
+func (s *Store) Judging() bool {
+	return s.office.Load() != 0 && s.now()-time.Duration(s.officeHeard.Load()) < officeTTL*time.Second
+}

@@ -52,12 +52,12 @@ func letterOf(witnesses []string) (letter, rest []string) {
 }
 
 // ReadMail hands what servers leave in the mailbox to hear until ctx ends, which
-// is no error. What was left before it began is not read: a judge starts with
-// full timers.
+// is no error. It begins with what was left since this server took the judge's
+// office, and misses nothing when a watch breaks: a letter stays until the next
+// one of its server takes its place.
 func (s *Store) ReadMail(ctx context.Context, hear func(witnesses []string) error) error {
 	pause := newPause()
-	revision := int64(0) // 0: from now on
-	for ctx.Err() == nil {
+	for revision := s.office.Load(); ctx.Err() == nil; {
 		was := revision
 		revision = s.readMail(ctx, revision, hear)
 		if revision > was {
@@ -68,35 +68,41 @@ func (s *Store) ReadMail(ctx context.Context, hear func(witnesses []string) erro
 	return nil
 }
 
-// readMail reads until the watch ends, and returns the revision to go on from.
+// readMail reads the letters that came after a revision, and those that come,
+// until the watch ends. It returns the revision of the last one.
 func (s *Store) readMail(ctx context.Context, revision int64, hear func([]string) error) int64 {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	options := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithFilterDelete()}
-	if revision > 0 {
-		options = append(options, clientv3.WithRev(revision+1))
+	within, done := context.WithTimeout(ctx, commitTimeout)
+	resp, err := s.client.Get(within, mailPrefix, clientv3.WithPrefix(), clientv3.WithMinModRev(revision+1))
+	done()
+	if err != nil {
+		return revision
 	}
-	for resp := range s.client.Watch(clientv3.WithRequireLeader(ctx), mailPrefix, options...) {
-		if resp.CompactRevision != 0 {
-			return 0
-		}
+	for _, kv := range resp.Kvs {
+		s.readLetter(kv, hear)
+	}
+	revision = max(revision, resp.Header.Revision)
+	for resp := range s.client.Watch(clientv3.WithRequireLeader(ctx), mailPrefix,
+		clientv3.WithPrefix(), clientv3.WithFilterDelete(), clientv3.WithRev(revision+1)) {
 		if resp.Err() != nil {
 			return revision
 		}
 		for _, e := range resp.Events {
 			revision = e.Kv.ModRevision
-			var letter []string
-			if e.Type != mvccpb.Event_PUT {
-				continue
-			}
-			if err := json.Unmarshal(e.Kv.Value, &letter); err != nil {
-				s.unreadable(fmt.Errorf("mail of server %s: %w", strings.TrimPrefix(string(e.Kv.Key), mailPrefix), err))
-				continue
-			}
-			if err := hear(letter); err != nil && !errors.Is(err, registry.ErrUnavailable) {
-				s.log.Warn("mail of another server is not taken", "err", err)
-			}
+			s.readLetter(e.Kv, hear)
 		}
 	}
 	return revision
+}
+
+func (s *Store) readLetter(kv *mvccpb.KeyValue, hear func([]string) error) {
+	var letter []string
+	if err := json.Unmarshal(kv.Value, &letter); err != nil {
+		s.unreadable(fmt.Errorf("mail of server %s: %w", strings.TrimPrefix(string(kv.Key), mailPrefix), err))
+		return
+	}
+	if err := hear(letter); err != nil && !errors.Is(err, registry.ErrUnavailable) {
+		s.log.Warn("mail of another server is not taken", "err", err)
+	}
 }

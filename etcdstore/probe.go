@@ -32,6 +32,10 @@ func (s *Store) Stale() (time.Duration, bool) {
 	return age, age > staleAfter
 }
 
+// Away returns why etcd is taken not to answer, as registry.ErrUnavailable; nil
+// while it does.
+func (s *Store) Away() error { return s.health.err(s.now()) }
+
 // Ready reports whether both domains have been listed in full and were then
 // proven to be current.
 func (s *Store) Ready() bool {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,8 +44,6 @@ func (s *Servers) ByID(id string) (Server, bool) {
 type presence struct {
 	servers atomic.Pointer[Servers]
 	lease   atomic.Int64 // that this server is announced under, 0 while it is not
-	mu      sync.Mutex
-	changed chan struct{} // closed when servers is replaced; guarded by mu, made on demand
 }
 
 // Servers returns the live servers; while etcd is away, those that were. It is
@@ -56,28 +53,6 @@ func (s *Store) Servers() *Servers {
 		return now
 	}
 	return &Servers{}
-}
-
-// ServersChanged returns a channel that is closed when the list is replaced. To
-// miss nothing, call it before Servers.
-func (s *Store) ServersChanged() <-chan struct{} {
-	p := &s.presence
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.changed == nil {
-		p.changed = make(chan struct{})
-	}
-	return p.changed
-}
-
-func (p *presence) publish(now *Servers) {
-	p.servers.Store(now)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
-	}
 }
 
 // presenceTTL is how long a server that vanished stays on the list.
@@ -191,7 +166,7 @@ func (s *Store) listServers(ctx context.Context) (revision int64, err error) {
 	for _, kv := range resp.Responses[1].GetResponseRange().Kvs {
 		now.Judge = string(kv.Value)
 	}
-	s.presence.publish(now)
+	s.presence.servers.Store(now)
 	return resp.Header.Revision, nil
 }
 

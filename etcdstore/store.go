@@ -33,6 +33,9 @@ type Config struct {
 	// HighestSerial is the highest SOA serial that was served before, 0: none is
 	// known. The serial does not go back behind it.
 	HighestSerial uint32
+	// Refusal says, when there is no connection to etcd, whether that is because
+	// this server is not let in; nil is never asked.
+	Refusal func(context.Context) error
 	// Space says why nothing may be written, nil while the disk has room: an
 	// embedded etcd ends its process at the end of the disk. It is asked once a
 	// second and before each transaction; nil is never asked.
@@ -82,6 +85,8 @@ type Store struct {
 	epochRead atomic.Int64 // revision of the epoch in etcd as last read, 0: there is none
 	recent    recent
 	office    atomic.Int64 // revision at which this server took the judge's office, 0 without it
+
+	officeHeard atomic.Int64 // when its lease was last prolonged, since the store's start
 
 	presence presence
 

@@ -36,6 +36,16 @@ func outward(err error) error {
 	return fmt.Errorf("%w: etcd: %w", registry.ErrUnavailable, err)
 }
 
+// uncertain is outward for a transaction that was sent: unless etcd refused it,
+// it may have been made all the same.
+func uncertain(err error) error {
+	out := outward(err)
+	if errors.Is(out, registry.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w (the write may have been made)", out)
+	}
+	return out
+}
+
 // transaction nests the group's requests, each with its own compares, and puts
 // the generation of every domain among them, so that the watch brings each
 // transaction whatever else it wrote. A bare one is for an etcd that is full: it

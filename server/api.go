@@ -73,6 +73,8 @@ func (f *face) failure(err error) error {
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, registry.ErrFull), errors.Is(err, config.ErrFull):
 		return huma.NewError(http.StatusInsufficientStorage, err.Error())
+	case err == registry.ErrUnavailable, err == config.ErrUnavailable: //nolint:errorlint // bare: there is no snapshot to say more
+		return huma.Error503ServiceUnavailable(f.server.notReady())
 	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, config.ErrUnavailable):
 		return huma.Error503ServiceUnavailable(err.Error())
 	}

@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,18 +23,49 @@ func (f *face) mountBackup(a huma.API) {
 // backup streams etcd's own snapshot. One that breaks off ends the connection,
 // so that nobody takes a part for the whole; its last 32 bytes are the SHA-256 of
 // what goes before.
-func (f *face) backup(context.Context, *struct{}) (*huma.StreamResponse, error) {
+//
+// One at a time, and only for as long as it is read: etcd keeps old pages for it.
+func (f *face) backup(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
+	if err := f.operatorOnly(ctx, false); err != nil {
+		return nil, err
+	}
 	if f.server.away() {
 		return nil, huma.Error503ServiceUnavailable("etcd does not answer this server")
 	}
+	if !f.server.backup.TryLock() {
+		return nil, huma.Error429TooManyRequests("another backup is under way")
+	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		defer f.server.backup.Unlock()
 		ctx.SetHeader("Content-Type", "application/octet-stream")
-		ctx.SetHeader("Content-Disposition", `attachment; filename="muster.backup"`)
-		if _, err := f.server.store.Backup(ctx.Context(), ctx.BodyWriter()); err != nil {
-			f.log.Error("a backup broke off", "err", err)
+		n, err := f.server.store.Backup(ctx.Context(), patient{ctx.BodyWriter()})
+		if err == nil {
+			return
+		}
+		f.log.Error("a backup broke off", "err", err)
+		if n > 0 {
 			panic(http.ErrAbortHandler)
 		}
+		ctx.SetHeader("Content-Type", "application/problem+json")
+		ctx.SetStatus(http.StatusServiceUnavailable)
+		problem := api.Problem{Title: "Service Unavailable", Status: http.StatusServiceUnavailable, Detail: err.Error()}
+		_ = json.NewEncoder(ctx.BodyWriter()).Encode(problem) // a client that went away is no news
 	}}, nil
+}
+
+// readWithin is how long a client may take to read a part of a backup.
+const readWithin = 30 * time.Second
+
+// patient gives the reader of an answer some time for each part of it.
+type patient struct{ to io.Writer }
+
+func (p patient) Write(b []byte) (int, error) {
+	if w, ok := p.to.(http.ResponseWriter); ok {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readWithin)); err != nil {
+			return 0, err
+		}
+	}
+	return p.to.Write(b)
 }
 
 // Restore fills the data directory of a server that does not run with a backup,

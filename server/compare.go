@@ -43,6 +43,7 @@ func (s *Server) compare(ctx context.Context) error {
 			return nil
 		case <-time.After(compareEvery/2 + rand.N(compareEvery)):
 		}
+		s.warnOfTwins()
 		for _, other := range s.store.Servers().Live {
 			if other.ID == s.id || !s.differs(ctx, other.HTTP) {
 				continue
@@ -52,6 +53,17 @@ func (s *Server) compare(ctx context.Context) error {
 			if _, err := s.store.Reconcile(ctx); err != nil {
 				s.log.Warn("not compared with etcd", "err", err)
 			}
+		}
+	}
+}
+
+// warnOfTwins says, once, that another server is advertised at this one's address:
+// neither can be reached by the others then.
+func (s *Server) warnOfTwins() {
+	for _, other := range s.store.Servers().Live {
+		if other.ID != s.id && other.HTTP == s.advertisedHTTP() && !s.twins {
+			s.twins = true
+			s.log.Error("another server is advertised at the same URL: set advertise_http", "url", other.HTTP, "server", other.ID)
 		}
 	}
 }

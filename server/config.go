@@ -96,7 +96,7 @@ const (
 )
 
 // WithDefaults returns c with every empty setting filled in. The error names the
-// setting that is wrong; nothing has been started or Written then.
+// setting that is wrong; nothing has been started or written then.
 func (c Config) WithDefaults() (Config, error) {
 	c.HTTP, c.DNS = cmp.Or(c.HTTP, DefaultHTTP), cmp.Or(c.DNS, DefaultDNS)
 	c.DataDir, c.Version = cmp.Or(c.DataDir, DefaultDataDir), cmp.Or(c.Version, "dev")
@@ -128,8 +128,9 @@ func (c Config) WithDefaults() (Config, error) {
 		return c, err
 	}
 	if c.AdvertiseHTTP != "" {
-		if u, err := url.Parse(c.AdvertiseHTTP); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return c, fmt.Errorf("advertise_http: %q is not an http or https URL", c.AdvertiseHTTP)
+		if u, err := url.Parse(c.AdvertiseHTTP); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+			u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return c, fmt.Errorf("advertise_http: %q is not an http or https URL without user, query and fragment", c.AdvertiseHTTP)
 		}
 	}
 	if _, err := parseSize(c.MinFree); err != nil {
@@ -138,8 +139,18 @@ func (c Config) WithDefaults() (Config, error) {
 	if n, err := parseSize(c.Quota); err != nil || n < leastQuota || n > mostQuota {
 		return c, fmt.Errorf("quota: %q is not a size between 16MiB and 64GiB", c.Quota)
 	}
-	if alone := (embedded.Cluster{Name: c.Cluster.Name}); c.Cluster != alone && (c.Cluster.Listen == "" || len(c.Etcd.URLs) > 0) {
-		return c, errors.New("cluster: is for the embedded etcd, and needs listen (--peer) to be one of several")
+	alone := embedded.Cluster{Name: c.Cluster.Name}
+	switch {
+	case c.Cluster == alone:
+	case len(c.Etcd.URLs) > 0:
+		return c, errors.New("cluster: is for the embedded etcd, and etcd has urls")
+	case c.Cluster.Listen == "":
+		return c, errors.New("cluster: listen (--peer) is missing, without which the embedded etcd is alone")
+	}
+	if cluster := c.cluster(); cluster != nil {
+		if err := (embedded.Config{Dir: etcdDir(c), Cluster: cluster}).Check(); err != nil {
+			return c, err
+		}
 	}
 	for _, ns := range c.NameServers {
 		if _, _, err := parseNS(ns); err != nil {

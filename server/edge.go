@@ -4,10 +4,13 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
@@ -83,10 +86,39 @@ func plain(w http.ResponseWriter, status int, text string) {
 func (s *Server) withAge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		age, _ := s.store.Stale()
-		w.Header().Set(api.HeaderAge, strconv.FormatFloat(age.Seconds(), 'f', 3, 64))
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(&aging{ResponseWriter: w, came: time.Now(), age: age}, r)
 	})
 }
+
+// aging sets the age when an answer begins. It counts from when the call came: a
+// snapshot that was read before a long wait is older than the newest proof.
+type aging struct {
+	http.ResponseWriter
+
+	came  time.Time
+	age   time.Duration
+	began bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *aging) WriteHeader(status int) {
+	if !a.began {
+		a.began = true
+		a.Header().Set(api.HeaderAge, strconv.FormatFloat((a.age+time.Since(a.came)).Seconds(), 'f', 3, 64))
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *aging) Write(b []byte) (int, error) {
+	if !a.began {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find what it needs.
+func (a *aging) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 type peerKey struct{}
 
@@ -95,6 +127,27 @@ func withPeer(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, r.RemoteAddr)))
 	})
+}
+
+// operatorOnly refuses what takes a cluster apart, or shows all of it, to calls
+// from other hosts, as nobody has to log in yet: only this host may, and, where
+// it says so, a server of the list.
+func (f *face) operatorOnly(ctx context.Context, orServer bool) error {
+	peer, _ := ctx.Value(peerKey{}).(string)
+	from, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return huma.Error403Forbidden("it is not known where this call comes from")
+	}
+	host := from.Addr().Unmap()
+	if local, ok := ctx.Value(http.LocalAddrContextKey).(*net.TCPAddr); host.IsLoopback() || ok && local.AddrPort().Addr().Unmap() == host {
+		return nil
+	}
+	for _, v := range f.server.store.Servers().Live {
+		if at, err := netip.ParseAddrPort(strings.TrimPrefix(v.HTTP, "http://")); orServer && err == nil && at.Addr().Unmap() == host {
+			return nil
+		}
+	}
+	return huma.Error403Forbidden("only from the server's own host, as nobody has to log in yet")
 }
 
 // author is who changes a document, as far as is known.

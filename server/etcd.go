@@ -15,7 +15,7 @@ import (
 type etcd struct {
 	open    func(etcdstore.Config) *etcdstore.Store
 	members *embedded.Members // nil when it is elsewhere
-	// run keeps it running until ctx ends; nil means that it was asked to stop.
+	// run returns why it ended, or nil once ctx ends.
 	run   func(ctx context.Context) error
 	close func() error
 }

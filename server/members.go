@@ -27,7 +27,10 @@ func (f *face) mountMembers(a huma.API) {
 }
 
 // changeable returns the members for a change of them, which needs a quorum.
-func (f *face) changeable() (*embedded.Members, error) {
+func (f *face) changeable(ctx context.Context) (*embedded.Members, error) {
+	if err := f.operatorOnly(ctx, false); err != nil {
+		return nil, err
+	}
 	if f.server.away() {
 		return nil, huma.Error503ServiceUnavailable("etcd does not answer this server: without a quorum no member is added or removed")
 	}
@@ -73,7 +76,7 @@ type memberIn struct{ Body api.MemberSpec }
 type memberAdded struct{ Body api.MemberAdded }
 
 func (f *face) addMember(ctx context.Context, in *memberIn) (*memberAdded, error) {
-	members, err := f.changeable()
+	members, err := f.changeable(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ type memberOut struct {
 }
 
 func (f *face) removeMember(ctx context.Context, in *memberOut) (*struct{}, error) {
-	members, err := f.changeable()
+	members, err := f.changeable(ctx)
 	if err != nil {
 		return nil, err
 	}

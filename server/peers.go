@@ -24,8 +24,9 @@ const (
 	askPeer = time.Second
 	// maxAnswer bounds what another server may answer.
 	maxAnswer = 64 << 20
-	// maxBatch bounds a batch of witnesses from another server.
-	maxBatch = 64 << 20
+	// maxBatch bounds a batch of witnesses from another server, which sends half of
+	// it at the most.
+	maxBatch = 2 << 20
 )
 
 // newPeerClient returns the client for calls between servers.
@@ -67,7 +68,7 @@ func (s *Server) ask(ctx context.Context, method, target string, body io.Reader,
 
 // post carries a batch of witnesses to another server: one a line.
 func (s *Server) post(ctx context.Context, to relay.Server, b relay.Batch) (relay.Answer, error) {
-	query := url.Values{"from": {b.From}, "relayed": {strconv.FormatBool(b.Relayed)}}
+	query := url.Values{"from": {b.From}, "to": {to.ID}, "relayed": {strconv.FormatBool(b.Relayed)}}
 	var got api.Heard
 	err := s.ask(ctx, http.MethodPost, to.HTTP+api.PathHeard+"?"+query.Encode(), strings.NewReader(strings.Join(b.Witnesses, "\n")+"\n"), &got)
 	return relay.Answer{Accepted: got.Accepted, Judge: got.Judge, Away: got.Away, Reason: got.Reason}, err
@@ -75,6 +76,7 @@ func (s *Server) post(ctx context.Context, to relay.Server, b relay.Batch) (rela
 
 type heardIn struct {
 	From    string `query:"from" maxLength:"64" doc:"Id of the server that heard them"`
+	To      string `query:"to" maxLength:"64" doc:"Id of the server that is meant: another one takes nothing"`
 	Relayed bool   `query:"relayed" doc:"It came through another server: do not pass it on again"`
 	RawBody []byte `contentType:"text/plain"`
 }
@@ -94,8 +96,14 @@ func (f *face) mountPeers(a huma.API) {
 }
 
 func (f *face) heard(ctx context.Context, in *heardIn) (*heardAnswer, error) {
+	if in.To != f.server.id { // who is found at an address may have changed
+		return &heardAnswer{api.Heard{Reason: "this is server " + f.server.id}}, nil
+	}
 	var witnesses []string
 	for line := range bytes.Lines(in.RawBody) { // the buffer is used again
+		if len(witnesses) > relay.MaxBatch {
+			break // Take refuses it
+		}
 		if w := bytes.TrimSuffix(line, []byte("\n")); len(w) > 0 {
 			witnesses = append(witnesses, string(w))
 		}

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/server/relay"
@@ -13,6 +15,21 @@ import (
 func (s *Server) self() etcdstore.Server {
 	return etcdstore.Server{ID: s.id, Name: s.cfg.Cluster.Name, HTTP: s.advertisedHTTP(), DNS: s.advertised(),
 		Version: s.cfg.Version, Started: s.started.UTC()}
+}
+
+// announce puts this server on the list once it is ready: others send their
+// questions to those on it.
+func (s *Server) announce(ctx context.Context) error {
+	ready := time.NewTicker(20 * time.Millisecond)
+	defer ready.Stop()
+	for !s.store.Ready() {
+		select {
+		case <-ready.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return s.store.Announce(ctx, s.self())
 }
 
 // advertisedHTTP is the URL by which others reach the HTTP edge.
@@ -25,6 +42,25 @@ func (s *Server) advertisedHTTP() string {
 		host = s.cfg.Advertise
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// bench is this server's judge, as far as it holds the office.
+type bench struct{ *Server }
+
+// Heard implements relay.Judge.
+func (b bench) Heard(witness string) error {
+	if !b.store.Judging() {
+		return etcdstore.ErrNotJudge
+	}
+	return b.sweeper.Heard(witness)
+}
+
+// HearAll implements relay.Judge.
+func (b bench) HearAll(witnesses []string) error {
+	if !b.store.Judging() {
+		return etcdstore.ErrNotJudge
+	}
+	return b.sweeper.HearAll(witnesses)
 }
 
 // away reports whether etcd does not answer this server.

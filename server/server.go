@@ -53,6 +53,8 @@ type Server struct {
 	dns      *dnsd.Server // nil once closed; guarded by dnsMu after Open
 
 	draining atomic.Bool
+	twins    bool          // that was said; owned by compare
+	backup   sync.Mutex    // held while one is streamed
 	stopping chan struct{} // closed when calls that wait must answer
 	stopOnce sync.Once
 }
@@ -146,7 +148,9 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	embedded := s.etcd.members != nil
 	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics, HighestSerial: served, Maintain: embedded}
-	if embedded {
+	if !embedded {
+		settings.Refusal = s.cfg.Etcd.endpoints().Refusal
+	} else {
 		settings.Space = space(s.cfg.DataDir, least)
 	}
 	s.store = s.etcd.open(settings)
@@ -154,7 +158,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
 		return err
 	}
-	s.relay, err = relay.New(relay.Config{Local: s.sweeper, Cluster: s.cluster, Post: s.post, Away: s.away, Logger: s.log, Registerer: s.metrics,
+	s.relay, err = relay.New(relay.Config{Local: bench{s}, Cluster: s.cluster, Post: s.post, Away: s.away, Logger: s.log, Registerer: s.metrics,
 		Mail: func(ctx context.Context, witnesses []string) error { return s.store.Mail(ctx, s.id, witnesses) }})
 	if err != nil {
 		return err
@@ -207,9 +211,17 @@ func (s *Server) notReady() string {
 	case s.draining.Load():
 		return "the server is stopping"
 	case !s.store.Ready():
-		return "the first full list from etcd is not done"
+		return s.notListed()
 	}
 	return ""
+}
+
+// notListed says why nothing is known yet.
+func (s *Server) notListed() string {
+	if err := s.store.Away(); err != nil {
+		return err.Error()
+	}
+	return "the first full list from etcd is not done"
 }
 
 // Run serves until ctx ends, then drains and stops: readiness fails first, calls
@@ -244,7 +256,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		func(ctx context.Context) error { return s.store.Announce(ctx, s.self()) },
+		s.announce,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,68 +14,10 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
-	"github.com/musterhq/muster/server"
 )
 
-// start runs a server in this process until the test ends.
-func start(t *testing.T, cfg server.Config) *server.Server {
-	t.Helper()
-	cfg.HTTP, cfg.DNS, cfg.Throwaway = "127.0.0.1:0", "127.0.0.1:0", true
-	if cfg.DataDir == "" {
-		cfg.DataDir = t.TempDir()
-	}
-	s, err := server.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.Run(ctx); err != nil {
-			t.Errorf("Run() = %v, want nil", err)
-		}
-	})
-	t.Cleanup(func() { cancel(); wg.Wait() })
-	deadline := time.Now().Add(20 * time.Second)
-	for !s.Status().Ready || !s.Status().Judge {
-		if time.Now().After(deadline) {
-			t.Fatal("the server did not become ready and judge")
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-	return s
-}
-
-func dial(t *testing.T, s *server.Server) *client.Client {
-	t.Helper()
-	c, err := client.New([]string{"http://" + s.Addresses().HTTP}, client.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// get returns status and body of a plain GET.
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
-}
-
 func TestOpenAPIDocumentIsValidAndComplete(t *testing.T) {
-	s := start(t, server.Config{})
+	s := running(t)
 	base := "http://" + s.Addresses().HTTP
 	status, body := get(t, base+"/openapi.json")
 	if status != http.StatusOK {
@@ -105,7 +46,7 @@ func TestOpenAPIDocumentIsValidAndComplete(t *testing.T) {
 }
 
 func TestHealthEndpoints(t *testing.T) {
-	s := start(t, server.Config{})
+	s := running(t)
 	base := "http://" + s.Addresses().HTTP
 	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/metrics": "muster_etcd_commit_seconds"} {
 		status, body := get(t, base+path)
@@ -116,7 +57,7 @@ func TestHealthEndpoints(t *testing.T) {
 }
 
 func TestServicesAndInstances(t *testing.T) {
-	c := dial(t, start(t, server.Config{}))
+	c := dial(t, running(t))
 	n := client.Name{Name: "a/b:c"} // a name with separators is one segment of the path
 	if _, err := c.Service(t.Context(), n); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("Service(unknown) = %v, want not found", err)
@@ -165,7 +106,7 @@ func TestServicesAndInstances(t *testing.T) {
 }
 
 func TestBadInputNamesTheField(t *testing.T) {
-	s := start(t, server.Config{})
+	s := running(t)
 	c := dial(t, s)
 	before := s.Status().Revision
 	heavy := 10001.0
@@ -221,7 +162,7 @@ func TestBadInputNamesTheField(t *testing.T) {
 }
 
 func TestAgentSetBeatAndResync(t *testing.T) {
-	s := start(t, server.Config{})
+	s := running(t)
 	c := dial(t, s)
 	set := api.AgentSet{Incarnation: "one", Host: "h", Instances: []api.AgentInstance{
 		{Service: "a", Address: "192.0.2.1", Port: 80, Health: api.HealthPassing},
@@ -263,7 +204,7 @@ func TestAgentSetBeatAndResync(t *testing.T) {
 }
 
 func TestConfigsConditionsAndWatch(t *testing.T) {
-	s := start(t, server.Config{})
+	s := running(t)
 	c := dial(t, s)
 	n := client.Name{Name: "app.yaml"}
 	head, err := c.PutConfig(t.Context(), n, []byte("a: 1\n"), client.ConfigWrite{Type: "yaml", CreateOnly: true})
@@ -308,7 +249,7 @@ func TestConfigsConditionsAndWatch(t *testing.T) {
 }
 
 func TestListsArePaged(t *testing.T) {
-	c := dial(t, start(t, server.Config{}))
+	c := dial(t, running(t))
 	for _, name := range []string{"order-api", "order-db", "pay-api"} {
 		if _, err := c.PutService(t.Context(), client.Name{Name: name}, api.ServiceSpec{}); err != nil {
 			t.Fatal(err)
@@ -344,7 +285,7 @@ func TestListsArePaged(t *testing.T) {
 }
 
 func TestWebPagesAreKeptOut(t *testing.T) {
-	s := start(t, server.Config{})
+	s := running(t)
 	base := "http://" + s.Addresses().HTTP
 	before := s.Status().Revision
 	for _, tc := range []struct {
@@ -380,7 +321,7 @@ func TestWebPagesAreKeptOut(t *testing.T) {
 }
 
 func TestUnconditionalWritesAllWin(t *testing.T) {
-	c := dial(t, start(t, server.Config{}))
+	c := dial(t, running(t))
 	var wg sync.WaitGroup
 	for n := range 40 {
 		wg.Go(func() {

@@ -57,6 +57,7 @@ const serialEvery = 2 * time.Second
 // keepSerial writes the serial down until ctx ends, and once more then.
 func (s *Server) keepSerial(ctx context.Context) error {
 	var kept uint32
+	failed := false
 	tick := time.NewTicker(serialEvery)
 	defer tick.Stop()
 	for more := true; more; {
@@ -71,10 +72,13 @@ func (s *Server) keepSerial(ctx context.Context) error {
 		}
 		text := strconv.FormatUint(uint64(now), 10) + "\n"
 		if err := atomicfile.Write(filepath.Join(s.cfg.DataDir, "serial"), []byte(text), atomicfile.Private); err != nil {
-			s.log.Warn("the SOA serial is not written down", "err", err) // a full disk: it goes on serving
+			if !failed { // a full disk: it goes on serving, and says so once
+				s.log.Warn("the SOA serial is not written down", "err", err)
+			}
+			failed = true
 			continue
 		}
-		kept = now
+		kept, failed = now, false
 	}
 	return nil
 }

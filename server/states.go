@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 
@@ -63,8 +64,12 @@ func (f *face) listServers(ctx context.Context, _ *struct{}) (*serversAnswer, er
 }
 
 // Confirm lets removals that are held back go on: here if this server judges,
-// else, unless the call came from another server, where the judge is.
-func (s *Server) Confirm(ctx context.Context, passedOn bool) (api.Protection, error) {
+// else, unless another server passed the call on to the one called to, where the
+// judge is.
+func (s *Server) Confirm(ctx context.Context, to string) (api.Protection, error) {
+	if to != "" && to != s.id {
+		return api.Protection{}, fmt.Errorf("%w: this is server %s", registry.ErrUnavailable, s.id)
+	}
 	if s.store.Judging() {
 		was := s.protection()
 		s.sweeper.Confirm()
@@ -72,26 +77,29 @@ func (s *Server) Confirm(ctx context.Context, passedOn bool) (api.Protection, er
 	}
 	servers := s.store.Servers()
 	judge, known := servers.ByID(servers.Judge)
-	if !known || passedOn || judge.ID == s.id {
+	if !known || to != "" || judge.ID == s.id {
 		return api.Protection{}, fmt.Errorf("%w: no server judges now", registry.ErrUnavailable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPeer)
 	defer cancel()
 	var was api.Protection
-	if err := s.ask(ctx, http.MethodPost, judge.HTTP+api.PathConfirm+"?passedOn=true", nil, &was); err != nil {
+	if err := s.ask(ctx, http.MethodPost, judge.HTTP+api.PathConfirm+"?to="+url.QueryEscape(judge.ID), nil, &was); err != nil {
 		return was, fmt.Errorf("%w: the judge at %s: %w", registry.ErrUnavailable, judge.HTTP, err)
 	}
 	return was, nil
 }
 
 type confirmIn struct {
-	PassedOn bool `query:"passedOn" doc:"It comes from another server: answer it here or not at all"`
+	To string `query:"to" doc:"Id of the server that another one passes the call on to: it answers, or nobody"`
 }
 
 type protectionAnswer struct{ Body api.Protection }
 
 func (f *face) confirm(ctx context.Context, in *confirmIn) (*protectionAnswer, error) {
-	was, err := f.server.Confirm(ctx, in.PassedOn)
+	if err := f.operatorOnly(ctx, in.To != ""); err != nil {
+		return nil, err
+	}
+	was, err := f.server.Confirm(ctx, in.To)
 	if err != nil {
 		return nil, f.failure(err)
 	}

@@ -32,7 +32,11 @@ func makeBackup(c *cli.Context) error {
 	}
 	path := args[0]
 	if c.Bool("verify") {
-		return showBackup(c, "good", path, path)
+		info, err := backup.Verify(c.Context, path)
+		if err != nil {
+			return err
+		}
+		return showInfo(c, "good", path, info)
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s: %w", path, fs.ErrExist)
@@ -50,7 +54,8 @@ func makeBackup(c *cli.Context) error {
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return err
 	}
-	if _, err := backup.Verify(c.Context, part.Name()); err != nil {
+	info, err := backup.Verify(c.Context, part.Name())
+	if err != nil {
 		return err
 	}
 	if err := os.Link(part.Name(), path); err != nil { // unlike a rename, it replaces nothing
@@ -61,15 +66,7 @@ func makeBackup(c *cli.Context) error {
 			return err
 		}
 	}
-	return showBackup(c, "written", path, path)
-}
-
-func showBackup(c *cli.Context, what, name, path string) error {
-	info, err := backup.Verify(c.Context, path)
-	if err != nil {
-		return err
-	}
-	return showInfo(c, what, name, info)
+	return showInfo(c, "written", path, info)
 }
 
 // backupOutput is what -o json prints of a backup.

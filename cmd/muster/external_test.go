@@ -2,19 +2,19 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
-	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/internal/peer"
 )
@@ -22,23 +22,34 @@ import (
 // etcdProcess is an etcd of one member, another process.
 type etcdProcess struct {
 	process
-	url string
+	url    string
+	health string // URL of its health, which asks for no certificate
 }
 
-// newEtcd returns an etcd with its data below the test's folder. It is built
-// from its module, which the module of the tools names; the go command keeps
-// what it built, so only the first time is long.
-func newEtcd(tb testing.TB) *etcdProcess {
-	tb.Helper()
-	cmd := exec.CommandContext(tb.Context(), peer.Path(tb, "go"), "tool", "-modfile=../../tools/go.mod", "-n", "go.etcd.io/etcd/server/v3")
+// etcdProgram builds etcd from its module, which the module of the tools names,
+// and returns its path; the go command keeps what it built, so only the first
+// time is long.
+var etcdProgram = sync.OnceValues(func() (string, error) {
+	cmd := exec.CommandContext(context.Background(), "go", "tool", "-modfile=../../tools/go.mod", "-n", "go.etcd.io/etcd/server/v3")
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	if err != nil {
-		tb.Fatalf("build etcd: %v\n%s", err, problems.String())
+		return "", fmt.Errorf("build etcd: %w\n%s", err, problems.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// newEtcd returns an etcd with its data below the test's folder.
+func newEtcd(tb testing.TB) *etcdProcess {
+	tb.Helper()
+	peer.Path(tb, "go")
+	program, err := etcdProgram()
+	if err != nil {
+		tb.Fatal(err)
 	}
 	url, peers := freeURL(tb), freeURL(tb)
-	return &etcdProcess{url: url, process: process{t: tb, program: strings.TrimSpace(string(out)), args: []string{
+	return &etcdProcess{url: url, health: url, process: process{t: tb, program: program, args: []string{
 		"--name", "one", "--data-dir", filepath.Join(tb.TempDir(), "etcd"), "--log-level", "warn",
 		"--listen-client-urls", url, "--advertise-client-urls", url,
 		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "one=" + peers,
@@ -60,7 +71,7 @@ func (e *etcdProcess) start() {
 	e.t.Helper()
 	e.process.start()
 	e.await("health", func() bool {
-		status, _, err := request(http.MethodGet, e.url+"/health", nil)
+		status, _, err := request(http.MethodGet, e.health+"/health", nil)
 		return err == nil && status == http.StatusOK
 	})
 }
@@ -135,57 +146,4 @@ func hasError(m *dns.Msg, code uint16) bool {
 		ede, ok := o.(*dns.EDNS0_EDE)
 		return ok && ede.InfoCode == code
 	})
-}
-
-// Two servers over one etcd: one judges, the other stands by and takes over.
-func TestSecondServerStandsBy(t *testing.T) {
-	t.Parallel()
-	etcd := startEtcd(t)
-	first, second := newServer(t, t.TempDir(), "--etcd", etcd.url), newServer(t, t.TempDir(), "--etcd", etcd.url)
-	for _, s := range []*serverProcess{first, second} {
-		s.start()
-		t.Cleanup(s.stop)
-		eventually(t, 10*time.Second, "the first server judges", first.judges)
-	}
-	if second.judges() {
-		t.Error("two servers judge")
-	}
-	app := startApp(t)
-	app.passing.Store(true)
-	a := newAgent(t, t.TempDir(), first.url(), "--server", second.url())
-	a.define("order-api.yaml", fmt.Sprintf(orderAPI, app.addr.Addr(), app.addr.Port()))
-	a.start()
-	t.Cleanup(a.stop)
-	stands := func() bool { return isLocated(second.dns, "order-api", "0 3000 "+app.addr.String()) }
-	eventually(t, 10*time.Second, "the second server answers what the first one took", stands)
-	beat := params("serviceName", "beaten", "ip", "10.0.0.1", "port", "8080")
-	first.call(http.MethodPost, pathInstance, beat)
-	eventually(t, 10*time.Second, "the second server knows who beats", func() bool { return len(second.hosts("beaten")) == 1 })
-	if status, body, err := request(http.MethodPut, second.url()+pathInstance+"/beat", beat); err != nil || status != http.StatusServiceUnavailable {
-		t.Errorf("beat at a server that stands by = %d %q, %v, want 503", status, body, err)
-	}
-
-	first.stop()
-	stopped := time.Now()
-	eventually(t, 15*time.Second, "the second server judges", second.judges)
-	t.Logf("the second server judges %v after the end of the first", time.Since(stopped))
-	if body := second.call(http.MethodPut, pathInstance+"/beat", beat); !strings.Contains(body, `"code":10200`) {
-		t.Errorf("beat at the new judge = %s, want code 10200", body)
-	}
-	// Over the longest silence that is allowed the agent has to find its way.
-	lost := poll(time.Until(stopped.Add(unhealthyAfter+tolerance)), func() bool { return !stands() }, nil)
-	if at, err := located(second.dns, "order-api"); lost || err != nil {
-		t.Errorf("SRV %v after the change of judges = %q, %v, want the app throughout", time.Since(stopped), at, err)
-	}
-}
-
-// judges asks `muster status` whether the server is the judge.
-func (s *serverProcess) judges() bool {
-	s.t.Helper()
-	code, out := command(s.t, "status", "--server", s.url(), "-o", "json")
-	var status api.Status
-	if err := json.Unmarshal([]byte(out), &status); err != nil || code != exitDone {
-		s.t.Fatalf("muster status = %d %q, %v", code, out, err)
-	}
-	return status.Judge
 }

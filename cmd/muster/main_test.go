@@ -1,19 +1,32 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain lets tests and scripts run this test binary as the command muster.
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"muster": main}) }
+func TestMain(m *testing.M) {
+	if _, set := os.LookupEnv(raceOptions); !set {
+		_ = os.Setenv(raceOptions, noSleep) // the name is good
+	}
+	testscript.Main(m, map[string]func(){"muster": main})
+}
+
+// A program with the race detector would wait for a second at every end.
+const raceOptions, noSleep = "GORACE", "atexit_sleep_ms=0"
 
 // TestScripts runs every script in testdata/script. The command server starts a
 // real one for the script, on free ports, and sets MUSTER_SERVER, DNS and DATA.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(raceOptions, os.Getenv(raceOptions))
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": func(ts *testscript.TestScript, _ bool, args []string) {
 				s := newServer(scriptT{ts}, ts.MkAbs("data"), args...)

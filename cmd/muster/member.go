@@ -14,7 +14,7 @@ func memberCommand() *cli.Command {
 		{Name: "list", Usage: "list the members", Flags: remoteFlags(), Action: listMembers},
 		{Name: "add", Usage: "make room for one more server: its NAME and the HOST:PORT it will listen on for its peers", ArgsUsage: "NAME HOST:PORT",
 			Flags: remoteFlags(), Action: addMember},
-		{Name: "remove", Usage: "take a member out, by its name or id", ArgsUsage: "MEMBER",
+		{Name: "remove", Usage: "take a member out, by its name, id or address", ArgsUsage: "MEMBER",
 			Flags: remoteFlags(&cli.BoolFlag{Name: "force", Usage: "also when those left could not agree on anything"}), Action: removeMember},
 	}}
 }

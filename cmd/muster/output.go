@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -12,12 +13,18 @@ import (
 )
 
 func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORMAT` of the output: table, json or yaml"}
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORMAT` of the output: table, json or yaml",
+		Action: func(_ *cli.Context, format string) error { // before the command has done anything
+			if !slices.Contains([]string{"table", "json", "yaml"}, format) {
+				return usagef("output: %q is not one of table, json, yaml", format)
+			}
+			return nil
+		}}
 }
 
 // show writes v as the output flag says; a table has a heading and rows.
 func show(c *cli.Context, v any, heading string, rows [][]string) error {
-	switch format := c.String("output"); format {
+	switch c.String("output") {
 	case "json":
 		e := json.NewEncoder(c.App.Writer)
 		e.SetIndent("", "  ")
@@ -29,10 +36,8 @@ func show(c *cli.Context, v any, heading string, rows [][]string) error {
 		}
 		_, err = c.App.Writer.Write(b)
 		return err
-	case "table":
-		return table(c.App.Writer, heading, rows)
 	default:
-		return usagef("output: %q is not one of table, json, yaml", format)
+		return table(c.App.Writer, heading, rows)
 	}
 }
 

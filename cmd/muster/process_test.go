@@ -133,6 +133,12 @@ func (s *serverProcess) start() {
 	}
 	at := s.startAt(s.data)
 	s.http, s.dns = at.HTTP, at.DNS
+	s.awaitReady()
+}
+
+// awaitReady waits until the server says that it is ready.
+func (s *serverProcess) awaitReady() {
+	s.t.Helper()
 	s.await("readiness", func() bool {
 		status, _, err := request(http.MethodGet, s.url()+"/readyz", nil)
 		return err == nil && status == http.StatusOK

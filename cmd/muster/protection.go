@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
 )
 
 func protectionCommand() *cli.Command {
@@ -30,7 +31,7 @@ func showProtection(c *cli.Context) error {
 		return err
 	}
 	if all.Protection == nil {
-		return fmt.Errorf("no server judges now, or the judge %s does not answer", all.Judge)
+		return fmt.Errorf("no server judges now, or the one that does is not reachable from %s: %w", remote.Server(), client.ErrUnavailable)
 	}
 	return show(c, all.Protection, "", [][]string{{protectionText(*all.Protection)}})
 }

@@ -146,9 +146,14 @@ func (c *Cluster) check() error {
 	if err != nil {
 		return err
 	}
-	host, _, err := net.SplitHostPort(initial[c.Name])
+	host, port, err := net.SplitHostPort(initial[c.Name])
 	if err != nil {
 		return err
+	}
+	// Most likely the name is another one's: two of one name ruin a cluster.
+	if _, own, err := net.SplitHostPort(c.Listen); err == nil && own != port && c.Advertise == "" {
+		return fmt.Errorf("listen: has port %s, and initial has %s for %s: is the name right? If others do reach this member "+
+			"by another port, say so with advertise", own, port, c.Name)
 	}
 	return c.checkCertificate(host)
 }

@@ -212,11 +212,12 @@ func (m *Members) Remove(ctx context.Context, nameOrID string, force bool) (Memb
 	return gone, nil
 }
 
-// find returns the member of this name or id.
+// find returns the member of this name, id or address; one that has not started
+// has no name yet.
 func find(all []Member, nameOrID string) (Member, error) {
 	var known []string
 	for _, one := range all {
-		if one.Name == nameOrID && nameOrID != "" {
+		if nameOrID != "" && (one.Name == nameOrID || slices.Contains(one.addresses(), nameOrID)) {
 			return one, nil
 		}
 		known = append(known, one.String())
@@ -228,7 +229,7 @@ func find(all []Member, nameOrID string) (Member, error) {
 			}
 		}
 	}
-	return Member{}, fmt.Errorf("no member has the name or id %q; there are %s", nameOrID, strings.Join(known, ", "))
+	return Member{}, fmt.Errorf("no member has the name, id or address %q; there are %s", nameOrID, strings.Join(known, ", "))
 }
 
 // mayRemove returns why gone had better stay.

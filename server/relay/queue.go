@@ -3,8 +3,8 @@ package relay
 import "sync"
 
 const (
-	sendMost  = 20_000  // witnesses in one batch to another server or the mailbox
-	sendBytes = 1 << 20 // and their bytes
+	sendMost  = MaxBatch // witnesses in one batch to another server or the mailbox
+	sendBytes = 1 << 20  // and their bytes
 )
 
 // queue holds witnesses in the order they were heard, each once.

@@ -110,11 +110,13 @@ func (c Config) withDefaults() Config {
 
 var errNoWay = errors.New("there is no such way")
 
+// MaxBatch is how many witnesses a batch has at the most.
+const MaxBatch = 20_000
+
 const (
 	maxWitness = 1 << 10   // bytes of a witness's id
 	maxPending = 2_000_000 // witnesses that wait, and as many that another server sent
 	maxBytes   = 128 << 20 // and their bytes
-	maxBatch   = 1_000_000 // witnesses that Take takes at once
 )
 
 // Relay is the roll of a server. It is safe for concurrent use, except that one

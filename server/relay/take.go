@@ -20,8 +20,8 @@ func (r *Relay) Take(ctx context.Context, b Batch) Answer {
 		a.Reason = fmt.Sprintf(format, args...)
 		return a
 	}
-	if len(b.Witnesses) > maxBatch {
-		return refuse("%d witnesses in one batch, at most %d are taken", len(b.Witnesses), maxBatch)
+	if len(b.Witnesses) > MaxBatch {
+		return refuse("%d witnesses in one batch, at most %d are taken", len(b.Witnesses), MaxBatch)
 	}
 	for i, w := range b.Witnesses {
 		if problem := flaw(w); problem != "" {

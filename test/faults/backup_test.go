@@ -37,7 +37,7 @@ func backupRestored(t *testing.T) {
 	})
 	file := filepath.Join(s.dir, "backup")
 	s.pass(500 * time.Millisecond)
-	made := s.muster("backup", file, "--server", server.URL(), "-o", "json")
+	made := s.muster(server, "backup", file, "--server", server.URL(), "-o", "json")
 	s.pass(time.Second)
 	stop()
 	watch.Wait()
@@ -58,7 +58,7 @@ func backupRestored(t *testing.T) {
 	s.must(server.Crash())
 	s.must(os.Rename(server.Data, server.Data+"-lost"))
 	s.must(os.Mkdir(server.Data, 0o700))
-	restored := s.muster("restore", file, "--data-dir", server.Data, "-o", "json")
+	restored := s.muster(server, "restore", file, "--data-dir", server.Data, "-o", "json")
 	if !maps.Equal(restored.Digests, made.Digests) {
 		s.Errorf("restored with digests %v, want %v", restored.Digests, made.Digests)
 	}
@@ -83,12 +83,14 @@ type backedUp struct {
 	Digests  map[string]string
 }
 
-// muster runs a command to its end and reads what it printed.
-func (s *scene) muster(args ...string) (out backedUp) {
+// muster runs a command on the host of a server to its end and reads what it
+// printed.
+func (s *scene) muster(on *cluster.Server, args ...string) (out backedUp) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
-	defer cancel()
-	b, err := exec.CommandContext(ctx, os.Getenv(variableMuster), args...).Output()
+	cmd := s.cluster.Command(on, args...)
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	b, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		s.Fatalf("muster %q: %v: %s", args, err, exit.Stderr)
 	}

@@ -20,6 +20,7 @@ var scenarios = []struct {
 	{"servers are killed", true, false, serversKilled},
 	{"the judge is stopped and goes on", false, false, judgeStopped},
 	{"the store is away", true, false, storeAway},
+	{"the store is slow", false, false, storeSlow},
 	{"members of the store are killed", false, false, membersKilled},
 	{"the majority is killed", false, false, majorityKilled},
 	{"the power fails", false, false, powerFails},
@@ -114,6 +115,25 @@ func storeAway(t *testing.T) {
 		s.heal(store.Start, "start of the store")
 	}
 	s.pass(3 * time.Second)
+	s.settle()
+	s.verify(check.Limits{Lookups: true})
+}
+
+// storeSlow has the store stand still again and again, as one whose disk is slow:
+// mostly for less than the time after which it counts as away.
+func storeSlow(t *testing.T) {
+	s := open(t, cluster.Config{Servers: 3, External: 1}, scale())
+	rounds := 10
+	if *longFlag {
+		rounds = 60
+	}
+	store := s.cluster.Etcds[0]
+	for range rounds {
+		s.fault(store.Pause, "SIGSTOP of the store")
+		s.pass(time.Duration(s.random.Int64N(int64(1500 * time.Millisecond))))
+		s.heal(store.Continue, "SIGCONT of the store")
+		s.pass(time.Duration(s.random.Int64N(int64(500 * time.Millisecond))))
+	}
 	s.settle()
 	s.verify(check.Limits{Lookups: true})
 }

@@ -36,6 +36,11 @@ type Server struct {
 	client  *http.Client
 }
 
+// Command returns a command of muster on the host of a server.
+func (c *Cluster) Command(on *Server, args ...string) *exec.Cmd {
+	return c.cfg.Network.Command(on.Name, c.cfg.Muster, args...)
+}
+
 // newServer makes the node of a server and its arguments but for the store.
 func (c *Cluster) newServer(name string) (*Server, error) {
 	address, err := c.cfg.Network.Node(name)

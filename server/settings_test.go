@@ -1,0 +1,127 @@
+package server_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/etcdstore/embedded"
+	"github.com/musterhq/muster/server"
+)
+
+func TestSettingsOfSeveralServers(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  server.Config
+		says string // empty: it is good
+	}{
+		{"the default", server.Config{}, ""},
+		{"no floor", server.Config{MinFree: "0"}, ""},
+		{"a floor in bytes", server.Config{MinFree: "1048576"}, ""},
+		{"a floor with a space and small letters", server.Config{MinFree: "1.5 gib"}, ""},
+		{"a floor in words", server.Config{MinFree: "much"}, `min_free: "much" is not a size`},
+		{"a floor of an unknown unit", server.Config{MinFree: "1XiB"}, `min_free: "1XiB" is not a size`},
+		{"a unit without a number", server.Config{MinFree: "MiB"}, `min_free: "MiB" is not a size`},
+		{"less than nothing", server.Config{MinFree: "-1MiB"}, `min_free: "-1MiB" is not a size`},
+		{"two numbers", server.Config{MinFree: "1.2.3MiB"}, `min_free: "1.2.3MiB" is not a size`},
+		{"more than there can be", server.Config{MinFree: "99999999999GiB"}, `min_free: "99999999999GiB" is not a size`},
+		{"no number", server.Config{MinFree: "NaN"}, `min_free: "NaN" is not a size`},
+		{"an advertised URL", server.Config{AdvertiseHTTP: "https://muster.example.org:8848"}, ""},
+		{"an advertised address without a scheme", server.Config{AdvertiseHTTP: "192.0.2.1:8848"}, "advertise_http: "},
+		{"an advertised URL of another kind", server.Config{AdvertiseHTTP: "ftp://192.0.2.1"}, "advertise_http: "},
+		{"an advertised URL without a host", server.Config{AdvertiseHTTP: "http://"}, "advertise_http: "},
+		{"a broken advertised URL", server.Config{AdvertiseHTTP: "http://192.0.2.1:port"}, "advertise_http: "},
+		{"a name alone", server.Config{Cluster: embedded.Cluster{Name: "a"}}, ""},
+		{"members without an address to listen at", server.Config{Cluster: embedded.Cluster{Name: "a", Initial: "a=192.0.2.1:2380"}}, "cluster: "},
+		{"members beside an external etcd", server.Config{Etcd: server.Etcd{URLs: []string{"http://192.0.2.1:2379"}},
+			Cluster: embedded.Cluster{Name: "a", Listen: "192.0.2.1:2380"}}, "cluster: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.cfg.WithDefaults()
+			if (err == nil) != (c.says == "") || err != nil && !strings.HasPrefix(err.Error(), c.says) {
+				t.Errorf("WithDefaults() = %v, want %q", err, c.says)
+			}
+		})
+	}
+}
+
+func TestDamagedDataDirectory(t *testing.T) {
+	for name, content := range map[string]string{"no number": "x", "nothing": "", "a number that is too large": "4294967296\n", "one below zero": "-1"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "serial")
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := server.Open(t.Context(), server.Config{HTTP: "127.0.0.1:0", DNS: "127.0.0.1:0", DataDir: dir, Throwaway: true})
+			if err == nil {
+				t.Fatal("the server opens with a damaged serial", s.Close())
+			}
+			if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "is no SOA serial") {
+				t.Errorf("Open() = %v, want an error that names %s", err, path)
+			}
+		})
+	}
+}
+
+// Below its floor of free space a server takes deletes and beats alone, and says
+// why.
+func TestNoRoomOnTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s, stop := start(t, server.Config{DataDir: dir})
+	c := dial(t, s)
+	kept, gone := client.Name{Name: "kept"}, client.Name{Name: "gone"}
+	for _, n := range []client.Name{kept, gone} {
+		if _, err := c.Register(t.Context(), n, api.Instance{Address: "192.0.2.1", Port: 80}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.PutConfig(t.Context(), n, []byte("version: 1"), client.ConfigWrite{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serial := s.Status().Serial
+	stop()
+
+	s, _ = start(t, server.Config{DataDir: dir, MinFree: "4000000GiB"})
+	c = dial(t, s)
+	instance := base(s) + "/v1/services/public/DEFAULT_GROUP/kept/instances/192.0.2.2:80"
+	for _, w := range []struct {
+		name, method, url, body, kind string
+		status                        int
+	}{
+		{"a registration", http.MethodPut, instance, `{"address":"192.0.2.2","port":80}`, "application/json", http.StatusInsufficientStorage},
+		{"a registration over Nacos", http.MethodPost, base(s) + "/nacos/v1/ns/instance?serviceName=kept&ip=192.0.2.2&port=80&ephemeral=false", "", "text/plain", http.StatusServiceUnavailable},
+		{"a document", http.MethodPut, base(s) + "/v1/configs/public/DEFAULT_GROUP/kept", "version: 2", "text/plain", http.StatusInsufficientStorage},
+		{"a document over Nacos", http.MethodPost, base(s) + "/nacos/v1/cs/configs?dataId=kept&group=DEFAULT_GROUP&content=x", "", "text/plain", http.StatusServiceUnavailable},
+	} {
+		status, _, body := call(t, w.method, w.url, w.kind, strings.NewReader(w.body))
+		if status != w.status || !strings.Contains(body, "min_free") {
+			t.Errorf("%s = %d %q, want %d and a text that names min_free", w.name, status, body, w.status)
+		}
+	}
+	if full := s.Status().Storage.Full; !strings.Contains(full, "min_free") {
+		t.Errorf("storage = %q, want that min_free is named", full)
+	}
+	if status, _, body := call(t, http.MethodPut, base(s)+"/nacos/v1/ns/instance/beat?serviceName=kept&ip=192.0.2.1&port=80", "", http.NoBody); status != http.StatusOK || !strings.Contains(body, "10200") {
+		t.Errorf("beat = %d %q, want 200 with code 10200", status, body)
+	}
+	if err := c.Deregister(t.Context(), gone, "192.0.2.1:80"); err != nil {
+		t.Errorf("Deregister() = %v, want deletes to go on", err)
+	}
+	if err := c.DeleteConfig(t.Context(), gone, ""); err != nil {
+		t.Errorf("DeleteConfig() = %v, want deletes to go on", err)
+	}
+	if list, err := c.Instances(t.Context(), kept, client.InstanceQuery{}); err != nil || len(list.Instances) != 1 {
+		t.Errorf("Instances() = %+v, %v, want the one from before", list.Instances, err)
+	}
+	if d, err := c.Config(t.Context(), kept); err != nil || string(d.Content) != "version: 1" {
+		t.Errorf("Config() = %q, %v, want the one from before", d.Content, err)
+	}
+	if now := s.Status().Serial; int32(now-serial) <= 0 {
+		t.Errorf("serial %d after a delete, want one later than %d", now, serial)
+	}
+}
