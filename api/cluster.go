@@ -80,6 +80,7 @@ type ServerState struct {
 	Error     string            `json:"error,omitempty" doc:"Why it could not be reached"`
 	Ready     bool              `json:"ready"`
 	Stale     bool              `json:"stale"`
+	Full      string            `json:"full,omitempty" doc:"Why it takes nothing new"`
 	AgeMs     int64             `json:"ageMs"`
 	Revision  int64             `json:"revision"`
 	Instances int               `json:"instances"`

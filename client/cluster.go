@@ -29,7 +29,7 @@ func (c *Client) Confirm(ctx context.Context) (api.Protection, error) {
 
 // Members returns the members of the embedded etcd cluster.
 func (c *Client) Members(ctx context.Context) (api.MemberList, error) {
-	return exchange[api.MemberList](ctx, c, call{method: http.MethodGet, path: api.PathMembers, wait: memberWait}, nil)
+	return exchange[api.MemberList](ctx, c, call{method: http.MethodGet, path: api.PathMembers}, nil)
 }
 
 // AddMember makes room for one more member and returns how its server must be

@@ -53,6 +53,9 @@ func (s *Server) stateOf(ctx context.Context, v etcdstore.Server) (api.ServerSta
 		}
 	}
 	state.Reachable, state.Ready, state.Stale, state.AgeMs = true, status.Ready, status.Stale, status.AgeMs
+	if status.Storage != nil {
+		state.Full = status.Storage.Full
+	}
 	state.Revision, state.Instances, state.Digests = status.Revision, status.Instances, status.Digests
 	return state, status
 }

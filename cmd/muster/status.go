@@ -99,6 +99,8 @@ func serverRow(v api.ServerState, all []api.ServerState) []string {
 		state = "not ready"
 	case v.Stale:
 		state = "stale"
+	case v.Full != "":
+		state = "takes nothing new: " + v.Full
 	}
 	return []string{name, v.HTTP, v.DNS, v.Version, judge, strconv.FormatInt(v.Revision, 10), age(v.AgeMs), digest(v, all), state}
 }
