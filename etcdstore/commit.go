@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -160,6 +161,30 @@ func (s *Store) commitLoop(ctx context.Context) error {
 	}
 }
 
+// lastChance is how long a transaction that was sent may still be answered once
+// etcd is known to be away.
+const lastChance = time.Second
+
+var errGivenUp = errors.New("it went away")
+
+// watchAway gives a transaction up when etcd goes away and stays away, and ends
+// with ctx.
+func (s *Store) watchAway(ctx context.Context, giveUp func()) {
+	select {
+	case <-s.health.gone():
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-time.After(lastChance):
+	case <-ctx.Done():
+		return
+	}
+	if s.Away() != nil {
+		giveUp()
+	}
+}
+
 func (s *Store) drain(waiting []*request) []*request {
 	for len(waiting) < maxWaiting {
 		select {
@@ -194,7 +219,13 @@ func (s *Store) send(ctx context.Context, group []*request) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	began, bare := s.now(), s.guard.alarm.Load()
-	resp, err := s.transaction(ctx, group, bare).Commit()
+	patient, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	go s.watchAway(patient, giveUp)
+	resp, err := s.transaction(patient, group, bare).Commit()
+	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+		err = errGivenUp
+	}
 	s.metrics.commit(len(group), s.now()-began, err)
 	switch {
 	case full(err) && !bare:

@@ -32,6 +32,10 @@ func (s *Store) Stale() (time.Duration, bool) {
 	return age, age > staleAfter
 }
 
+// Cluster returns the id of the etcd cluster, which a restored one does not share
+// with the one it was made of; 0 before etcd has answered.
+func (s *Store) Cluster() uint64 { return s.cluster.Load() }
+
 // Away returns why etcd is taken not to answer, as registry.ErrUnavailable; nil
 // while it does.
 func (s *Store) Away() error { return s.health.err(s.now()) }
@@ -110,6 +114,7 @@ func (s *Store) readGenerations(ctx context.Context, h *history) error {
 		why = "the epoch was changed"
 	}
 	h.cluster, h.revision = resp.Header.ClusterId, resp.Header.Revision
+	s.cluster.Store(h.cluster)
 	if why != "" {
 		s.newEra(why)
 		return nil

@@ -86,7 +86,8 @@ type Store struct {
 	recent    recent
 	office    atomic.Int64 // revision at which this server took the judge's office, 0 without it
 
-	officeHeard atomic.Int64 // when its lease was last prolonged, since the store's start
+	cluster     atomic.Uint64 // id of the etcd cluster, 0 before it has answered
+	officeHeard atomic.Int64  // when its lease was last prolonged, since the store's start
 
 	presence presence
 

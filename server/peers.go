@@ -68,15 +68,20 @@ func (s *Server) ask(ctx context.Context, method, target string, body io.Reader,
 
 // post carries a batch of witnesses to another server: one a line.
 func (s *Server) post(ctx context.Context, to relay.Server, b relay.Batch) (relay.Answer, error) {
-	query := url.Values{"from": {b.From}, "to": {to.ID}, "relayed": {strconv.FormatBool(b.Relayed)}}
+	query := url.Values{"from": {b.From}, "to": {s.meant(to.ID)}, "relayed": {strconv.FormatBool(b.Relayed)}}
 	var got api.Heard
 	err := s.ask(ctx, http.MethodPost, to.HTTP+api.PathHeard+"?"+query.Encode(), strings.NewReader(strings.Join(b.Witnesses, "\n")+"\n"), &got)
 	return relay.Answer{Accepted: got.Accepted, Judge: got.Judge, Away: got.Away, Reason: got.Reason}, err
 }
 
+// meant names a server over the same etcd. Who is found at an address may have
+// changed; and one that was restored from a backup knows the servers of old, and
+// must not speak to them.
+func (s *Server) meant(id string) string { return id + "@" + hex(s.store.Cluster()) }
+
 type heardIn struct {
 	From    string `query:"from" maxLength:"64" doc:"Id of the server that heard them"`
-	To      string `query:"to" maxLength:"64" doc:"Id of the server that is meant: another one takes nothing"`
+	To      string `query:"to" maxLength:"96" doc:"The server that is meant, and its etcd: another one takes nothing"`
 	Relayed bool   `query:"relayed" doc:"It came through another server: do not pass it on again"`
 	RawBody []byte `contentType:"text/plain"`
 }
@@ -96,8 +101,8 @@ func (f *face) mountPeers(a huma.API) {
 }
 
 func (f *face) heard(ctx context.Context, in *heardIn) (*heardAnswer, error) {
-	if in.To != f.server.id { // who is found at an address may have changed
-		return &heardAnswer{api.Heard{Reason: "this is server " + f.server.id}}, nil
+	if self := f.server.meant(f.server.id); in.To != self {
+		return &heardAnswer{api.Heard{Reason: "this is server " + self}}, nil
 	}
 	var witnesses []string
 	for line := range bytes.Lines(in.RawBody) { // the buffer is used again

@@ -75,9 +75,19 @@ func TestMembersOfOneServer(t *testing.T) {
 	}
 }
 
-// What another server heard is taken whole or not at all.
+// What another server heard is taken whole or not at all, and only by the server
+// that is meant.
 func TestHeardFromAnotherServer(t *testing.T) {
 	s := running(t)
+	_, _, refusal := call(t, http.MethodPost, base(s)+api.PathHeard, "text/plain", strings.NewReader("agent/one\n"))
+	var who api.Heard
+	if err := json.Unmarshal([]byte(refusal), &who); err != nil {
+		t.Fatal(err)
+	}
+	self, ok := strings.CutPrefix(who.Reason, "this is server ")
+	if id, cluster, _ := strings.Cut(self, "@"); !ok || id != s.Status().ID || cluster == "" || cluster == "0" {
+		t.Fatalf("answer to word for nobody = %s, want the server's id and its etcd's", refusal)
+	}
 	for _, c := range []struct {
 		name, query string
 		body        io.Reader
@@ -98,7 +108,7 @@ func TestHeardFromAnotherServer(t *testing.T) {
 		{"a body without end", "?from=b", io.MultiReader(strings.NewReader(strings.Repeat("ab\n", 22<<20))), http.StatusRequestEntityTooLarge, false, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			query := c.query + "&to=" + s.Status().ID
+			query := c.query + "&to=" + self
 			if c.query == "" {
 				query = "?" + query[1:]
 			}
@@ -112,7 +122,7 @@ func TestHeardFromAnotherServer(t *testing.T) {
 			}
 		})
 	}
-	for _, query := range []string{"", "?to=another"} {
+	for _, query := range []string{"?to=another", "?to=" + s.Status().ID, "?to=" + s.Status().ID + "@1"} {
 		_, _, body := call(t, http.MethodPost, base(s)+api.PathHeard+query, "text/plain", strings.NewReader("agent/one\n"))
 		if !strings.Contains(body, `"accepted":false`) || !strings.Contains(body, "this is server "+s.Status().ID) {
 			t.Errorf("answer to word for another server (%q) = %s, want it refused", query, body)

@@ -70,7 +70,7 @@ func (f *face) listServers(ctx context.Context, _ *struct{}) (*serversAnswer, er
 // else, unless another server passed the call on to the one called to, where the
 // judge is.
 func (s *Server) Confirm(ctx context.Context, to string) (api.Protection, error) {
-	if to != "" && to != s.id {
+	if to != "" && to != s.meant(s.id) {
 		return api.Protection{}, fmt.Errorf("%w: this is server %s", registry.ErrUnavailable, s.id)
 	}
 	if s.store.Judging() {
@@ -86,7 +86,7 @@ func (s *Server) Confirm(ctx context.Context, to string) (api.Protection, error)
 	ctx, cancel := context.WithTimeout(ctx, askPeer)
 	defer cancel()
 	var was api.Protection
-	if err := s.ask(ctx, http.MethodPost, judge.HTTP+api.PathConfirm+"?to="+url.QueryEscape(judge.ID), nil, &was); err != nil {
+	if err := s.ask(ctx, http.MethodPost, judge.HTTP+api.PathConfirm+"?to="+url.QueryEscape(s.meant(judge.ID)), nil, &was); err != nil {
 		return was, fmt.Errorf("%w: the judge at %s: %w", registry.ErrUnavailable, judge.HTTP, err)
 	}
 	return was, nil
