@@ -18,11 +18,12 @@ var errLayout = errors.New("the store was written by a newer muster")
 func (s *Store) openLayout(ctx context.Context) error {
 	pause := newPause()
 	for {
+		began := s.now()
 		err := s.claimLayout(ctx)
 		if err == nil || errors.Is(err, errLayout) || ctx.Err() != nil {
 			return err
 		}
-		s.log.Warn("etcd does not answer, trying again", "err", err)
+		s.health.fail(began, err)
 		if err := pause.wait(ctx); err != nil {
 			return err
 		}

@@ -52,6 +52,13 @@ func runStore(t testing.TB, client *clientv3.Client) *etcdstore.Store {
 	if !s.View().Wait(ready, 0) || !s.Configs().View().Wait(ready, 0) {
 		t.Fatal("the store did not become ready")
 	}
+	for !s.Ready() { // shown is not yet proven
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ready.Done():
+			t.Fatal("the store did not become ready")
+		}
+	}
 	return s
 }
 
