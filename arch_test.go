@@ -64,7 +64,8 @@ var arrows = map[string][]string{
 
 	// For tests: nobody has an arrow to these.
 	"internal/peer":         nil,
-	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "test/faults/..."},
+	"internal/authority":    nil,
+	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},
 }

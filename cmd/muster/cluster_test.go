@@ -50,7 +50,7 @@ func (c *cluster) newMember(name, peer, initial string, args ...string) *serverP
 	c.t.Helper()
 	cert, key := c.authority.issue(c.t, name)
 	all := []string{"--name", name, "--peer", peer, "--initial-cluster", initial,
-		"--peer-cert", cert, "--peer-key", key, "--peer-ca", c.authority.file}
+		"--peer-cert", cert, "--peer-key", key, "--peer-ca", c.authority.File}
 	return newServer(c.t, filepath.Join(c.t.TempDir(), name), append(all, args...)...)
 }
 

@@ -29,7 +29,7 @@ func (e *etcdProcess) lock(tb testing.TB, a *authority) {
 		}
 	}
 	e.health, e.url = metrics, secured
-	e.args = append(e.args, "--cert-file", cert, "--key-file", key, "--trusted-ca-file", a.file, "--client-cert-auth",
+	e.args = append(e.args, "--cert-file", cert, "--key-file", key, "--trusted-ca-file", a.File, "--client-cert-auth",
 		"--listen-metrics-urls", metrics)
 }
 
@@ -77,7 +77,7 @@ func TestExternalEtcdThatAsksWhoComes(t *testing.T) {
 	}
 	addUser(t, clientv3.Config{Endpoints: []string{etcd.url}, Logger: zap.NewNop(),
 		TLS: &tls.Config{RootCAs: a.pool(), Certificates: []tls.Certificate{cert}}}, "muster", "right")
-	args := []string{"--etcd", etcd.url, "--etcd-ca", a.file, "--etcd-cert", certFile, "--etcd-key", keyFile, "--etcd-user", "muster"}
+	args := []string{"--etcd", etcd.url, "--etcd-ca", a.File, "--etcd-cert", certFile, "--etcd-key", keyFile, "--etcd-user", "muster"}
 
 	s := newServer(t, t.TempDir(), args...)
 	s.env = []string{"MUSTER_ETCD_PASSWORD=right"}
@@ -111,7 +111,7 @@ func TestExternalEtcdThatAsksWhoComes(t *testing.T) {
 		isLeftOut(t, newServer(t, t.TempDir(), args[:4]...), "certificate")
 	})
 	t.Run("another authority", func(t *testing.T) {
-		isLeftOut(t, newServer(t, t.TempDir(), "--etcd", etcd.url, "--etcd-ca", newAuthority(t).file), "certificate")
+		isLeftOut(t, newServer(t, t.TempDir(), "--etcd", etcd.url, "--etcd-ca", newAuthority(t).File), "certificate")
 	})
 }
 

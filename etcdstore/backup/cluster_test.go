@@ -1,13 +1,7 @@
 package backup_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,38 +12,19 @@ import (
 
 	"github.com/musterhq/muster/etcdstore/backup"
 	"github.com/musterhq/muster/etcdstore/embedded"
+	"github.com/musterhq/muster/internal/authority"
 )
 
-// members returns the settings of a cluster of n. They share a certificate that
-// is its own authority.
+// members returns the settings of a cluster of n. They share a certificate.
 func members(t *testing.T, n int) []*embedded.Cluster {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	signs, err := authority.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	cert, key, err := signs.Issue("peer", "127.0.0.1", time.Hour)
 	if err != nil {
 		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{
-		cert: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: secret},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	var all []*embedded.Cluster
 	var initial []string
@@ -59,7 +34,7 @@ func members(t *testing.T, n int) []*embedded.Cluster {
 			t.Fatal(err)
 		}
 		defer l.Close() // not before all have theirs, so that no two are the same
-		c := &embedded.Cluster{Name: fmt.Sprint("m", i), Listen: l.Addr().String(), CertFile: cert, KeyFile: keyFile, CAFile: cert}
+		c := &embedded.Cluster{Name: fmt.Sprint("m", i), Listen: l.Addr().String(), CertFile: cert, KeyFile: key, CAFile: signs.File}
 		all, initial = append(all, c), append(initial, c.Name+"="+c.Listen)
 	}
 	for _, c := range all {

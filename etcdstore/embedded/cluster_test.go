@@ -361,7 +361,7 @@ func TestPeersWithoutACertificateAreRefused(t *testing.T) {
 	_, settings := form(t, a, "a")
 	address := settings["a"].Cluster.Listen
 	roots := x509.NewCertPool()
-	roots.AddCert(a.cert)
+	roots.AddCert(a.Cert)
 	stranger := newAuthority(t).pair(t, "stranger")
 	for name, test := range map[string]struct {
 		url  string

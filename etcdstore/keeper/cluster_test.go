@@ -2,15 +2,9 @@ package keeper_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	mathrand "math/rand/v2"
 	"net"
 	"os"
@@ -21,17 +15,24 @@ import (
 
 	"github.com/musterhq/muster/etcdstore/embedded"
 	"github.com/musterhq/muster/etcdstore/keeper"
+	"github.com/musterhq/muster/internal/authority"
 )
 
 // member returns settings for a member on a free port, all but Initial. All
-// members of the test have one certificate, which is its own authority.
+// members of the test have one certificate.
 func member(t *testing.T, name, dir string) *embedded.Cluster {
 	t.Helper()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	cert, key, ca := filepath.Join(dir, "peer.pem"), filepath.Join(dir, "peer-key.pem"), filepath.Join(dir, "ca.pem")
 	if _, err := os.Stat(cert); err != nil {
-		writeCertificate(t, cert, key)
+		signs, err := authority.New(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := signs.Issue("peer", "127.0.0.1", time.Hour); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return &embedded.Cluster{Name: name, Listen: freeAddress(t), CertFile: cert, KeyFile: key, CAFile: cert}
+	return &embedded.Cluster{Name: name, Listen: freeAddress(t), CertFile: cert, KeyFile: key, CAFile: ca}
 }
 
 // freeAddress returns one below the ports that connections take for themselves:
@@ -47,33 +48,6 @@ func freeAddress(t *testing.T) string {
 	}
 	t.Fatal("no free port between 20000 and 30000")
 	return ""
-}
-
-func writeCertificate(t *testing.T, certFile, keyFile string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage:    x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: key}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func TestMemberJoinsAndIsRemoved(t *testing.T) {

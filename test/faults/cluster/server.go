@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/authority"
 	"github.com/musterhq/muster/test/faults/sandbox"
 )
 
@@ -83,7 +84,7 @@ func (c *Cluster) listen(address string, usual int) (string, error) {
 func (c *Cluster) preparePeers() error {
 	var initial []string
 	peers := make(map[*Server]string)
-	authority, err := newAuthority()
+	signs, err := authority.New(c.cfg.Dir)
 	if err != nil {
 		return err
 	}
@@ -94,12 +95,12 @@ func (c *Cluster) preparePeers() error {
 		initial = append(initial, s.Name+"="+peers[s])
 	}
 	for _, s := range c.Servers {
-		files, err := authority.issue(filepath.Join(c.cfg.Dir, s.Name+"-peer"), s.address)
+		cert, key, err := signs.Issue(s.Name+"-peer", s.address, 24*time.Hour)
 		if err != nil {
 			return err
 		}
 		s.args = append(s.args, "--name", s.Name, "--peer", peers[s], "--initial-cluster", strings.Join(initial, ","),
-			"--peer-cert", files.cert, "--peer-key", files.key, "--peer-ca", files.authority)
+			"--peer-cert", cert, "--peer-key", key, "--peer-ca", signs.File)
 	}
 	return nil
 }
