@@ -161,9 +161,9 @@ func (c *Cluster) check() error {
 // checkCertificate finds out early what would look like a cluster that does not
 // come about: a certificate that the other members refuse.
 func (c *Cluster) checkCertificate(host string) error {
-	for setting, path := range map[string]string{"cert_file": c.CertFile, "key_file": c.KeyFile, "ca_file": c.CAFile} {
-		if path == "" {
-			return fmt.Errorf("%s: is missing: members talk to each other over mutual TLS alone", setting)
+	for _, file := range []struct{ setting, path string }{{"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"ca_file", c.CAFile}} {
+		if file.path == "" {
+			return fmt.Errorf("%s: is missing: members talk to each other over mutual TLS alone", file.setting)
 		}
 	}
 	pem, err := os.ReadFile(c.CAFile)
