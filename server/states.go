@@ -40,9 +40,10 @@ func (s *Server) States(ctx context.Context) api.ServerList {
 
 func (s *Server) stateOf(ctx context.Context, v etcdstore.Server) (api.ServerState, api.Status) {
 	state := api.ServerState{ID: v.ID, Name: v.Name, HTTP: v.HTTP, DNS: v.DNS, Version: v.Version, Started: v.Started}
-	status := s.Status()
-	if state.Self = v.ID == s.id; !state.Self {
-		status = api.Status{}
+	var status api.Status
+	if state.Self = v.ID == s.id; state.Self {
+		status = s.Status()
+	} else {
 		if err := s.ask(ctx, http.MethodGet, v.HTTP+api.PathStatus, nil, &status); err != nil {
 			state.Error = err.Error()
 			return state, status
