@@ -9,7 +9,6 @@ package answer
 import (
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -24,16 +23,24 @@ const (
 	AAAA
 	SRV
 	CNAME
-	Any // whatever there is: Found says that there is something
+	TXT
+	PTR
+	SVCB // and HTTPS, which says the same
+	Any  // whatever there is: Found says that there is something
 )
 
 // Question is what is asked of a snapshot.
 type Question struct {
 	Name string // below the zone, without a dot at the end, escaped as in zone files; empty for the apex
 	Type Type
-	Raw  bool // fold a name that is spelled with the bytes of its identity (dns.md, F7)
-	Max  int  // how many addresses or servers at most; 0: all
+	Raw  bool   // fold a name that is spelled with the bytes of its identity (dns.md, F7)
+	Max  int    // how many addresses, servers or names at most; 0: all
+	Mode string // how addresses are chosen, as registry.ModeOrdered; empty is that one
+	From Place  // where the one who asks is; zero: nobody knows
 }
+
+// Place is where somebody is, as far as that is known.
+type Place struct{ Zone, Region string }
 
 // Status is the outcome as DNS has it.
 type Status uint8
@@ -57,21 +64,32 @@ const (
 
 // Answer is what to answer.
 type Answer struct {
-	Status  Status
-	Reason  Reason
-	Addrs   []netip.Addr // to A and AAAA: each once, the first is the one to use
-	Alias   string       // to A, AAAA and CNAME: the host name that stands for a service without addresses
-	Servers []Server     // to SRV
-	Cut     bool         // Servers are not all there are, but a fair choice of Max
+	Status   Status
+	Reason   Reason
+	Service  *registry.Service   // that the name is of, nil when it is of none
+	Placed   bool                // the answer depends on where the question came from
+	Addrs    []netip.Addr        // to A and AAAA: each once, the first is the one to use
+	Alias    string              // to A, AAAA and CNAME: the host name that stands for a service without addresses
+	Servers  []Server            // to SRV and SVCB
+	Metadata []map[string]string // to TXT: of the service, or of the instances at an address
+	Listed   bool                // to TXT: in one record, also when there is nothing to say (RFC 6763, 6.1)
+	Names    []string            // to PTR: names below the zone, escaped, without a dot at the end; empty is the zone
+	Cut      bool                // Servers or Names are not all there are, but a fair choice of Max
 }
 
-// Server is one instance in answer to SRV. Its priority is 0.
+// Server is one instance in answer to SRV or SVCB.
 type Server struct {
-	Addr   netip.Addr // invalid when Host says where it is
-	Host   string     // host name as registered, empty when there is an Addr
-	Port   uint16
-	Weight uint16
+	Addr     netip.Addr // invalid when Host says where it is
+	Host     string     // host name as registered, empty when there is an Addr
+	Port     uint16
+	Weight   uint16
+	Priority uint16 // 0, or 0 to 2 by nearness where a service wants that
+	ALPN     string // to SVCB: as registered
 }
+
+// MetaALPN is the metadata key by which an instance says which protocols it speaks
+// over TLS, separated by commas, the best one first (RFC 9460, 7.1).
+const MetaALPN = "alpn"
 
 // Random is the random source for answers that nobody can foresee. It is safe
 // for concurrent use and shares no lock.
@@ -91,108 +109,118 @@ type Resolver struct {
 
 // Resolve returns what snap has to say to q, with chances drawn from rnd.
 func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) Answer {
-	if q.Name == "" {
+	t := find(snap, q.Name, q.Raw)
+	switch t.kind {
+	case service:
+		return r.service(t, q, rnd)
+	case instance:
+		return ofInstances(t, q, rnd)
+	case addressed:
+		return ofAddress(t.addr, q.Type)
+	case browsed:
+		return browse(snap, t, q, rnd)
+	case leading:
 		return Answer{Status: NoData}
 	}
-	below := lower(q.Name)
-	if s := snap.ByName(below); s != nil { // the common case: spelled as it is claimed
-		return r.service(s, registry.Filter{}, q, rnd)
-	}
-	labels := split(q.Name)
-	if len(labels) > 1 && isProto(labels[0]) && !isProto(labels[1]) {
-		// A resolver that minimises names (RFC 9156) asks for it on its way to
-		// _app._tcp and would take "no such name" for an end (RFC 8020).
-		_, q.Name, _ = strings.Cut(q.Name, ".")
-		q.Type = Other
-		return Answer{Status: r.Resolve(snap, q, rnd).Status}
-	}
-	n, ok := registry.ParseName(labels, q.Raw)
-	switch {
-	case !ok || labels[0] == "_":
-		return absent(snap, below)
-	case n.Kind == registry.LabelAddress:
-		return address(snap, n, below, q.Type)
-	}
-	s := snap.ByName(n.Base)
-	scoped := n.Cluster != "" || n.Version != ""
-	switch {
-	case s == nil && !scoped && n.Proto == "":
-		return absent(snap, n.Base)
-	case s == nil || scoped && s.DNSName() != n.Base: // exact names carry no scope
-		return absent(snap, below)
-	case n.Proto == "":
-		return r.service(s, registry.Filter{Cluster: n.Cluster, Version: n.Version}, q, rnd)
-	}
-	return r.selected(s, n, q, rnd)
+	return Answer{Status: NoName}
 }
 
-// selected answers a name with a selector _app._proto, which holds SRV alone.
-// An instance says what it speaks by its metadata key protocol: the app, or
-// app/udp; for the form _service._udp it is just udp.
-func (r *Resolver) selected(s *registry.Service, n registry.Name, q Question, rnd *rand.Rand) Answer {
-	f := registry.Filter{Cluster: n.Cluster, Version: n.Version, App: n.App}
-	if n.Proto == "udp" {
-		f.App = strings.TrimPrefix(n.App+"/udp", "/")
-	}
-	a := r.service(s, f, Question{Type: SRV, Max: q.Max}, rnd)
+// service answers for the instances of a service that its filter admits.
+func (r *Resolver) service(t target, q Question, rnd *rand.Rand) Answer {
+	whole := r.tables.set(t.service, part{Filter: t.filter})
+	a := Answer{Service: t.service}
 	switch {
-	case a.Status != Found || q.Type == SRV:
-		return a
-	case q.Type == Any:
-		return Answer{Status: Found, Reason: a.Reason}
-	}
-	return Answer{Status: NoData}
-}
-
-// service answers for the instances of s that f admits.
-func (r *Resolver) service(s *registry.Service, f registry.Filter, q Question, rnd *rand.Rand) Answer {
-	set := r.tables.set(s, f)
-	var a Answer
-	switch {
-	case set.Named == 0 && f != registry.Filter{}:
+	case whole.Named == 0 && t.filter != registry.Filter{}:
 		return Answer{Status: NoName}
-	case q.Type == Other:
-		return Answer{Status: NoData}
-	case len(set.Instances) == 0 && set.All > 0:
-		return Answer{Status: NoData, Reason: NoneHealthy}
-	case len(set.Instances) == 0:
-		return Answer{Status: NoData}
-	case q.Type == SRV:
-		a.Servers, a.Cut = set.servers(q.Max, rnd)
-	case q.Type == A:
-		a.Addrs = set.addrs(v4, q.Max, rnd)
-	case q.Type == AAAA:
-		a.Addrs = set.addrs(v6, q.Max, rnd)
+	case t.selected && q.Type != SRV && q.Type != Any && (q.Type != TXT || !t.listed):
+		a.Status = NoData
+		return a
+	case q.Type == TXT:
+		a.text(t.service.Metadata, t.listed)
+		return a
+	case q.Type == Other || q.Type == PTR:
+		a.Status = NoData
+		return a
 	}
-	if q.Type != SRV && q.Type != Any && len(a.Addrs) == 0 {
-		if a.Alias = set.alias(rnd); a.Alias == "" {
-			return Answer{Status: NoData}
+	if q.Mode == "" || t.service.DNS.Mode != "" {
+		q.Mode = t.service.DNS.Mode
+	}
+	tiers := r.tiers(t, whole, q.From)
+	if len(tiers) == 0 {
+		a.Status = NoData
+		if whole.All > 0 {
+			a.Reason = NoneHealthy
 		}
+		return a
 	}
-	if set.Protected {
+	a.Placed = tiers[0].placed
+	if a.of(tiers, q, rnd); a.Status == Found && whole.Protected {
 		a.Reason = Protected
 	}
 	return a
 }
 
-// address answers a name that spells an address, which exists as long as an
-// instance is registered there.
-func address(snap *registry.Snapshot, n registry.Name, below string, t Type) Answer {
-	addr, ok := ParseAddress(n.Service)
-	if !ok || n.Base != below || !snap.HasAddr(addr) {
-		return absent(snap, below)
+// of answers from sets of which the nearest one comes first.
+func (a *Answer) of(tiers []tier, q Question, rnd *rand.Rand) {
+	switch q.Type {
+	case Any:
+		return
+	case SRV:
+		a.Servers, a.Cut = servers(tiers, q.Max, rnd)
+	case SVCB:
+		a.Servers = secure(tiers, q, rnd)
+	case A:
+		a.Addrs = addrs(tiers, v4, q, rnd)
+	case AAAA:
+		a.Addrs = addrs(tiers, v6, q, rnd)
 	}
+	if len(a.Addrs) == 0 && len(a.Servers) == 0 && q.Type != SRV && q.Type != SVCB {
+		a.Alias = alias(tiers, rnd)
+	}
+	if len(a.Addrs) == 0 && len(a.Servers) == 0 && a.Alias == "" {
+		a.Status = NoData
+	}
+}
+
+// text answers with metadata. Without any there is no record, but in a list.
+func (a *Answer) text(metadata map[string]string, listed bool) {
+	if a.Listed = listed; len(metadata) == 0 && !listed {
+		a.Status = NoData
+		return
+	}
+	a.Metadata = append(a.Metadata, metadata)
+}
+
+// ofAddress answers a name that spells an address.
+func ofAddress(addr netip.Addr, t Type) Answer {
 	if t == Any || t == A && addr.Is4() || t == AAAA && addr.Is6() {
 		return Answer{Addrs: []netip.Addr{addr}}
 	}
 	return Answer{Status: NoData}
 }
 
-// absent answers a name that holds nothing: it exists all the same when a name
-// below it does.
-func absent(snap *registry.Snapshot, below string) Answer {
-	if snap.HasName(below) {
-		return Answer{Status: NoData}
+// ofInstances answers for what a service has at one address, whatever its health:
+// who asks for it by name wants to know where it is.
+func ofInstances(t target, q Question, rnd *rand.Rand) Answer {
+	a := Answer{Service: t.service}
+	switch q.Type {
+	case A, AAAA, Any:
+		b := ofAddress(t.addr, q.Type)
+		b.Service = t.service
+		return b
+	case SRV, SVCB:
+		sel := registry.Selection{Instances: t.instances, Named: len(t.instances), All: len(t.instances)}
+		a.of([]tier{{set: set{Selection: sel}}}, q, rnd)
+		return a
+	case TXT:
+		for _, i := range t.instances {
+			if len(i.Metadata) > 0 {
+				a.Metadata = append(a.Metadata, i.Metadata)
+			}
+		}
 	}
-	return Answer{Status: NoName}
+	if len(a.Metadata) == 0 {
+		a.Status = NoData
+	}
+	return a
 }

@@ -50,7 +50,12 @@ func plain() *registry.Snapshot {
 	r.instance(demo, "10.0.5.1", 20880, 1, meta("protocol", "dubbo"))
 	dev := registry.ServiceKey{Namespace: "dev", Group: "PAY:V2", Name: "Order_API"}
 	r.add(dev, 0)
-	r.instance(dev, "10.0.6.1", 8080, 1)
+	r.instance(dev, "10.0.6.1", 8080, 1, meta("protocol", "grpc"))
+	told := registry.ServiceKey{Namespace: "public", Group: "DEFAULT_GROUP", Name: "told"}
+	r.put(&registry.ServiceRecord{Key: told, Metadata: map[string]string{"team": "a"}})
+	r.put(&registry.Claim{Folded: "told.svc", Service: told})
+	r.instance(told, "10.0.11.1", 443, 1, meta("alpn", "h2,http/1.1"))
+	r.instance(told, "10.0.11.2", 80, 1)
 	udp := r.service("syslog", 0)
 	r.instance(udp, "10.0.7.1", 514, 1, meta("protocol", "udp"))
 	r.instance(udp, "10.0.7.2", 514, 1, meta("protocol", "relp/udp"))
@@ -121,7 +126,7 @@ func TestResolve(t *testing.T) {
 		{"no wildcards above a service", "*.order-api.svc", answer.A, noName},
 		{"empty non-terminal of the kind", "svc", answer.A, noData},
 		{"empty non-terminal: not what its child holds", "bar.svc", answer.A, noData},
-		{"unknown kind", "order-api.inst", answer.A, noName},
+		{"unknown kind", "order-api.foo", answer.A, noName},
 		{"the apex", "", answer.A, noData},
 
 		{"cluster", "order-api.svc.sh.cl", answer.A, addrs("10.0.0.3")},
@@ -163,7 +168,62 @@ func TestResolve(t *testing.T) {
 		{"above selectors", "_tcp.order-api.svc", answer.A, noData},
 		{"above selectors of single labels", "_tcp.svc", answer.SRV, noData},
 		{"above selectors of an unknown service", "_tcp.nope.svc", answer.A, noName},
-		{"protocol alone", "_tcp", answer.A, noName},
+		{"above selectors that no instance makes", "_udp.order-api.svc", answer.A, noName},
+		{"above selectors of a cluster", "_tcp.order-api.svc.bj.cl", answer.A, noData},
+		{"above selectors of another cluster", "_tcp.order-api.svc.sh.cl", answer.A, noName},
+
+		{"an instance", "ip-10-0-0-1.order-api.inst", answer.A, addrs("10.0.0.1")},
+		{"an instance in capitals", "IP-10-0-0-1.Order-API.INST", answer.A, addrs("10.0.0.1")},
+		{"an instance of the other family", "ip-10-0-0-1.order-api.inst", answer.AAAA, noData},
+		{"an unhealthy instance", "ip-10-0-0-4.order-api.inst", answer.A, addrs("10.0.0.4")},
+		{"an instance without weight", "ip-10-0-0-5.order-api.inst", answer.SRV, servers(at("10.0.0.5", 8080, 1))},
+		{"an instance of another service", "ip-10-0-0-1.dual.inst", answer.A, noName},
+		{"an instance that is not there", "ip-10-9-9-9.order-api.inst", answer.A, noName},
+		{"an instance in its cluster", "ip-10-0-0-1.order-api.inst.bj.cl", answer.A, addrs("10.0.0.1")},
+		{"an instance in another cluster", "ip-10-0-0-1.order-api.inst.sh.cl", answer.A, noName},
+		{"an instance of IPv6", "ip6-2001-db8-0-0-0-0-0-2.dual.inst", answer.AAAA, addrs("2001:db8::2")},
+		{"an instance by exact name", "ip-10-0-4-2.h-694744168e.inst", answer.A, addrs("10.0.4.2")},
+		{"an instance of scopes", "ip-10-0-6-1.order-api.inst.pay-v2.grp.dev.ns", answer.A, addrs("10.0.6.1")},
+		{"an instance with two ports", "ip-10-0-2-1.twoports.inst", answer.SRV, servers(at("10.0.2.1", 80, 1000), at("10.0.2.1", 443, 1000))},
+		{"what an instance says", "ip-10-0-0-1.order-api.inst", answer.TXT,
+			answer.Answer{Metadata: []map[string]string{{"protocol": "HTTP", "version": "v1"}}}},
+		{"what an instance does not say", "ip-10-0-0-2.order-api.inst", answer.TXT, noData},
+		{"no address of an instance", "x.order-api.inst", answer.A, noName},
+		{"a host name is no instance name", "db.example.net.ext-db.inst", answer.A, noName},
+		{"above instances", "order-api.inst", answer.A, noData},
+		{"above instances of a cluster", "order-api.inst.bj.cl", answer.A, noData},
+		{"above no instance with an address", "ext-db.inst", answer.A, noName},
+		{"above all instances", "inst", answer.A, noData},
+
+		{"what a service says", "told.svc", answer.TXT, answer.Answer{Metadata: []map[string]string{{"team": "a"}}}},
+		{"what a service does not say", "order-api.svc", answer.TXT, noData},
+		{"endpoints with ALPN", "told.svc", answer.SVCB, servers(
+			answer.Server{Addr: netip.MustParseAddr("10.0.11.1"), Port: 443, Weight: 1000, ALPN: "h2,http/1.1"})},
+		{"endpoints without ALPN", "order-api.svc", answer.SVCB, noData},
+
+		{"services that speak http", "_http._tcp", answer.PTR, answer.Answer{Names: []string{"order-api._http._tcp"}}},
+		{"in capitals", "_HTTP._TCP", answer.PTR, answer.Answer{Names: []string{"order-api._http._tcp"}}},
+		{"services that speak dubbo, names with dots", "_dubbo._tcp", answer.PTR,
+			answer.Answer{Names: []string{`providers\.com\.foo\.demoservice\.1\.0._dubbo._tcp`}}},
+		{"what nobody speaks", "_ftp._tcp", answer.PTR, noName},
+		{"a list is nothing but PTR", "_http._tcp", answer.SRV, noData},
+		{"all that is spoken", "_services._dns-sd._udp", answer.PTR, answer.Answer{Names: []string{
+			"_dubbo._tcp", "_http._tcp", "_relp._udp", "_syslog._udp"}}},
+		{"all that is spoken in a namespace", "_services._dns-sd._udp.dev.ns", answer.PTR, answer.Answer{Names: []string{"_grpc._tcp.dev.ns"}}},
+		{"where to browse", "b._dns-sd._udp", answer.PTR, answer.Answer{Names: []string{"", "dev.ns"}}},
+		{"where to browse from a namespace", "lb._dns-sd._udp.dev.ns", answer.PTR, answer.Answer{Names: []string{"dev.ns"}}},
+		{"services of a group in a namespace", "_grpc._tcp.dev.ns", answer.PTR, answer.Answer{Names: []string{`order-api\@pay-v2._grpc._tcp.dev.ns`}}},
+		{"lists of no namespace", "_http._tcp.prod.ns", answer.PTR, noName},
+		{"a service found by browsing", "order-api._http._tcp", answer.SRV, servers(at("10.0.0.1", 8080, 1000))},
+		{"a service found by browsing, in a namespace", `order-api\@pay-v2._grpc._tcp.dev.ns`, answer.SRV, servers(at("10.0.6.1", 8080, 1000))},
+		{"what it says, were it nothing", "order-api._http._tcp", answer.TXT, answer.Answer{Listed: true, Metadata: []map[string]string{nil}}},
+		{"a service found by browsing has no address", "order-api._http._tcp", answer.A, noData},
+		{"a service that does not speak it", "dual._http._tcp", answer.SRV, noName},
+		{"above lists", "_tcp", answer.A, noData},
+		{"above enumeration", "_dns-sd._udp", answer.A, noData},
+		{"above lists of a namespace", "_tcp.dev.ns", answer.A, noData},
+		{"above lists of no namespace", "_tcp.prod.ns", answer.A, noName},
+		{"enumeration of something else", "x._dns-sd._udp", answer.PTR, noName},
 
 		{"address", "ip-10-0-0-1.addr", answer.A, addrs("10.0.0.1")},
 		{"address in capitals", "IP6-2001-DB8-0-0-0-0-0-2.ADDR", answer.AAAA, addrs("2001:db8::2")},
@@ -183,6 +243,8 @@ func TestResolve(t *testing.T) {
 		cmpopts.SortSlices(func(a, b netip.Addr) bool { return a.Less(b) }),
 		cmpopts.SortSlices(func(a, b answer.Server) bool { return a.Addr.Less(b.Addr) || a.Addr == b.Addr && a.Port < b.Port }),
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmpopts.SortSlices(func(a, b string) bool { return a < b }),
+		cmpopts.IgnoreFields(answer.Answer{}, "Service"),
 	}
 	for _, tt := range tests {
 		t.Run(tt.about, func(t *testing.T) {
@@ -249,19 +311,20 @@ func TestAddressNames(t *testing.T) {
 
 func FuzzResolve(f *testing.F) {
 	snap := plain()
-	for _, s := range []string{"order-api.svc", `a\.b\000.svc`, "_http._tcp.x.svc.a.cl.b.ver", "ip-1-2-3-4.addr", `\`, "..", `a\25`, "_tcp._tcp"} {
-		for typ := range 6 {
+	for _, s := range []string{"order-api.svc", `a\.b\000.svc`, "_http._tcp.x.svc.a.cl.b.ver", "ip-1-2-3-4.addr", `\`, "..", `a\25`, "_tcp._tcp", "a._http._tcp.dev.ns",
+		"_services._dns-sd._udp", "ip-10-0-0-1.order-api.inst"} {
+		for typ := range answer.Any + 1 {
 			f.Add(s, uint8(typ), true)
 		}
 	}
 	f.Fuzz(func(t *testing.T, name string, typ uint8, raw bool) {
 		var r answer.Resolver
-		q := answer.Question{Name: name, Type: answer.Type(typ % 6), Raw: raw, Max: 8}
+		q := answer.Question{Name: name, Type: answer.Type(typ) % (answer.Any + 1), Raw: raw, Max: 8}
 		a := r.Resolve(snap, q, random(1))
 		if len(a.Addrs) > 0 && a.Alias != "" {
 			t.Errorf("Resolve(%q) = addresses and the alias %q", name, a.Alias)
 		}
-		if a.Status != answer.Found && (len(a.Addrs)+len(a.Servers) > 0 || a.Alias != "") {
+		if a.Status != answer.Found && (len(a.Addrs)+len(a.Servers)+len(a.Names)+len(a.Metadata) > 0 || a.Alias != "") {
 			t.Errorf("Resolve(%q) = %+v: records of a name without any", name, a)
 		}
 		if slices.ContainsFunc(a.Addrs, func(a netip.Addr) bool { return !a.IsValid() }) {

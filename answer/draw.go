@@ -2,6 +2,7 @@ package answer
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -33,11 +34,52 @@ func draw(shares []share, limit int, rnd *rand.Rand) []share {
 	return shares
 }
 
+// sample chooses shares so that each of those chosen is used by the same part of
+// the clients, as a resolver that rotates answers sees to: each is chosen with a
+// chance in proportion to its weight (systematic sampling over a random order), as
+// many as that allows and limit at most; 0 is no limit. Then first place and any
+// other one have the chances of the weights.
+func sample(shares []share, limit int, rnd *rand.Rand) []share {
+	if len(shares) < 2 {
+		return shares
+	}
+	total, heaviest := 0.0, 0.0
+	for i := range shares {
+		total += shares[i].weight
+		heaviest = max(heaviest, shares[i].weight)
+	}
+	rnd.Shuffle(len(shares), func(i, j int) { shares[i], shares[j] = shares[j], shares[i] })
+	step := total / float64(sampleSize(len(shares), limit, total/heaviest))
+	next, sum := rnd.Float64()*step, 0.0
+	chosen := shares[:0]
+	for i, s := range shares {
+		if i == len(shares)-1 && len(chosen) == 0 {
+			sum = math.Inf(1) // the sum in another order was rounded otherwise
+		}
+		if sum += s.weight; next < sum { // no weight exceeds the step, so none is met twice
+			chosen = append(chosen, s)
+			next += step
+		}
+	}
+	rnd.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	return chosen
+}
+
+// sampleSize returns how many of n shares can be chosen: of two, the heavier one
+// would be chosen too seldom if there were more.
+func sampleSize(n, limit int, ratio float64) int {
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	return max(1, min(n, int(ratio)))
+}
+
 // urn holds the shares of a large set in a form that makes drawing a few of
 // them cheap. It is immutable.
 type urn struct {
 	shares []share
 	sums   []float64 // sums[i] is the weight of shares[:i+1]
+	most   float64   // largest weight
 }
 
 // fewest is how many draws from an urn still cost less than ordering it whole.
@@ -49,8 +91,32 @@ func newUrn(shares []share) urn {
 	for i := range shares {
 		total += shares[i].weight
 		u.sums[i] = total
+		u.most = max(u.most, shares[i].weight)
 	}
 	return u
+}
+
+// sample returns shares by the law of the function sample, but for which of them
+// come together: the order that is walked stays.
+func (u urn) sample(limit int, rnd *rand.Rand) []share {
+	if len(u.shares) == 0 {
+		return nil
+	}
+	total := u.sums[len(u.sums)-1]
+	m := sampleSize(len(u.shares), limit, total/u.most)
+	step := total / float64(m)
+	at, last := rnd.Float64()*step, -1
+	chosen := make([]share, 0, m)
+	for range m {
+		i := sort.Search(len(u.sums)-1, func(i int) bool { return at < u.sums[i] })
+		if i != last { // but for rounding no share is met twice
+			chosen = append(chosen, u.shares[i])
+		}
+		last = i
+		at += step
+	}
+	rnd.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	return chosen
 }
 
 // draw returns n shares by the law of the function draw, for n up to fewest

@@ -2,8 +2,6 @@ package answer
 
 import (
 	"math/rand/v2"
-	"net/netip"
-	"slices"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -19,6 +17,7 @@ const (
 	v4 family = iota
 	v6
 	host
+	secured // by an endpoint that says its ALPN, of whatever family
 	families
 )
 
@@ -28,6 +27,8 @@ func (f family) has(i *registry.Instance) bool {
 		return i.Addr.Is4()
 	case v6:
 		return i.Addr.Is6()
+	case secured:
+		return i.Metadata[MetaALPN] != ""
 	}
 	return !hasAddr(i)
 }
@@ -65,7 +66,7 @@ func shares(dst []share, instances []*registry.Instance, f family) []share {
 		if !f.has(i) {
 			continue
 		}
-		if n := len(dst); n > 0 && dst[n-1].of.Key.Endpoint.Host == i.Key.Endpoint.Host {
+		if n := len(dst); n > 0 && f != secured && dst[n-1].of.Key.Endpoint.Host == i.Key.Endpoint.Host {
 			dst[n-1].weight += i.Weight
 			continue
 		}
@@ -74,78 +75,36 @@ func shares(dst []share, instances []*registry.Instance, f family) []share {
 	return dst
 }
 
-// draw returns at most limit shares of one family in weighted order. It uses buf
-// as far as it goes.
-func (s *set) draw(buf []share, f family, limit int, rnd *rand.Rand) []share {
-	if u := s.urns[f]; s.prepared {
-		if limit > 0 && limit <= fewest && limit < len(u.shares) {
-			return u.draw(limit, rnd)
-		}
-		return draw(append(buf, u.shares...), limit, rnd)
+// draw returns at most limit shares of one family, chosen as mode says. It uses
+// buf as far as it goes.
+func (s *set) draw(buf []share, f family, limit int, mode string, rnd *rand.Rand) []share {
+	if mode == registry.ModeSingle {
+		limit = 1
 	}
-	return draw(shares(buf, s.Instances, f), limit, rnd)
+	u := s.urns[f]
+	switch {
+	case s.prepared && mode == registry.ModeSampled:
+		return u.sample(limit, rnd)
+	case s.prepared && limit > 0 && limit <= fewest && limit < len(u.shares):
+		return u.draw(limit, rnd)
+	case s.prepared:
+		buf = append(buf, u.shares...)
+	default:
+		buf = shares(buf, s.Instances, f)
+	}
+	if mode == registry.ModeSampled {
+		return sample(buf, limit, rnd)
+	}
+	return draw(buf, limit, rnd)
 }
 
-// addrs returns at most limit addresses of one family.
-func (s *set) addrs(f family, limit int, rnd *rand.Rand) []netip.Addr {
-	var buf [small]share
-	drawn := s.draw(buf[:0], f, limit, rnd)
-	if len(drawn) == 0 {
-		return nil
-	}
-	out := make([]netip.Addr, len(drawn))
-	for i := range drawn {
-		out[i] = drawn[i].of.Addr
-	}
-	return out
-}
-
-// alias returns the host name to answer in place of addresses: one of those
-// there are, and none as long as any instance has an address.
-func (s *set) alias(rnd *rand.Rand) string {
-	if s.prepared && len(s.urns[host].shares) == 0 || slices.ContainsFunc(s.Instances, hasAddr) {
-		return ""
-	}
-	var buf [small]share
-	return s.draw(buf[:0], host, 1, rnd)[0].of.Key.Endpoint.Host
-}
-
-// servers returns the set as servers in weighted order. Of more than limit it
-// returns limit, chosen without regard to weight: whoever picks one of them by
-// its weight would else count the weight twice.
-func (s *set) servers(limit int, rnd *rand.Rand) (servers []Server, cut bool) {
-	n, h := len(s.Instances), s.heaviest
-	if !s.prepared {
-		h = heaviest(s.Instances)
-	}
-	if limit > 0 && limit < n {
-		servers = make([]Server, 0, limit)
-		for _, i := range choose(n, limit, rnd) {
-			servers = append(servers, server(s.Instances[i], h))
-		}
-		return servers, true
-	}
-	var buf [small]share
-	all := buf[:0]
-	if n > small {
-		all = make([]share, 0, n)
-	}
-	for _, i := range s.Instances {
-		all = append(all, share{of: i, weight: i.Weight})
-	}
-	servers = make([]Server, 0, n)
-	for _, drawn := range draw(all, 0, rnd) {
-		servers = append(servers, server(drawn.of, h))
-	}
-	return servers, false
-}
-
-func hasAddr(i *registry.Instance) bool { return i.Addr.IsValid() }
-
-func server(i *registry.Instance, heaviest float64) Server {
-	s := Server{Addr: i.Addr, Port: i.Key.Endpoint.Port, Weight: SRVWeight(i.Weight, heaviest)}
+// server returns an instance of the set as it answers SRV.
+func server(i *registry.Instance, heaviest float64, priority uint16) Server {
+	s := Server{Addr: i.Addr, Port: i.Key.Endpoint.Port, Weight: SRVWeight(i.Weight, heaviest), Priority: priority}
 	if !s.Addr.IsValid() {
 		s.Host = i.Key.Endpoint.Host
 	}
 	return s
 }
+
+func hasAddr(i *registry.Instance) bool { return i.Addr.IsValid() }

@@ -22,22 +22,46 @@ type tables struct {
 type table struct {
 	set
 	service weak.Pointer[registry.Service]
-	filter  registry.Filter
+	part    part
 	cleanup runtime.Cleanup
 }
 
 var seed = maphash.MakeSeed()
 
-// set returns the set of s under f.
-func (t *tables) set(s *registry.Service, f registry.Filter) set {
-	if len(s.Instances) <= small {
-		return set{Selection: s.Select(f)}
+// part says which instances of a service a set is of.
+type part struct {
+	registry.Filter
+
+	from Place
+	tier uint16 // one more than its priority; 0 is all of them
+}
+
+// cut returns the instances of s that p is about.
+func (p part) cut(s *registry.Service) registry.Selection {
+	sel := s.Select(p.Filter)
+	if p.tier > 0 {
+		var near []*registry.Instance
+		for _, i := range sel.Instances {
+			if p.from.nearness(i) == p.tier-1 {
+				near = append(near, i)
+			}
+		}
+		sel.Instances = near
 	}
-	slot := &t.slots[index(s.Key, f)]
-	if kept := slot.Load(); kept != nil && kept.filter == f && kept.service.Value() == s {
+	return sel
+}
+
+// set returns the set of a part of s.
+func (t *tables) set(s *registry.Service, p part) set {
+	if len(s.Instances) <= small {
+		sel := p.cut(s)
+		return set{Selection: sel, heaviest: heaviest(sel.Instances)}
+	}
+	slot := &t.slots[index(s.Key, p)]
+	if kept := slot.Load(); kept != nil && kept.part == p && kept.service.Value() == s {
 		return kept.set
 	}
-	fresh := &table{set: *prepare(s.Select(f)), service: weak.Make(s), filter: f}
+	fresh := &table{set: *prepare(p.cut(s)), service: weak.Make(s), part: p}
 	fresh.cleanup = runtime.AddCleanup(s, drop, place{slot, fresh.service})
 	if old := slot.Swap(fresh); old != nil {
 		old.cleanup.Stop() // else two services that meet in a slot would pile them up
@@ -45,12 +69,12 @@ func (t *tables) set(s *registry.Service, f registry.Filter) set {
 	return fresh.set
 }
 
-func index(k registry.ServiceKey, f registry.Filter) uint64 {
+func index(k registry.ServiceKey, p part) uint64 {
 	type name struct {
 		registry.ServiceKey
-		registry.Filter
+		part
 	}
-	return maphash.Comparable(seed, name{k, f}) % slots
+	return maphash.Comparable(seed, name{k, p}) % slots
 }
 
 // place is where the set of a service was put.

@@ -29,7 +29,7 @@ func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	if s != nil {
 		b.Snapshot = &Snapshot{
 			revision: revision, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
-			claims: s.claims, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
+			claims: s.claims, released: s.released, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
 			verdicts: s.verdicts, names: s.names, addrs: s.addrs, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
@@ -101,6 +101,7 @@ func (b *builder) record(c Change) {
 			b.draft(r.Service)
 		}
 		b.claims = set(b.claims, b.e, n[0], kept[*Claim]{r, c.Revision}, r != nil)
+		b.released = set(b.released, b.e, n[0], r, r != nil && r.Released)
 	case KindService:
 		d := b.draft(ServiceKey{n[0], n[1], n[2]})
 		if r, _ := c.Record.(*ServiceRecord); r != nil {
@@ -263,7 +264,7 @@ func (b *builder) finish(d *draft) {
 		}
 	}
 	if folded, ok := s.Key.Folded(); ok {
-		if c, held := b.claims.Get(folded); held && c.record.Service == s.Key {
+		if c, held := b.claims.Get(folded); held && c.record.Service == s.Key && !c.record.Released {
 			s.folded = folded
 		}
 	}
@@ -272,7 +273,7 @@ func (b *builder) finish(d *draft) {
 		b.services = b.services.Without(b.e, s.Key)
 		return
 	}
-	s.names = s.ownNames()
+	s.names, s.types = s.ownNames(), s.ownTypes()
 	b.index(d.was, s)
 	b.services = b.services.With(b.e, s.Key, s)
 }

@@ -63,7 +63,7 @@ func record(r *rand.Rand, revision int64) registry.Record {
 		Endpoint: pick(r, registry.Endpoint{Host: "10.0.0.1", Port: 80}, registry.Endpoint{Host: "10.0.0.1", Port: 443},
 			registry.Endpoint{Host: "db.example.net", Port: 80}),
 	}
-	metadata := map[string]string{"version": pick(r, "", "v1", "V_1", "é1")}
+	metadata := map[string]string{"version": pick(r, "", "v1", "V_1", "é1"), "protocol": pick(r, "", "http", "relp/udp", "udp", "é")}
 	if r.IntN(2) == 0 {
 		metadata[registry.MetaBeatTimeout] = "20000"
 	}
@@ -72,9 +72,9 @@ func record(r *rand.Rand, revision int64) registry.Record {
 		return &registry.Namespace{ID: pick(r, "public", "dev"), Name: pick(r, "a", "b")}
 	case 1:
 		folded, _ := k.Service.Folded()
-		return &registry.Claim{Folded: folded, Service: k.Service}
+		return &registry.Claim{Folded: folded, Service: k.Service, Released: r.IntN(4) == 0}
 	case 2:
-		return &registry.ServiceRecord{Key: k.Service, Ephemeral: r.IntN(2) == 0, ProtectThreshold: pick(r, 0, 0.5)}
+		return &registry.ServiceRecord{Key: k.Service, Ephemeral: r.IntN(2) == 0, ProtectThreshold: pick(r, 0, 0.5), Shadowed: r.IntN(4) == 0}
 	case 3:
 		return &registry.Override{Key: k, Weight: pick(r, nil, new(0.0), new(2.0)), Enabled: pick(r, nil, new(false)),
 			Metadata: pick(r, nil, map[string]string{"version": "v2"}, map[string]string{registry.MetaBeatTimeout: "20000"})}

@@ -14,6 +14,9 @@ type Dump struct {
 	Services   map[ServiceKey]DumpedService
 	Agents     map[string]Agent
 	Claims     map[string]DumpedRecord
+	Released   []string
+	Shadowed   int
+	Browsed    map[string]map[AppType][]string
 	Exact      map[string]ServiceKey
 	Overrides  map[InstanceKey]DumpedRecord
 	Tombstones map[InstanceKey]DumpedRecord
@@ -59,6 +62,21 @@ func (s *Snapshot) Dump() Dump {
 		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
 		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()),
 		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
+	}
+	d.Shadowed = s.shadowed
+	for k := range s.released.All() {
+		d.Released = append(d.Released, k)
+	}
+	slices.Sort(d.Released)
+	d.Browsed = map[string]map[AppType][]string{}
+	for label, of := range s.types.All() {
+		d.Browsed[label] = map[AppType][]string{}
+		for t, services := range of.All() {
+			for k := range services.All() {
+				d.Browsed[label][t] = append(d.Browsed[label][t], k.String())
+			}
+			slices.Sort(d.Browsed[label][t])
+		}
 	}
 	for k, n := range s.namespaces.All() {
 		d.Namespaces[k] = DumpedRecord{*n.record, n.revision}

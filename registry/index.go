@@ -5,25 +5,15 @@ import (
 	"strings"
 )
 
-// ownNames returns every name below the zone that the service owns, sorted: its
-// exact name and, when it holds its folded one, that and its filtered forms.
+// ownNames returns every name below the zone that the service owns, sorted, and
+// those that lead to names of its instances.
 func (s *Service) ownNames() []string {
-	names := []string{s.Key.Exact()}
-	if s.folded == "" {
-		return names
-	}
-	names = append(names, s.folded)
-	head, tail, _ := s.Key.fold()
-	type scope struct{ cluster, version string }
-	var last scope
-	seen := map[scope]bool{}
-	for _, i := range s.Instances {
-		sc := scope{i.cluster, i.version}
-		if sc == last || seen[sc] {
-			continue
+	var names []string
+	for n, instances := range s.namesAndInstances() {
+		names = append(names, n.String())
+		if slices.ContainsFunc(instances, hasAddr) {
+			names = append(names, n.Instances())
 		}
-		last, seen[sc] = sc, true
-		names = append(names, filteredNames(head, tail, sc.cluster, sc.version)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -49,6 +39,8 @@ func (b *builder) index(was, is *Service) {
 	case was != nil && is == nil:
 		b.leaveExact(was.Key)
 	}
+	b.shadowed += b2i(is != nil && is.Shadowed) - b2i(was != nil && was.Shadowed)
+	b.browse(was, is)
 	b.countAddrs(was, is)
 }
 
@@ -108,4 +100,11 @@ func (b *builder) countAddrs(was, is *Service) {
 			add(old, -1)
 		}
 	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

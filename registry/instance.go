@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -33,7 +34,8 @@ type Service struct {
 	Instances []*Instance // ordered by endpoint; not to be modified
 	Healthy   int         // how many instances are healthy and enabled
 	folded    string      // claimed name, empty when it has none or is shadowed
-	names     []string    // every name below the zone that it owns, sorted
+	names     []string    // as of ownNames
+	types     []AppType   // as of ownTypes
 
 	bare atomic.Pointer[Selection] // cache of the unfiltered selection
 }
@@ -51,6 +53,20 @@ func (s *Service) Instance(e Endpoint) *Instance {
 	return s.Instances[i]
 }
 
+// At returns the instances at a host, ordered by port; not to be modified.
+func (s *Service) At(host string) []*Instance {
+	compare := func(i *Instance, host string) int { return strings.Compare(i.Key.Endpoint.Host, host) }
+	first, found := slices.BinarySearchFunc(s.Instances, host, compare)
+	if !found {
+		return nil
+	}
+	past := first + 1
+	for past < len(s.Instances) && s.Instances[past].Key.Endpoint.Host == host {
+		past++
+	}
+	return s.Instances[first:past:past]
+}
+
 func (s *Service) find(e Endpoint) (int, bool) {
 	return slices.BinarySearchFunc(s.Instances, e, func(i *Instance, e Endpoint) int {
 		return i.Key.Endpoint.compare(e)
@@ -61,12 +77,19 @@ func (s *Service) find(e Endpoint) (int, bool) {
 type Filter struct {
 	Cluster string // folded
 	Version string // folded value of the metadata key version
-	App     string // value of the metadata key protocol, compared without case
+	Type    AppType
 }
 
-func (f Filter) admits(i *Instance) bool {
-	return (f.Cluster == "" || f.Cluster == i.cluster) && (f.Version == "" || f.Version == i.version) &&
-		(f.App == "" || f.App == lower(i.Metadata["protocol"]))
+// Admits reports whether the instance is among those the filter is for.
+func (f Filter) Admits(i *Instance) bool {
+	if f.Cluster != "" && f.Cluster != i.cluster || f.Version != "" && f.Version != i.version {
+		return false
+	}
+	if f.Type == (AppType{}) {
+		return true
+	}
+	t, ok := i.Type()
+	return ok && t == f.Type
 }
 
 // Selection is the set of a service's instances that every door answers.
@@ -96,7 +119,7 @@ func (s *Service) choose(f Filter) Selection {
 	var sel Selection
 	all := make([]*Instance, 0, len(s.Instances))
 	for _, i := range s.Instances {
-		if f.admits(i) {
+		if f.Admits(i) {
 			sel.Named++
 			if i.eligible() {
 				all = append(all, i)

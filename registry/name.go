@@ -9,11 +9,12 @@ import (
 // Kind labels of names below a zone (dns.md 2).
 const (
 	LabelService   = "svc"
+	LabelInstance  = "inst"
 	LabelAddress   = "addr"
 	labelCluster   = "cl"
 	labelVersion   = "ver"
 	labelGroup     = "grp"
-	labelNamespace = "ns"
+	LabelNamespace = "ns"
 )
 
 // Exact returns the name below the zone under which the service is always
@@ -52,7 +53,7 @@ func (k ServiceKey) fold() (head, scope string, ok bool) {
 		if ns == "" {
 			return "", "", false
 		}
-		scope += "." + ns + "." + labelNamespace
+		scope += "." + ns + "." + LabelNamespace
 	}
 	return service + "." + LabelService, scope, true
 }
@@ -153,11 +154,12 @@ func looksExact(s string) bool {
 // Name is a DNS name below the zone, taken apart (rules F5 to F7).
 type Name struct {
 	App, Proto string // selector _app._proto without underscores, lower case; empty without one
-	Kind       string // LabelService or LabelAddress; empty when no kind label was found
+	Kind       string // LabelService, LabelInstance or LabelAddress; empty when no kind label was found
+	Address    string // of LabelInstance: the label that spells the address, lower case
 	Service    string // folded service, a single exact label, or the address label
 	Cluster    string // folded filter, empty for any
 	Version    string // folded filter, empty for any
-	Base       string // what is claimed: service, kind, group and namespace; no selector, cluster or version
+	Base       string // what is claimed: service, kind (svc for an instance), group and namespace; no selector, cluster or version
 }
 
 // ParseName takes apart the labels of a question below the zone, leftmost
@@ -171,7 +173,7 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 	for _, scope := range []struct {
 		label string
 		to    *string
-	}{{labelNamespace, &ns}, {labelGroup, &group}, {labelVersion, &n.Version}, {labelCluster, &n.Cluster}} {
+	}{{LabelNamespace, &ns}, {labelGroup, &group}, {labelVersion, &n.Version}, {labelCluster, &n.Cluster}} {
 		if i := len(rest) - 2; i >= 1 && lower(rest[i+1]) == scope.label {
 			if *scope.to = scopeLabel(rest[i]); *scope.to == "" {
 				return n, false
@@ -183,11 +185,19 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 		return n, false
 	}
 	n.Kind = lower(rest[len(rest)-1])
-	if n.Kind != LabelService && n.Kind != LabelAddress {
+	rest = rest[:len(rest)-1]
+	base := n.Kind
+	switch n.Kind {
+	case LabelService, LabelAddress:
+	case LabelInstance:
+		if len(rest) < 2 {
+			return n, false
+		}
+		n.Address, rest, base = lower(rest[0]), rest[1:], LabelService
+	default:
 		return n, false
 	}
-	rest = rest[:len(rest)-1]
-	if len(rest) >= 2 && len(rest[0]) > 1 && rest[0][0] == '_' && isProto(rest[1]) {
+	if n.Address == "" && len(rest) >= 2 && len(rest[0]) > 1 && rest[0][0] == '_' && isProto(rest[1]) {
 		n.App, n.Proto = lower(rest[0][1:]), lower(rest[1][1:])
 		rest = rest[2:]
 	}
@@ -197,12 +207,12 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 	if !n.fold(rest, raw) || looksExact(n.Service) && n.Cluster+n.Version != "" {
 		return n, false // an exact name carries no scope (F8)
 	}
-	n.Base = n.Service + "." + n.Kind
+	n.Base = n.Service + "." + base
 	if group != "" {
 		n.Base += "." + group + "." + labelGroup
 	}
 	if ns != "" {
-		n.Base += "." + ns + "." + labelNamespace
+		n.Base += "." + ns + "." + LabelNamespace
 	}
 	return n, true
 }
@@ -232,20 +242,6 @@ func isProto(label string) bool {
 	return label == "_tcp" || label == "_udp"
 }
 
-// filteredNames returns the names that ask a service for one cluster, one
-// version or both; an empty one has no name.
-func filteredNames(head, scope, cluster, version string) []string {
-	var names []string
-	if cluster != "" {
-		cluster = "." + cluster + "." + labelCluster
-		names = append(names, head+cluster+scope)
-	}
-	if version != "" {
-		version = "." + version + "." + labelVersion
-		names = append(names, head+version+scope)
-	}
-	if cluster != "" && version != "" {
-		names = append(names, head+cluster+version+scope)
-	}
-	return names
-}
+// ScopeLabel returns the label that a namespace, group, cluster or version has in
+// names (F3), empty when it has none.
+func ScopeLabel(s string) string { return scopeLabel(s) }

@@ -59,6 +59,11 @@ type Namespace struct {
 type Claim struct {
 	Folded  string     `json:"-"` // below the zone
 	Service ServiceKey `json:"service"`
+	// Released means that the service is gone and its name is kept from others
+	// until nobody has an answer of it any more: for Keep at the least, from when
+	// the judge first sees it.
+	Released bool          `json:"released,omitempty"`
+	Keep     time.Duration `json:"keep,omitempty"`
 }
 
 // ServiceRecord is what is kept of a service beside its instances.
@@ -69,6 +74,7 @@ type ServiceRecord struct {
 	Metadata         map[string]string `json:"metadata,omitempty"`
 	Declared         bool              `json:"declared,omitempty"` // made by a call of its own, not by an instance
 	Shadowed         bool              `json:"shadowed,omitempty"` // another service holds its folded name
+	DNS              DNSOptions        `json:"dns,omitzero"`
 }
 
 // Registration is an instance as its owner declares it.

@@ -57,7 +57,7 @@ func TestSelect(t *testing.T) {
 		{"cluster", 0, fixture, registry.Filter{Cluster: "bj"}, []int{1, 2}, 5, 3, false},
 		{"cluster that is not there", 0, fixture, registry.Filter{Cluster: "gz"}, nil, 0, 0, false},
 		{"version", 0, fixture, registry.Filter{Version: "v1"}, []int{1}, 1, 1, false},
-		{"protocol, whatever its case", 0, fixture, registry.Filter{App: "http"}, []int{1}, 1, 1, false},
+		{"protocol, whatever its case", 0, fixture, registry.Filter{Type: registry.AppType{App: "http", Proto: "tcp"}}, []int{1}, 1, 1, false},
 		{"cluster and version that exclude each other", 0, fixture, registry.Filter{Cluster: "sh", Version: "v1"}, nil, 0, 0, false},
 		{"none healthy, no threshold", 0, four(1, 2, 3, 4), registry.Filter{}, nil, 4, 4, false},
 		{"none healthy, any threshold", 0.01, four(1, 2, 3, 4), registry.Filter{}, []int{1, 2, 3, 4}, 4, 4, true},
@@ -94,7 +94,7 @@ func TestSelectLeavesTheServiceAlone(t *testing.T) {
 	s := serviceOf(t, 0, []member{{octet: 1, weight: 1}, {octet: 2, weight: 1, sick: true}, {octet: 3, weight: 1}})
 	before := slices.Clone(s.Instances)
 	_ = append(s.Select(registry.Filter{}).Instances, nil)
-	s.Select(registry.Filter{App: "x"})
+	s.Select(registry.Filter{Type: registry.AppType{App: "x", Proto: "tcp"}})
 	if !slices.Equal(before, s.Instances) {
 		t.Error("Select changed the instances of the service")
 	}

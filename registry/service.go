@@ -12,6 +12,7 @@ type ServiceSpec struct {
 	Ephemeral        bool // fixed at creation
 	ProtectThreshold float64
 	Metadata         map[string]string
+	DNS              DNSOptions
 }
 
 // CreateService declares a service before it has instances; one that exists is
@@ -25,13 +26,13 @@ func (r *Registry) CreateService(ctx context.Context, k ServiceKey, spec Service
 			return fmt.Errorf("service %s exists already: %w", k, ErrConflict)
 		}
 		p.createService(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral, Declared: true,
-			ProtectThreshold: spec.ProtectThreshold, Metadata: maps.Clone(spec.Metadata)})
+			ProtectThreshold: spec.ProtectThreshold, Metadata: maps.Clone(spec.Metadata), DNS: spec.DNS})
 		return nil
 	})
 }
 
-// UpdateService replaces threshold and metadata of a service that exists, else
-// the error is ErrNotFound. Its kind does not change.
+// UpdateService replaces threshold, metadata and DNS options of a service that
+// exists, else the error is ErrNotFound. Its kind does not change.
 func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
 	if err := spec.validate(k); err != nil {
 		return Receipt{}, err
@@ -42,18 +43,19 @@ func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec Service
 			return fmt.Errorf("service %s: %w", k, ErrNotFound)
 		}
 		rec := s.ServiceRecord
-		if rec.Declared && rec.ProtectThreshold == spec.ProtectThreshold && maps.Equal(rec.Metadata, spec.Metadata) {
+		if rec.Declared && rec.ProtectThreshold == spec.ProtectThreshold && maps.Equal(rec.Metadata, spec.Metadata) && rec.DNS.equal(spec.DNS) {
 			return nil
 		}
-		rec.Declared, rec.ProtectThreshold, rec.Metadata = true, spec.ProtectThreshold, maps.Clone(spec.Metadata)
+		rec.Declared, rec.ProtectThreshold, rec.Metadata, rec.DNS = true, spec.ProtectThreshold, maps.Clone(spec.Metadata), spec.DNS
 		p.check(k.record(), s.Revision)
 		p.put(&rec)
 		return nil
 	})
 }
 
-// DeleteService removes a service without instances and gives up its DNS name.
-// One with instances is an error that is ErrConflict, an unknown one ErrNotFound.
+// DeleteService removes a service without instances. Its DNS name is kept from
+// others until nobody has an answer of it any more; the service itself gets it
+// back when it returns. One with instances is an error that is ErrConflict, an unknown one ErrNotFound.
 func (r *Registry) DeleteService(ctx context.Context, k ServiceKey) (Receipt, error) {
 	return r.apply(ctx, func(p *plan) error {
 		s := p.snap.Service(k)
@@ -68,9 +70,7 @@ func (r *Registry) DeleteService(ctx context.Context, k ServiceKey) (Receipt, er
 		p.check(k.record(), s.Revision)
 		p.Vacant = append(p.Vacant, k)
 		p.delete(k.record())
-		if s.folded != "" {
-			p.delete(Key{KindClaim, [4]string{s.folded}})
-		}
+		p.release(s)
 		return nil
 	})
 }
@@ -81,6 +81,9 @@ func (spec ServiceSpec) validate(k ServiceKey) error {
 	}
 	if t := spec.ProtectThreshold; !(t >= 0 && t <= 1) { // also refuses NaN
 		return invalid("protectThreshold", strconv.FormatFloat(t, 'g', -1, 64), "is not between 0 and 1")
+	}
+	if err := spec.DNS.validate(); err != nil {
+		return err
 	}
 	return validateMetadata(spec.Metadata)
 }
@@ -96,7 +99,7 @@ func (p *plan) ensureService(k ServiceKey, ephemeral bool) error {
 		p.createService(ServiceRecord{Key: k, Ephemeral: ephemeral})
 		return nil
 	}
-	if s.Ephemeral != ephemeral && len(s.Instances)+b2i(s.Declared) > 0 {
+	if s.Ephemeral != ephemeral && (len(s.Instances) > 0 || s.Declared) {
 		return &KindError{k, s.Ephemeral}
 	}
 	p.check(k.record(), s.Revision)
@@ -107,13 +110,6 @@ func (p *plan) ensureService(k ServiceKey, ephemeral bool) error {
 		p.put(&rec)
 	}
 	return nil
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // KindError refuses an instance of the other kind than its service. It is ErrConflict.
@@ -132,22 +128,3 @@ func (e *KindError) Error() string {
 
 // Unwrap returns ErrConflict.
 func (e *KindError) Unwrap() error { return ErrConflict }
-
-// createService puts a new service and claims its folded name, or marks the
-// service as shadowed by whoever holds it. The claim is checked either way, so
-// that two services created at once never both get the name.
-func (p *plan) createService(rec ServiceRecord) {
-	p.check(rec.Key.record(), 0)
-	if folded, ok := rec.Key.Folded(); ok {
-		claim := &Claim{folded, rec.Key}
-		held, taken := p.snap.claims.Get(folded)
-		rec.Shadowed = taken && held.record.Service != rec.Key || p.planned[claim.RecordKey()]
-		if !p.planned[claim.RecordKey()] {
-			p.check(claim.RecordKey(), held.revision)
-		}
-		if !taken && !rec.Shadowed {
-			p.put(claim)
-		}
-	}
-	p.put(&rec)
-}

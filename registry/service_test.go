@@ -92,9 +92,126 @@ func TestClaims(t *testing.T) {
 		t.Errorf("the name was handed over to %s silently", v.Key)
 	}
 	register(service("COM.foo.bar"), "10.0.4.5")
-	holds(service("COM.foo.bar"), "after it was free")
+	if v := s.Snapshot().ByName("com.foo.bar.svc"); v != nil {
+		t.Errorf("while it was kept the name went to %s", v.Key)
+	}
+	register(first, "10.0.4.6")
+	holds(first, "after its holder came back")
+
+	if _, err := s.Deregister(t.Context(), registry.InstanceKey{Service: first, Endpoint: registry.Endpoint{Host: "10.0.4.6", Port: 80}}, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DeleteService(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Free(t.Context(), "com.foo.bar.svc"); err != nil {
+		t.Fatal(err)
+	}
+	register(service("com.FOO.bar"), "10.0.4.7")
+	holds(service("com.FOO.bar"), "after it was free")
+	if err := s.Free(t.Context(), "com.foo.bar.svc"); err != nil {
+		t.Fatal(err)
+	}
+	holds(service("com.FOO.bar"), "after somebody freed what is held")
 	if !s.Snapshot().Service(second).Shadowed {
 		t.Error("the later one is not shadowed any more")
+	}
+}
+
+func TestTakeName(t *testing.T) {
+	first, second := service("com.foo.Bar"), service("com.foo.bar")
+	s := newSetting(t)
+	for i, k := range []registry.ServiceKey{first, second} {
+		s.register(registration(registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: fmt.Sprint("10.0.4.", i), Port: 80}}))
+	}
+	if n := s.Snapshot().Shadowed(); n != 1 {
+		t.Errorf("Shadowed() = %d, want 1", n)
+	}
+	tests := []struct {
+		name    string
+		taker   registry.ServiceKey
+		err     error
+		wrote   bool
+		holder  registry.ServiceKey
+		shadows int
+	}{
+		{"an unknown one", service("COM.foo.bar"), registry.ErrNotFound, false, first, 1},
+		{"its holder", first, nil, false, first, 1},
+		{"another one", second, nil, true, second, 1},
+		{"back", first, nil, true, first, 1},
+	}
+	for _, test := range tests {
+		receipt, err := s.TakeName(t.Context(), test.taker)
+		if !errors.Is(err, test.err) || receipt.Wrote != test.wrote {
+			t.Fatalf("TakeName by %s = %+v, %v, want wrote %v, %v", test.name, receipt, err, test.wrote, test.err)
+		}
+		s.whole()
+		snap := s.Snapshot()
+		if v := snap.ByName("com.foo.bar.svc"); v == nil || v.Key != test.holder || v.Shadowed {
+			t.Errorf("after %s took it the name leads to %v, want %s", test.name, v, test.holder)
+		}
+		if n := snap.Shadowed(); n != test.shadows {
+			t.Errorf("after %s took it %d are shadowed, want %d", test.name, n, test.shadows)
+		}
+	}
+	nameless := service("._")
+	if _, err := s.CreateService(t.Context(), nameless, registry.ServiceSpec{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.TakeName(t.Context(), nameless); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("TakeName by one without a folded name = %v, want a conflict", err)
+	}
+	// A name whose holder is gone may be taken before its time is over.
+	if _, err := s.Deregister(t.Context(), registry.InstanceKey{Service: first, Endpoint: registry.Endpoint{Host: "10.0.4.0", Port: 80}}, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DeleteService(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if k, released, ok := s.Snapshot().Holder("com.foo.bar.svc"); k != first || !released || !ok {
+		t.Errorf("Holder of a kept name = %s, released %v, %v", k, released, ok)
+	}
+	if _, err := s.TakeName(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	s.whole()
+	if v := s.Snapshot().ByName("com.foo.bar.svc"); v == nil || v.Key != second || s.Snapshot().Shadowed() != 0 {
+		t.Errorf("the kept name leads to %v, %d are shadowed, want %s and none", v, s.Snapshot().Shadowed(), second)
+	}
+}
+
+func TestDNSOptions(t *testing.T) {
+	s := newSetting(t)
+	k := service("order-api")
+	tests := []struct {
+		name string
+		o    registry.DNSOptions
+		err  error
+	}{
+		{"none", registry.DNSOptions{}, nil},
+		{"all", registry.DNSOptions{TTL: new(uint32(0)), Mode: "sampled", Topology: "prefer"}, nil},
+		{"longest TTL", registry.DNSOptions{TTL: new(uint32(registry.MaxTTL))}, nil},
+		{"longer TTL", registry.DNSOptions{TTL: new(uint32(registry.MaxTTL + 1))}, registry.ErrInvalid},
+		{"unknown mode", registry.DNSOptions{Mode: "Ordered"}, registry.ErrInvalid},
+		{"unknown topology", registry.DNSOptions{Topology: "near"}, registry.ErrInvalid},
+	}
+	if _, err := s.CreateService(t.Context(), k, registry.ServiceSpec{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		was := s.Snapshot().Service(k).DNS
+		want := test.o
+		if _, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{DNS: test.o}); !errors.Is(err, test.err) {
+			t.Errorf("%s: UpdateService = %v, want %v", test.name, err, test.err)
+		} else if err != nil {
+			want = was
+		}
+		if got := s.Snapshot().Service(k).DNS; got.Mode != want.Mode || got.Topology != want.Topology || (got.TTL == nil) != (want.TTL == nil) {
+			t.Errorf("%s: options = %+v, want %+v", test.name, got, want)
+		}
+		if receipt, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{DNS: s.Snapshot().Service(k).DNS}); err != nil || receipt.Wrote && test.name != "none" {
+			t.Errorf("%s: the same once more wrote %v, %v", test.name, receipt.Wrote, err)
+		}
 	}
 }
 

@@ -21,6 +21,9 @@ type Snapshot struct {
 	services   trie.Map[ServiceKey, *Service]
 	agents     trie.Map[string, *Agent]
 	claims     trie.Map[string, kept[*Claim]]
+	released   trie.Map[string, *Claim]   // those among the claims
+	shadowed   int                        // services
+	types      trie.Map[string, browsing] // by namespace
 	exact      trie.Map[string, ServiceKey]
 	overrides  trie.Map[InstanceKey, kept[*Override]]
 	tombstones trie.Map[InstanceKey, kept[*Tombstone]]

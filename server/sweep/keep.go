@@ -12,27 +12,28 @@ import (
 // comes back soon finds what the operator said of it.
 const forgetAfter = time.Minute
 
-// keepKey names a record that is kept for a while: a tombstone, or the override
-// of an instance that is gone.
+// keepKey names a record that is kept for a while: a tombstone, the override of
+// an instance that is gone, or the claim of a service that is.
 type keepKey struct {
-	registry.InstanceKey
+	registry.InstanceKey // zero for a claim
 
 	tombstone bool
+	folded    string // of a claim
 }
 
 // keep is how long such a record was seen.
 type keep struct {
-	tombstone *registry.Tombstone // nil for an override; another one begins anew
-	since     int64
-	writing   atomic.Bool
+	record  any // a tombstone or claim, of which another one begins anew; nil for an override
+	since   int64
+	writing atomic.Bool
 }
 
-// clean buries tombstones and forgets overrides whose time is over. Their time
-// begins when this Run first sees them, so a new judge only ever keeps longer.
+// clean removes the records whose time is over. Their time begins when this Run
+// first sees them, so a new judge only ever keeps longer.
 func (j *judge) clean(ctx context.Context, now int64) {
 	keeps := make(map[keepKey]*keep)
 	for t := range j.snap.Tombstones() {
-		k := j.kept(keeps, keepKey{t.Key, true}, t, now)
+		k := j.kept(keeps, keepKey{InstanceKey: t.Key, tombstone: true}, t, now)
 		if now-k.since >= int64(t.Keep) {
 			j.end(ctx, k, "buried", func(ctx context.Context) error { return j.registry.Bury(ctx, t.Key) })
 		}
@@ -41,19 +42,25 @@ func (j *judge) clean(ctx context.Context, now int64) {
 		if j.snap.Instance(key) != nil {
 			continue
 		}
-		k := j.kept(keeps, keepKey{key, false}, nil, now)
+		k := j.kept(keeps, keepKey{InstanceKey: key}, nil, now)
 		if now-k.since >= int64(forgetAfter) {
 			j.end(ctx, k, "forgotten", func(ctx context.Context) error { return j.registry.Forget(ctx, key) })
+		}
+	}
+	for c := range j.snap.Released() {
+		k := j.kept(keeps, keepKey{folded: c.Folded}, c, now)
+		if now-k.since >= int64(max(c.Keep, j.config.Hold())) {
+			j.end(ctx, k, "freed", func(ctx context.Context) error { return j.registry.Free(ctx, c.Folded) })
 		}
 	}
 	j.keeps = keeps
 }
 
 // kept notes in keeps that a record is still there and returns since when.
-func (j *judge) kept(keeps map[keepKey]*keep, key keepKey, t *registry.Tombstone, now int64) *keep {
+func (j *judge) kept(keeps map[keepKey]*keep, key keepKey, record any, now int64) *keep {
 	k := j.keeps[key]
-	if k == nil || k.tombstone != t {
-		k = &keep{tombstone: t, since: now}
+	if k == nil || k.record != record {
+		k = &keep{record: record, since: now}
 	}
 	keeps[key] = k
 	return k

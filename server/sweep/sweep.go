@@ -38,6 +38,8 @@ type Registry interface {
 	Bury(ctx context.Context, k registry.InstanceKey) error
 	// Forget removes the override of an instance that is gone.
 	Forget(ctx context.Context, k registry.InstanceKey) error
+	// Free gives up the DNS name of a service that is gone.
+	Free(ctx context.Context, folded string) error
 }
 
 // Config says how a Sweeper works; the zero Config is the usual one.
@@ -68,6 +70,9 @@ type Config struct {
 	// had to go within this time, and at least one a second. 0 means 10 minutes,
 	// in which somebody who is called can still end the fault or confirm it.
 	SlowWithin time.Duration
+	// Hold is how long answers may be kept by whoever got them: the DNS name of a
+	// service that is gone is kept from others for as long. Nil means 5 s.
+	Hold func() time.Duration
 	// Registerer takes the metrics; nil means none.
 	Registerer prometheus.Registerer
 	// Logger is told of verdicts, lateness and a store that fails; nil means discard.
@@ -101,6 +106,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SlowWithin <= 0 {
 		c.SlowWithin = 10 * time.Minute
+	}
+	if c.Hold == nil {
+		c.Hold = func() time.Duration { return 5 * time.Second }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -1,0 +1,221 @@
+package answer
+
+import (
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/musterhq/muster/registry"
+)
+
+// list is what is browsed for in one namespace (RFC 6763).
+type list struct {
+	what      listing
+	namespace string           // its label, empty for the default one
+	speaking  registry.AppType // of services
+}
+
+type listing uint8
+
+const (
+	domains  listing = iota // where there is something to browse (RFC 6763, 11)
+	types                   // what is spoken (RFC 6763, 9)
+	services                // who speaks one of these (RFC 6763, 4)
+)
+
+// The names of lists.
+const (
+	labelDNSSD    = "_dns-sd"
+	labelServices = "_services"
+)
+
+// findList returns what a name that ends with _tcp or _udp is, once the label of
+// a namespace is taken off; false is for any other name. Such names do not depend
+// on health, so that what was found stays found.
+func findList(snap *registry.Snapshot, labels []string) (target, bool) {
+	var l list
+	if n := len(labels) - 2; n > 0 && lower(labels[n+1]) == registry.LabelNamespace && isProto(labels[n-1]) {
+		l.namespace = registry.ScopeLabel(lower(labels[n]))
+		if l.namespace != lower(labels[n]) {
+			return target{}, true
+		}
+		labels = labels[:n]
+	}
+	n := len(labels) - 1
+	if !isProto(labels[n]) {
+		return target{}, false
+	}
+	spoken := snap.Types(l.namespace)
+	enumerable := len(spoken) > 0 || l.namespace == "" && snap.HasBrowsable()
+	proto := lower(labels[n][1:])
+	app := ""
+	if n > 0 {
+		app = lower(labels[n-1])
+	}
+	switch {
+	case n == 0 && (proto == "udp" && enumerable || slices.ContainsFunc(spoken, func(t registry.AppType) bool { return t.Proto == proto })):
+		return target{kind: leading}, true
+	case app == labelDNSSD && proto == "udp" && enumerable:
+		return l.enumeration(labels[:n-1], len(spoken) > 0)
+	case n == 0 || n > 2 || !strings.HasPrefix(app, "_"):
+	default:
+		l.what, l.speaking = services, registry.AppType{App: app[1:], Proto: proto}
+		if !slices.Contains(spoken, l.speaking) {
+			break
+		}
+		if n == 1 {
+			return target{kind: browsed, list: l}, true
+		}
+		s := snap.ByBrowsed(l.namespace, labels[0])
+		if s == nil || !slices.Contains(s.Types(), l.speaking) {
+			break
+		}
+		return target{kind: service, service: s, filter: registry.Filter{Type: l.speaking}, selected: true, listed: true}, true
+	}
+	return target{}, true
+}
+
+// enumeration returns what the labels in front of _dns-sd._udp ask for.
+func (l list) enumeration(labels []string, spoken bool) (target, bool) {
+	switch {
+	case len(labels) == 0:
+		return target{kind: leading}, true
+	case len(labels) > 1:
+	case lower(labels[0]) == labelServices && spoken:
+		l.what = types
+		return target{kind: browsed, list: l}, true
+	case lower(labels[0]) == "b" || lower(labels[0]) == "lb":
+		l.what = domains
+		return target{kind: browsed, list: l}, true
+	}
+	return target{}, true
+}
+
+// browse answers a list: to PTR, and to nothing else.
+func browse(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
+	switch q.Type {
+	case Any:
+		return Answer{}
+	case PTR:
+	default:
+		return Answer{Status: NoData}
+	}
+	var a Answer
+	a.Names, a.Cut = some(listed(snap, t.list), q.Max, rnd)
+	return a
+}
+
+// Lists yields the lists of a snapshot by their names below the zone, each with
+// the names that it holds; they are spelled as those of [Answer].
+func Lists(snap *registry.Snapshot) iter.Seq2[string, iter.Seq[string]] {
+	return func(yield func(string, iter.Seq[string]) bool) {
+		enumerate := func(l list) bool {
+			return yield(l.below("b."+labelDNSSD+"._udp"), listed(snap, l)) &&
+				yield(l.below("lb."+labelDNSSD+"._udp"), listed(snap, l))
+		}
+		if snap.HasBrowsable() && !enumerate(list{}) {
+			return
+		}
+		for namespace := range snap.Browsable() {
+			l := list{namespace: namespace}
+			if namespace != "" && !enumerate(l) {
+				return
+			}
+			l.what = types
+			if !yield(l.below(labelServices+"."+labelDNSSD+"._udp"), listed(snap, l)) {
+				return
+			}
+			l.what = services
+			for _, l.speaking = range snap.Types(namespace) {
+				if !yield(l.below(l.speaking.String()), listed(snap, l)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// BrowsedName returns the name below the zone by which a service is found among
+// those that speak t.
+func BrowsedName(s *registry.Service, t registry.AppType) (name string, ok bool) {
+	namespace := registry.ScopeLabel(s.Key.Namespace)
+	if s.Key.Namespace == registry.DefaultNamespace {
+		namespace = ""
+	} else if namespace == "" {
+		return "", false
+	}
+	return list{namespace: namespace}.below(escape(s.Browsed()) + "." + t.String()), true
+}
+
+// below returns a name in the domain of the list's namespace.
+func (l list) below(name string) string {
+	switch {
+	case l.namespace == "":
+		return name
+	case name == "":
+		return l.namespace + "." + registry.LabelNamespace
+	}
+	return name + "." + l.namespace + "." + registry.LabelNamespace
+}
+
+// listed yields what a list holds.
+func listed(snap *registry.Snapshot, l list) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		switch l.what {
+		case domains:
+			if l.namespace != "" { // nothing is below it
+				yield(l.below(""))
+				return
+			}
+			for namespace := range snap.Browsable() {
+				if !yield(list{namespace: namespace}.below("")) {
+					return
+				}
+			}
+		case types:
+			for _, t := range snap.Types(l.namespace) {
+				if !yield(l.below(t.String())) {
+					return
+				}
+			}
+		case services:
+			speaking, _ := snap.Speaking(l.namespace, l.speaking)
+			for s := range speaking {
+				if !yield(l.below(escape(s.Browsed()) + "." + l.speaking.String())) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// some returns at most limit of the names, each with the same chance, and whether
+// there are more; 0 is all of them.
+func some(names iter.Seq[string], limit int, rnd *rand.Rand) (chosen []string, cut bool) {
+	seen := 0
+	for name := range names {
+		seen++
+		if limit == 0 || len(chosen) < limit {
+			chosen = append(chosen, name)
+		} else if i := rnd.IntN(seen); i < limit {
+			chosen[i] = name
+		}
+	}
+	return chosen, len(chosen) < seen
+}
+
+// escape writes a label as zone files have it (RFC 1035, 5.1).
+func escape(label string) string {
+	if !strings.ContainsAny(label, `.\@();" $`) {
+		return label
+	}
+	var b strings.Builder
+	for _, c := range []byte(label) {
+		if strings.IndexByte(`.\@();" $`, c) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

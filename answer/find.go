@@ -1,0 +1,130 @@
+package answer
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/musterhq/muster/registry"
+)
+
+// kind is what a name is found to be.
+type kind uint8
+
+const (
+	nothing   kind = iota // there is no such name
+	leading               // it holds nothing and leads to names that do (an empty non-terminal)
+	service               // instances of a service
+	instance              // instances of a service at one address
+	addressed             // an address at which an instance is registered
+	browsed               // a list to browse (RFC 6763)
+)
+
+// target is what a name is found to be, with what it names.
+type target struct {
+	kind      kind
+	service   *registry.Service
+	filter    registry.Filter
+	selected  bool // by _app._proto: there is SRV alone
+	listed    bool // found by browsing: there is TXT too
+	exact     bool // by its exact name
+	addr      netip.Addr
+	instances []*registry.Instance
+	list      list
+}
+
+// find returns what a name below the zone is.
+func find(snap *registry.Snapshot, name string, raw bool) target {
+	if name == "" {
+		return target{kind: leading}
+	}
+	below := lower(name)
+	if s := snap.ByName(below); s != nil { // the common case: spelled as it is claimed
+		return target{kind: service, service: s, exact: s.DNSName() != below}
+	}
+	labels := split(name)
+	if t, ok := findList(snap, labels); ok {
+		return t
+	}
+	if len(labels) > 1 && isProto(labels[0]) && !isProto(labels[1]) {
+		_, rest, _ := strings.Cut(name, ".")
+		return above(find(snap, rest, raw), lower(labels[0][1:]))
+	}
+	n, ok := registry.ParseName(labels, raw)
+	if !ok || labels[0] == "_" {
+		return absent(snap, below)
+	}
+	if n.Kind == registry.LabelAddress {
+		addr, ok := ParseAddress(n.Service)
+		if !ok || n.Base != below || !snap.HasAddr(addr) {
+			return absent(snap, below)
+		}
+		return target{kind: addressed, addr: addr}
+	}
+	s := snap.ByName(n.Base)
+	f := registry.Filter{Cluster: n.Cluster, Version: n.Version}
+	scoped := f != registry.Filter{}
+	switch {
+	case s == nil && !scoped && n.Proto == "" && n.Kind == registry.LabelService:
+		return absent(snap, n.Base) // spelled raw it may lead to names too
+	case s == nil || scoped && s.DNSName() != n.Base: // exact names carry no scope
+		return absent(snap, below)
+	}
+	t := target{kind: service, service: s, filter: f, exact: s.DNSName() != n.Base}
+	if n.Kind == registry.LabelInstance {
+		return t.at(snap, n.Address, below)
+	}
+	switch {
+	case n.Proto == "":
+	case n.App != "":
+		t.selected, t.filter.Type = true, registry.AppType{App: n.App, Proto: n.Proto}
+	case n.Proto == "udp": // _syslog._udp.svc: the service is the application
+		t.selected, t.filter.Type = true, registry.AppType{App: n.Service, Proto: n.Proto}
+	default:
+		t.selected = true
+	}
+	return t
+}
+
+// at narrows t down to the instances at the address that label spells.
+func (t target) at(snap *registry.Snapshot, label, below string) target {
+	addr, ok := ParseAddress(label)
+	if !ok {
+		return absent(snap, below)
+	}
+	t.kind, t.addr = instance, addr
+	for _, i := range t.service.At(addr.String()) {
+		if t.filter.Admits(i) {
+			t.instances = append(t.instances, i)
+		}
+	}
+	if len(t.instances) == 0 {
+		return absent(snap, below)
+	}
+	return t
+}
+
+// above returns what _tcp or _udp in front of a name is: it leads to the names
+// that an application before it makes. A resolver that minimises names (RFC 9156)
+// asks for it on its way and would take "no such name" for an end (RFC 8020).
+func above(t target, proto string) target {
+	switch t.kind {
+	case service:
+		for _, i := range t.service.Instances {
+			if type_, ok := i.Type(); ok && type_.Proto == proto && t.filter.Admits(i) {
+				return target{kind: leading}
+			}
+		}
+	case leading: // svc: each service may stand before it
+		return t
+	}
+	return target{}
+}
+
+// absent returns what a name is that holds nothing: it exists all the same when a
+// name below it does.
+func absent(snap *registry.Snapshot, below string) target {
+	if snap.HasName(below) {
+		return target{kind: leading}
+	}
+	return target{}
+}
