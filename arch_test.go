@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"registry": {"internal/trie", "internal/view", "internal/digest"},
 	"config":   {"internal/trie", "internal/view", "internal/digest"},
 	"answer":   {"registry"},
+	"zone":     {"registry", "answer"},
 
 	// Leaves: structures that know nothing of Muster.
 	"internal/trie":    nil,
@@ -40,7 +41,7 @@ var arrows = map[string][]string{
 	"etcdstore/embedded": nil,
 	"etcdstore/keeper":   {"etcdstore/embedded"},
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile"},
-	"plugin":             {"answer", "registry", "etcdstore"},
+	"plugin":             {"zone", "answer", "registry", "etcdstore"},
 	"dnsd":               nil,
 	"probe":              nil,
 	"api":                nil,

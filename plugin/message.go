@@ -5,6 +5,9 @@ import (
 
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/zone"
 )
 
 // udpSize is the largest message we send over UDP, and say we take: what passes
@@ -100,4 +103,29 @@ func fit(m *dns.Msg, size int) {
 
 func extended(code uint16, text string) *dns.EDNS0_EDE {
 	return &dns.EDNS0_EDE{InfoCode: code, ExtraText: text}
+}
+
+// reply returns the message that says what was found.
+func reply(r *dns.Msg, found zone.Result) *dns.Msg {
+	m := new(dns.Msg).SetReply(r)
+	m.Authoritative = true
+	m.Answer, m.Ns, m.Extra, m.Truncated = found.Answer, found.Ns, found.Extra, found.Cut
+	if found.Status == answer.NoName {
+		m.Rcode = dns.RcodeNameError
+	}
+	return m
+}
+
+// explained returns what RFC 8914 has a code for.
+func explained(st zone.State, found zone.Result) (errors []*dns.EDNS0_EDE) {
+	if st.Stale {
+		errors = append(errors, extended(dns.ExtendedErrorCodeStaleAnswer, ""))
+	}
+	switch found.Reason {
+	case answer.NoneHealthy:
+		errors = append(errors, extended(dns.ExtendedErrorCodeOther, "no healthy instance"))
+	case answer.Protected:
+		errors = append(errors, extended(dns.ExtendedErrorCodeOther, "protected"))
+	}
+	return errors
 }

@@ -11,28 +11,20 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/zone"
 )
 
 // name is the plugin's, and its directive's in the Corefile.
 const name = "muster"
 
-// staleTTL bounds how long an answer is kept that may be out of date (RFC 8767, 5).
-const staleTTL = 30
-
 // Muster answers queries in its zones. It implements [plugin.Handler].
 type Muster struct {
 	Next plugin.Handler
 
-	source      Source
-	zones       zones
-	hosts       hosts
-	ttl         uint32 // seconds
-	negativeTTL uint32 // seconds
-	answers     int    // addresses at most
-	raw         bool   // names may be spelled raw
-	fall        fall.F
-	resolver    answer.Resolver
-	counters    counters
+	source   Source
+	zones    *zone.Zones
+	fall     fall.F
+	counters counters
 }
 
 // Name implements [plugin.Handler].
@@ -51,25 +43,39 @@ func (m *Muster) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	}
 	asked := r.Question[0]
 	owner := dns.Fqdn(asked.Name)
-	z := m.zones.match(strings.ToLower(owner))
+	z := m.zones.Match(strings.ToLower(owner))
 	if z == nil || asked.Qclass != dns.ClassINET {
 		return m.elsewhere(ctx, w, r)
 	}
 	if asked.Qtype == dns.TypeAXFR || asked.Qtype == dns.TypeIXFR {
 		return m.refuse(ctx, w, r, extended(dns.ExtendedErrorCodeProhibited, ""))
 	}
-	q, ready := m.query(asked.Qtype)
+	st, ready := m.state()
 	if !ready {
 		return m.notReady(ctx, w, r)
 	}
-	if asked.Qtype == dns.TypeSRV {
-		q.room = room(w, r)
-	}
-	q.lookup(z, owner)
-	if q.status == answer.NoName && len(q.answer) == 0 && m.Next != nil && m.fall.Through(owner) {
+	found := m.zones.Lookup(st, z, zone.Question{Owner: owner, Type: asked.Qtype, Room: room(w, r)})
+	if found.Status == answer.NoName && len(found.Answer) == 0 && m.Next != nil && m.fall.Through(owner) {
 		return plugin.NextOrFailure(name, m.Next, ctx, w, r)
 	}
-	return m.write(ctx, w, r, q.reply(r), q.errors()...)
+	return m.write(ctx, w, r, reply(r, found), explained(st, found)...)
+}
+
+// state returns what to answer from, and false before there is anything.
+func (m *Muster) state() (st zone.State, ready bool) {
+	// Epoch and snapshot change together, when etcd was restored: the snapshot
+	// between two equal epochs is the one they belong to.
+	for before := m.source.Epoch(); ; before = st.Epoch {
+		st.Snapshot, st.Epoch = m.source.Snapshot(), m.source.Epoch()
+		if st.Epoch == before {
+			break
+		}
+	}
+	if st.Snapshot == nil {
+		return st, false
+	}
+	_, st.Stale = m.source.Stale()
+	return st, true
 }
 
 // elsewhere hands on what is not ours. Where nobody is left to ask it refuses:

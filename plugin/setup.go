@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/etcdstore"
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/zone"
 )
 
 func init() { plugin.Register(name, setup) }
@@ -21,23 +24,20 @@ func init() { plugin.Register(name, setup) }
 const (
 	defaultTTL     = 5
 	defaultAnswers = 8
-	maxTTL         = 1<<31 - 1 // RFC 2181, 8
 	// maxAnswers keeps an answer over TCP below its 64 KiB.
 	maxAnswers = 1000
 )
 
 func setup(c *caddy.Controller) error {
-	s := settings{c: c, ttl: defaultTTL, negativeTTL: defaultTTL, answers: defaultAnswers, raw: true}
+	s := settings{c: c, zone: zone.Config{TTL: defaultTTL, NegativeTTL: defaultTTL, Answers: defaultAnswers, Raw: true}}
 	if err := s.parse(); err != nil {
 		return plugin.Error(name, err)
 	}
-	zs, err := newZones(s.zones, s.servers)
+	zones, err := zone.New(s.zone)
 	if err != nil {
 		return plugin.Error(name, c.Err(err.Error()))
 	}
-	m := &Muster{
-		zones: zs, hosts: newHosts(zs), ttl: s.ttl, negativeTTL: s.negativeTTL, answers: s.answers, raw: s.raw,
-	}
+	m := &Muster{zones: zones}
 	if s.fall != nil {
 		m.fall.SetZonesFromArgs(*s.fall)
 	}
@@ -74,24 +74,21 @@ func (s *settings) source() (Source, error) {
 type settings struct {
 	c *caddy.Controller
 
-	zones       []string
-	ttl         uint32
-	negativeTTL uint32
-	answers     int
-	raw         bool
-	servers     []nameserver
-	etcd        etcdstore.Endpoints
-	fall        *[]string // nil without the property
+	zone zone.Config
+	etcd etcdstore.Endpoints
+	fall *[]string // nil without the property
+
+	defaultTTL bool // was given
 }
 
 func (s *settings) parse() error {
 	c := s.c
 	c.Next() // the directive itself
-	s.zones = plugin.OriginsFromArgsOrServerBlock(c.RemainingArgs(), c.ServerBlockKeys)
+	s.zone.Names = plugin.OriginsFromArgsOrServerBlock(c.RemainingArgs(), c.ServerBlockKeys)
 	seen := map[string]bool{}
 	for c.NextBlock() {
 		property := c.Val()
-		if property != "ns" && seen[property] {
+		if property != "ns" && property != "ttl" && seen[property] {
 			return c.Errf("%s is given twice", property)
 		}
 		seen[property] = true
@@ -105,27 +102,32 @@ func (s *settings) parse() error {
 	if len(s.etcd.URLs) == 0 && (seen["tls"] || seen["credentials"]) {
 		return c.Err("tls and credentials are for etcd, and no etcd is named")
 	}
-	return s.checkServers()
+	return nil
 }
 
 // property takes in one line of the block.
 func (s *settings) property(property string, args []string) (err error) {
 	switch property {
 	case "ttl":
-		s.ttl, err = seconds(args)
+		return s.ttl(args)
 	case "negative_ttl":
-		s.negativeTTL, err = seconds(args)
+		s.zone.NegativeTTL, err = seconds(args)
 	case "answers":
 		var n uint32
 		n, err = number(args, 1, maxAnswers)
-		s.answers = int(n)
+		s.zone.Answers = int(n)
+	case "mode":
+		if len(args) != 1 || args[0] != registry.ModeOrdered && args[0] != registry.ModeSampled && args[0] != registry.ModeSingle {
+			return fmt.Errorf("want ordered, sampled or single, not %q", strings.Join(args, " "))
+		}
+		s.zone.Mode = args[0]
 	case "ns":
 		return s.ns(args)
 	case "raw_names":
 		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
 			return fmt.Errorf("want on or off, not %q", strings.Join(args, " "))
 		}
-		s.raw = args[0] == "on"
+		s.zone.Raw = args[0] == "on"
 	case "etcd":
 		if len(args) == 0 {
 			return fmt.Errorf("want one endpoint or more")
@@ -162,25 +164,32 @@ func (s *settings) ns(args []string) error {
 		addrs = append(addrs, a.Unmap())
 	}
 	name := strings.ToLower(dns.Fqdn(args[0]))
-	i := slices.IndexFunc(s.servers, func(server nameserver) bool { return server.name == name })
+	i := slices.IndexFunc(s.zone.Servers, func(server zone.NameServer) bool { return server.Name == name })
 	if i < 0 {
-		s.servers = append(s.servers, nameserver{name, addrs})
+		s.zone.Servers = append(s.zone.Servers, zone.NameServer{Name: name, Addrs: addrs})
 	} else {
-		s.servers[i].addrs = append(s.servers[i].addrs, addrs...)
+		s.zone.Servers[i].Addrs = append(s.zone.Servers[i].Addrs, addrs...)
 	}
 	return nil
 }
 
-// checkServers refuses a name server that nobody could find: only we could say
-// where it is.
-func (s *settings) checkServers() error {
-	for _, server := range s.servers {
-		for _, z := range s.zones {
-			if len(server.addrs) == 0 && within(server.name, strings.ToLower(dns.Fqdn(z))) {
-				return s.c.Errf("ns: %s lies in the zone %s and needs an address", server.name, z)
+// ttl takes in the time to live of all services, or of those that are named.
+func (s *settings) ttl(args []string) error {
+	ttl, err := seconds(args[:min(len(args), 1)])
+	switch {
+	case err != nil:
+		return err
+	case len(args) > 1:
+		for _, pattern := range args[1:] {
+			if err := s.zone.Rules.Add(pattern, ttl); err != nil {
+				return err
 			}
 		}
+		return nil
+	case s.defaultTTL:
+		return errors.New("that of all services is given twice")
 	}
+	s.zone.TTL, s.defaultTTL = ttl, true
 	return nil
 }
 
@@ -198,7 +207,7 @@ func (s *settings) tls(args []string) error {
 	return nil
 }
 
-func seconds(args []string) (uint32, error) { return number(args, 0, maxTTL) }
+func seconds(args []string) (uint32, error) { return number(args, 0, registry.MaxTTL) }
 
 func number(args []string, least, most uint32) (uint32, error) {
 	if len(args) == 1 {

@@ -1,4 +1,4 @@
-package plugin
+package zone
 
 import (
 	"net/netip"
@@ -49,26 +49,48 @@ func address(owner string, ttl uint32, a netip.Addr) dns.RR {
 	return &dns.A{Hdr: header(owner, dns.TypeA, ttl), A: a.AsSlice()}
 }
 
+// pointer returns a PTR record.
+func pointer(owner string, ttl uint32, to string) dns.RR {
+	return &dns.PTR{Hdr: header(owner, dns.TypePTR, ttl), Ptr: to}
+}
+
+// qualified returns a name below a zone in full; empty is the zone itself.
+func qualified(below, zone string) string {
+	if below == "" {
+		return zone
+	}
+	return below + "." + zone
+}
+
 // srv returns an SRV record for each server.
 func srv(owner, zone string, ttl uint32, servers []answer.Server) []dns.RR {
 	made := make([]dns.SRV, len(servers))
 	records := make([]dns.RR, len(servers))
-	var spell [96]byte
 	for i, s := range servers {
-		target := s.Host
-		if s.Addr.IsValid() {
-			target = string(append(append(answer.AppendAddress(spell[:0], s.Addr), '.'), zone...))
-		}
 		made[i] = dns.SRV{
-			Hdr: header(owner, dns.TypeSRV, ttl), Weight: s.Weight, Port: s.Port, Target: dns.Fqdn(target),
+			Hdr: header(owner, dns.TypeSRV, ttl), Priority: s.Priority, Weight: s.Weight, Port: s.Port, Target: target(s, zone),
 		}
 		records[i] = &made[i]
 	}
 	return records
 }
 
+// target returns the name at which a server is found.
+func target(s answer.Server, zone string) string {
+	if !s.Addr.IsValid() {
+		return dns.Fqdn(s.Host)
+	}
+	return addressName(s.Addr, zone)
+}
+
+// addressName returns the name of an address in a zone.
+func addressName(a netip.Addr, zone string) string {
+	var spell [96]byte
+	return string(append(append(answer.AppendAddress(spell[:0], a), '.'), zone...))
+}
+
 // glue returns the addresses of those targets of records that are names of
-// ours, each once; records are what srv made of servers.
+// ours, each once; records were made of servers, one of each.
 func glue(records []dns.RR, ttl uint32, servers []answer.Server) []dns.RR {
 	order := make([]int, 0, len(servers))
 	for i, s := range servers {
@@ -80,25 +102,38 @@ func glue(records []dns.RR, ttl uint32, servers []answer.Server) []dns.RR {
 	order = slices.CompactFunc(order, func(a, b int) bool { return servers[a].Addr == servers[b].Addr })
 	extra := make([]dns.RR, 0, len(order)+1) // and an OPT
 	for _, i := range order {
-		extra = append(extra, address(records[i].(*dns.SRV).Target, ttl, servers[i].Addr))
+		extra = append(extra, address(targetOf(records[i]), ttl, servers[i].Addr))
 	}
 	return extra
 }
 
+// targetOf returns the name that an SRV, SVCB or HTTPS record points to.
+func targetOf(rr dns.RR) string {
+	switch rr := rr.(type) {
+	case *dns.SRV:
+		return rr.Target
+	case *dns.SVCB:
+		return rr.Target
+	case *dns.HTTPS:
+		return rr.Target
+	}
+	return ""
+}
+
 // soa returns the zone's SOA record. Its owner is spelled as the question has it.
-func (z *zone) soa(owner string, ttl, minimum, serial uint32) *dns.SOA {
+func (z *Zone) soa(owner string, ttl, minimum, serial uint32) *dns.SOA {
 	return &dns.SOA{
-		Hdr: header(owner, dns.TypeSOA, ttl), Ns: z.servers[0].name, Mbox: z.mbox, Serial: serial,
+		Hdr: header(owner, dns.TypeSOA, ttl), Ns: z.servers[0].Name, Mbox: z.mbox, Serial: serial,
 		Refresh: 60, Retry: 10, Expire: 86400, Minttl: minimum,
 	}
 }
 
 // ns returns the zone's NS records, and the addresses of the name servers.
-func (z *zone) ns(owner string, ttl uint32) (records, extra []dns.RR) {
+func (z *Zone) ns(owner string, ttl uint32) (records, extra []dns.RR) {
 	for _, server := range z.servers {
-		records = append(records, &dns.NS{Hdr: header(owner, dns.TypeNS, ttl), Ns: server.name})
-		for _, a := range server.addrs {
-			extra = append(extra, address(server.name, ttl, a))
+		records = append(records, &dns.NS{Hdr: header(owner, dns.TypeNS, ttl), Ns: server.Name})
+		for _, a := range server.Addrs {
+			extra = append(extra, address(server.Name, ttl, a))
 		}
 	}
 	return records, extra

@@ -1,4 +1,4 @@
-package plugin
+package zone
 
 import (
 	"encoding/hex"
