@@ -14,61 +14,36 @@ import (
 // every path unfragmented (RFC 9715).
 const udpSize = 1232
 
-// options counts the OPT records of a message. More than one makes it malformed
-// (RFC 6891, 6.1.1).
-func options(r *dns.Msg) int {
-	n := 0
+// malformed reports whether a message is none that can be answered: it has not
+// one question, or more than one OPT record or one of another name than the root
+// (RFC 6891, 6.1.1), or a subnet option with a scope of the client's own (RFC
+// 7871, 6).
+func malformed(r *dns.Msg) bool {
+	options := 0
 	for _, rr := range r.Extra {
-		if rr.Header().Rrtype == dns.TypeOPT {
-			n++
+		if opt, ok := rr.(*dns.OPT); ok {
+			options++
+			subnet := subnetOf(opt)
+			if opt.Hdr.Name != "." || subnet != nil && subnet.SourceScope != 0 {
+				return true
+			}
 		}
 	}
-	return n
+	return len(r.Question) != 1 || options > 1
 }
+
+// network returns how a message came: udp or tcp.
+func network(w dns.ResponseWriter) string { return (&request.Request{W: w}).Proto() }
 
 // room returns how many octets a reply may have.
 func room(w dns.ResponseWriter, r *dns.Msg) int {
-	state := request.Request{W: w, Req: r}
-	if state.Proto() == "tcp" {
+	if network(w) == "tcp" {
 		return dns.MaxMsgSize
 	}
 	if opt := r.IsEdns0(); opt != nil {
 		return min(max(int(opt.UDPSize()), dns.MinMsgSize), udpSize)
 	}
 	return dns.MinMsgSize
-}
-
-// seal makes reply fit and gives it an OPT record if the request has one, which
-// carries errors (RFC 8914) and returns the client's subnet with scope 0: the
-// answer holds for everybody (RFC 7871, 7.2.1).
-func seal(reply *dns.Msg, w dns.ResponseWriter, r *dns.Msg, errors ...*dns.EDNS0_EDE) {
-	size := room(w, r)
-	if asked := r.IsEdns0(); asked != nil {
-		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-		opt.SetUDPSize(udpSize)
-		opt.SetDo(asked.Do())
-		for _, e := range errors {
-			opt.Option = append(opt.Option, e)
-		}
-		for _, o := range asked.Option {
-			if subnet, ok := o.(*dns.EDNS0_SUBNET); ok {
-				echo := *subnet
-				echo.SourceScope = 0
-				opt.Option = append(opt.Option, &echo)
-			}
-		}
-		reply.Extra = append(reply.Extra, opt)
-		// The server fits the reply once more, by the size in the request's OPT,
-		// which is also the one that our OPT announces in the end. It undoes the
-		// compression of what fits without: so no more than fits is announced.
-		asked.SetUDPSize(min(max(asked.UDPSize(), dns.MinMsgSize), udpSize))
-	}
-	fit(reply, size)
-	if size == dns.MaxMsgSize {
-		// Nobody can ask for more than this: who is told that it was cut can only
-		// fail, and what is left is a fair choice.
-		reply.Truncated = false
-	}
 }
 
 // fit drops from m what does not fit into size: first addresses in Additional,

@@ -1,10 +1,11 @@
 package plugin_test
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	client "github.com/prometheus/client_model/go"
 )
 
 // How many records fit is what the choice of names and of compression makes it.
@@ -192,28 +194,71 @@ func TestQueriesWhileTheRollChanges(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	before := testutil.ToFloat64(responses(t).WithLabelValues("dns://127.0.0.1:0", "nxdomain"))
-	exchange(t, serve(t, block, fixture(t)), ask("nope.svc", "A"), false)
-	if got := testutil.ToFloat64(responses(t).WithLabelValues("dns://127.0.0.1:0", "nxdomain")) - before; got != 1 {
-		t.Errorf("responses_total{nxdomain} grew by %v, want 1", got)
+	server := serve(t, block, fixture(t))
+	before := map[string]float64{}
+	grown := func() (lines []string) {
+		now := totals(t)
+		for _, key := range slices.Sorted(maps.Keys(now)) {
+			if grew := now[key] - before[key]; grew > 0 {
+				lines = append(lines, fmt.Sprintf("%s +%v", key, grew))
+			}
+		}
+		before = now
+		return lines
 	}
-	problems, err := testutil.GatherAndLint(prometheus.DefaultGatherer, "coredns_muster_responses_total",
-		"coredns_muster_snapshot_age_seconds", "coredns_muster_snapshot_revision")
+	tests := []struct {
+		about string
+		m     *dns.Msg
+		tcp   bool
+		want  []string
+	}{
+		{"found", ask("order-api.svc", "SRV"), false, []string{"response_duration_seconds udp +1", "responses_total NOERROR,udp,SRV +1"}},
+		{"no such name, over TCP", ask("nope.svc", "A"), true, []string{"response_duration_seconds tcp +1", "responses_total NXDOMAIN,tcp,A +1"}},
+		{"no data", ask("order-api.svc", "MX"), false,
+			[]string{"empty_responses_total no data +1", "response_duration_seconds udp +1", "responses_total NOERROR,udp,other +1"}},
+		{"none healthy", ask("sick.svc", "A"), false,
+			[]string{"empty_responses_total none healthy +1", "response_duration_seconds udp +1", "responses_total NOERROR,udp,A +1"}},
+		{"malformed", ask("sick.svc", "A").SetEdns0(1232, false).SetEdns0(1232, false), false,
+			[]string{"response_duration_seconds udp +1", "responses_total FORMERR,udp,A +1"}},
+	}
+	grown()
+	for _, tt := range tests {
+		exchange(t, server, tt.m, tt.tcp)
+		if got := grown(); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.about, got, tt.want)
+		}
+	}
+	problems, err := testutil.GatherAndLint(prometheus.DefaultGatherer, "coredns_muster_responses_total", "coredns_muster_empty_responses_total",
+		"coredns_muster_response_duration_seconds", "coredns_muster_snapshot_age_seconds", "coredns_muster_snapshot_revision",
+		"coredns_muster_shadowed_names")
 	if err != nil || len(problems) > 0 {
 		t.Errorf("metrics: %v, %v", problems, err)
 	}
 }
 
-// responses returns the counter that the plugin registered.
-func responses(t *testing.T) *prometheus.CounterVec {
+// totals returns the counters and histograms of the plugin, over all servers, by
+// their names and the other labels.
+func totals(t *testing.T) map[string]float64 {
 	t.Helper()
-	same := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "coredns", Subsystem: "muster", Name: "responses_total", Help: "Counter of responses by what came of the question.",
-	}, []string{"server", "result"})
-	err := prometheus.Register(same)
-	registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
-	if !ok {
-		t.Fatalf("responses_total is not registered: %v", err)
+	families, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return registered.ExistingCollector.(*prometheus.CounterVec)
+	all := map[string]float64{}
+	for _, f := range families {
+		name, ours := strings.CutPrefix(f.GetName(), "coredns_muster_")
+		if !ours || f.GetType() == client.MetricType_GAUGE {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				if l.GetName() != "server" {
+					labels = append(labels, l.GetValue())
+				}
+			}
+			all[name+" "+strings.Join(labels, ",")] += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return all
 }

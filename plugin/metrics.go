@@ -2,8 +2,11 @@ package plugin
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
@@ -11,13 +14,26 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/musterhq/muster/answer"
 )
 
 var (
 	responses = promauto.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: name, Name: "responses_total",
-		Help: "Counter of responses by what came of the question.",
-	}, []string{"server", "result"})
+		Help: "Counter of responses by transport, type of the question and response code.",
+	}, []string{"server", "transport", "type", "rcode"})
+
+	empty = promauto.NewCounterVec(prometheus.CounterOpts{
+		Namespace: plugin.Namespace, Subsystem: name, Name: "empty_responses_total",
+		Help: "Counter of responses without an answer for names that exist, by the reason.",
+	}, []string{"server", "reason"})
+
+	duration = promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: plugin.Namespace, Subsystem: name, Name: "response_duration_seconds",
+		Help:    "Histogram of the time that finding and writing a response took.",
+		Buckets: prometheus.ExponentialBuckets(0.000002, 4, 10), // from 2 us to 0.5 s
+	}, []string{"server", "transport"})
 
 	_ = promauto.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: plugin.Namespace, Subsystem: name, Name: "snapshot_age_seconds",
@@ -39,57 +55,119 @@ var (
 		}
 		return 0
 	})
+
+	_ = promauto.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: plugin.Namespace, Subsystem: name, Name: "shadowed_names",
+		Help: "Services that are found by their exact name alone, as another one holds the friendly one.",
+	}, func() float64 {
+		if s := serving.Load(); s != nil && (*s).Snapshot() != nil {
+			return float64((*s).Snapshot().Shadowed())
+		}
+		return 0
+	})
 )
 
 // serving is the source that the gauges are about: the one set up last.
 var serving atomic.Pointer[Source]
 
-// outcome is what came of a question; there are few, as each makes a series.
-type outcome int
-
-const (
-	found outcome = iota
-	noData
-	noName
-	failed
-	refused
-	outcomes
+// What has a series of its own; there are few of each, and the rest is "other".
+var (
+	transports = []string{"udp", "tcp", "dot", "doh", "doq", "grpc"}
+	qtypes     = []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypePTR, dns.TypeSOA, dns.TypeNS, dns.TypeSVCB,
+		dns.TypeHTTPS, dns.TypeANY, dns.TypeAXFR, dns.TypeIXFR}
+	rcodes = []int{dns.RcodeSuccess, dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNameError, dns.RcodeNotImplemented,
+		dns.RcodeRefused, dns.RcodeNotAuth, dns.RcodeNotZone, dns.RcodeBadCookie}
 )
 
-func (o outcome) String() string {
-	return [outcomes]string{"found", "nodata", "nxdomain", "servfail", "refused"}[o]
-}
+const (
+	mostTransports = 6
+	mostTypes      = 12
+	mostRcodes     = 9
+)
 
-func outcomeOf(reply *dns.Msg) outcome {
-	switch {
-	case reply.Rcode == dns.RcodeNameError:
-		return noName
-	case reply.Rcode == dns.RcodeRefused:
-		return refused
-	case reply.Rcode != dns.RcodeSuccess:
-		return failed
-	case len(reply.Answer) == 0:
-		return noData
-	}
-	return found
-}
-
-// counters are the counters of each server that asks the plugin, found without
-// the lock that their vector would take for each query.
+// counters are the metrics of each server that asks the plugin, found without the
+// locks that their vectors would take for each query.
 type counters struct {
-	servers sync.Map // what is in the context under dnsserver.Key -> *[outcomes]prometheus.Counter
+	servers sync.Map // what is in the context under dnsserver.Key -> *series
 }
 
-// count counts a reply.
-func (c *counters) count(ctx context.Context, reply *dns.Msg) {
+// series are the metrics of one server, each made when it is first needed. Behind
+// the last of each kind is that of all others.
+type series struct {
+	name      string
+	schemed   int // its transport; -1: the network of the query tells it
+	responses [mostTransports][mostTypes + 1][mostRcodes + 1]atomic.Pointer[prometheus.Counter]
+	durations [mostTransports]atomic.Pointer[prometheus.Observer]
+	empty     [2]atomic.Pointer[prometheus.Counter]
+}
+
+// of returns the series of the server that asks.
+func (c *counters) of(ctx context.Context) *series {
 	server := ctx.Value(dnsserver.Key{})
-	of, ok := c.servers.Load(server)
-	if !ok {
-		var fresh [outcomes]prometheus.Counter
-		for o := range outcomes {
-			fresh[o] = responses.WithLabelValues(metrics.WithServer(ctx), o.String())
-		}
-		of, _ = c.servers.LoadOrStore(server, &fresh)
+	if of, ok := c.servers.Load(server); ok {
+		return of.(*series)
 	}
-	of.(*[outcomes]prometheus.Counter)[outcomeOf(reply)].Inc()
+	fresh := &series{name: metrics.WithServer(ctx), schemed: -1}
+	if scheme, _, ok := strings.Cut(fresh.name, "://"); ok {
+		transport := map[string]string{"tls": "dot", "https": "doh", "https3": "doh", "quic": "doq", "grpc": "grpc"}[scheme]
+		fresh.schemed = slices.Index(transports, transport)
+	}
+	of, _ := c.servers.LoadOrStore(server, fresh)
+	return of.(*series)
+}
+
+// count counts a reply that was begun at a time.
+func (c *counters) count(ctx context.Context, network string, reply *dns.Msg, reason answer.Reason, began time.Time) {
+	s := c.of(ctx)
+	transport := s.schemed
+	if transport < 0 {
+		transport = max(0, slices.Index(transports, network))
+	}
+	qtype := uint16(0)
+	if len(reply.Question) > 0 {
+		qtype = reply.Question[0].Qtype
+	}
+	t, r := place(qtypes, qtype), place(rcodes, reply.Rcode)
+	load(&s.responses[transport][t][r], func() prometheus.Counter {
+		return responses.WithLabelValues(s.name, transports[transport], label(qtypes, t, dns.TypeToString), label(rcodes, r, dns.RcodeToString))
+	}).Inc()
+	load(&s.durations[transport], func() prometheus.Observer {
+		return duration.WithLabelValues(s.name, transports[transport])
+	}).Observe(time.Since(began).Seconds())
+	if reply.Rcode != dns.RcodeSuccess || len(reply.Answer) > 0 || reply.Opcode != dns.OpcodeQuery {
+		return
+	}
+	why := 0
+	if reason == answer.NoneHealthy {
+		why = 1
+	}
+	load(&s.empty[why], func() prometheus.Counter {
+		return empty.WithLabelValues(s.name, [...]string{"no data", "none healthy"}[why])
+	}).Inc()
+}
+
+// place returns where v is in known, or the place behind the last.
+func place[T comparable](known []T, v T) int {
+	if i := slices.Index(known, v); i >= 0 {
+		return i
+	}
+	return len(known)
+}
+
+// label returns the text of what is at i in known.
+func label[T comparable](known []T, i int, texts map[T]string) string {
+	if i == len(known) {
+		return "other"
+	}
+	return texts[known[i]]
+}
+
+// load returns what p holds, making it first if need be.
+func load[T any](p *atomic.Pointer[T], create func() T) T {
+	if v := p.Load(); v != nil {
+		return *v
+	}
+	v := create()
+	p.Store(&v)
+	return v
 }

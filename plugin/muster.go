@@ -4,13 +4,12 @@ package plugin
 
 import (
 	"context"
-	"strings"
+	"time"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/miekg/dns"
 
-	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/zone"
 )
 
@@ -23,6 +22,7 @@ type Muster struct {
 
 	source   Source
 	zones    *zone.Zones
+	atlas    atlas
 	fall     fall.F
 	counters counters
 }
@@ -35,30 +35,14 @@ func (m *Muster) Ready() bool { return m.source.Snapshot() != nil }
 
 // ServeDNS implements [plugin.Handler].
 func (m *Muster) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	e := exchange{Muster: m, ctx: ctx, w: w, r: r, opt: r.IsEdns0(), began: time.Now()}
 	switch {
-	case len(r.Question) != 1 || options(r) > 1:
-		return dns.RcodeFormatError, nil
+	case malformed(r):
+		return e.refuse(dns.RcodeFormatError, nil)
 	case r.Opcode != dns.OpcodeQuery:
-		return dns.RcodeNotImplemented, nil
+		return e.refuse(dns.RcodeNotImplemented, nil)
 	}
-	asked := r.Question[0]
-	owner := dns.Fqdn(asked.Name)
-	z := m.zones.Match(strings.ToLower(owner))
-	if z == nil || asked.Qclass != dns.ClassINET {
-		return m.elsewhere(ctx, w, r)
-	}
-	if asked.Qtype == dns.TypeAXFR || asked.Qtype == dns.TypeIXFR {
-		return m.refuse(ctx, w, r, extended(dns.ExtendedErrorCodeProhibited, ""))
-	}
-	st, ready := m.state()
-	if !ready {
-		return m.notReady(ctx, w, r)
-	}
-	found := m.zones.Lookup(st, z, zone.Question{Owner: owner, Type: asked.Qtype, Room: room(w, r)})
-	if found.Status == answer.NoName && len(found.Answer) == 0 && m.Next != nil && m.fall.Through(owner) {
-		return plugin.NextOrFailure(name, m.Next, ctx, w, r)
-	}
-	return m.write(ctx, w, r, reply(r, found), explained(st, found)...)
+	return e.query()
 }
 
 // state returns what to answer from, and false before there is anything.
@@ -76,33 +60,4 @@ func (m *Muster) state() (st zone.State, ready bool) {
 	}
 	_, st.Stale = m.source.Stale()
 	return st, true
-}
-
-// elsewhere hands on what is not ours. Where nobody is left to ask it refuses:
-// that is all an authoritative server can say (never a referral to the root).
-func (m *Muster) elsewhere(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	if m.Next != nil {
-		return plugin.NextOrFailure(name, m.Next, ctx, w, r)
-	}
-	return m.refuse(ctx, w, r, extended(dns.ExtendedErrorCodeNotAuthoritative, ""))
-}
-
-func (m *Muster) refuse(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, why *dns.EDNS0_EDE) (int, error) {
-	return m.write(ctx, w, r, new(dns.Msg).SetRcode(r, dns.RcodeRefused), why)
-}
-
-func (m *Muster) notReady(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	reply := new(dns.Msg).SetRcode(r, dns.RcodeServerFailure)
-	return m.write(ctx, w, r, reply, extended(dns.ExtendedErrorCodeNotReady, ""))
-}
-
-// write sends a reply. It returns RcodeSuccess whatever the reply says: any code
-// of failure would have the server write another.
-func (m *Muster) write(ctx context.Context, w dns.ResponseWriter, r, reply *dns.Msg, errors ...*dns.EDNS0_EDE) (int, error) {
-	seal(reply, w, r, errors...)
-	m.counters.count(ctx, reply)
-	if err := w.WriteMsg(reply); err != nil {
-		return dns.RcodeSuccess, plugin.Error(name, err)
-	}
-	return dns.RcodeSuccess, nil
 }

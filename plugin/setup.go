@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
 
+	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/zone"
@@ -37,7 +39,7 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(name, c.Err(err.Error()))
 	}
-	m := &Muster{zones: zones}
+	m := &Muster{zones: zones, atlas: s.atlas}
 	if s.fall != nil {
 		m.fall.SetZonesFromArgs(*s.fall)
 	}
@@ -46,6 +48,9 @@ func setup(c *caddy.Controller) error {
 	}
 	c.OnStartup(func() error {
 		serving.Store(&m.source)
+		if k, ok := m.source.(Keeper); ok {
+			k.Kept(time.Duration(zones.Kept()) * time.Second)
+		}
 		return nil
 	})
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
@@ -74,9 +79,10 @@ func (s *settings) source() (Source, error) {
 type settings struct {
 	c *caddy.Controller
 
-	zone zone.Config
-	etcd etcdstore.Endpoints
-	fall *[]string // nil without the property
+	zone  zone.Config
+	atlas atlas
+	etcd  etcdstore.Endpoints
+	fall  *[]string // nil without the property
 
 	defaultTTL bool // was given
 }
@@ -88,7 +94,7 @@ func (s *settings) parse() error {
 	seen := map[string]bool{}
 	for c.NextBlock() {
 		property := c.Val()
-		if property != "ns" && property != "ttl" && seen[property] {
+		if seen[property] && !slices.Contains([]string{"ns", "ttl", "locate"}, property) {
 			return c.Errf("%s is given twice", property)
 		}
 		seen[property] = true
@@ -123,6 +129,13 @@ func (s *settings) property(property string, args []string) (err error) {
 		s.zone.Mode = args[0]
 	case "ns":
 		return s.ns(args)
+	case "locate":
+		return s.locate(args)
+	case "trust_subnet":
+		if len(args) == 0 {
+			return errors.New("want one network or more")
+		}
+		s.atlas.trusted, err = prefixes(args)
 	case "raw_names":
 		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
 			return fmt.Errorf("want on or off, not %q", strings.Join(args, " "))
@@ -130,27 +143,27 @@ func (s *settings) property(property string, args []string) (err error) {
 		s.zone.Raw = args[0] == "on"
 	case "etcd":
 		if len(args) == 0 {
-			return fmt.Errorf("want one endpoint or more")
+			return errors.New("want one endpoint or more")
 		}
 		s.etcd.URLs = args
 	case "tls":
 		return s.tls(args)
 	case "credentials":
 		if len(args) != 2 {
-			return fmt.Errorf("want a user and a password")
+			return errors.New("want a user and a password")
 		}
 		s.etcd.Username, s.etcd.Password = args[0], args[1]
 	case "fallthrough":
 		s.fall = &args
 	default:
-		return fmt.Errorf("no such property")
+		return errors.New("no such property")
 	}
 	return err
 }
 
 func (s *settings) ns(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("want a name, and its addresses")
+		return errors.New("want a name, and its addresses")
 	}
 	if _, ok := dns.IsDomainName(args[0]); !ok {
 		return fmt.Errorf("%q is not a domain name", args[0])
@@ -193,9 +206,25 @@ func (s *settings) ttl(args []string) error {
 	return nil
 }
 
+// locate takes in where the addresses of a network are.
+func (s *settings) locate(args []string) error {
+	if len(args) != 2 && len(args) != 3 {
+		return errors.New("want a network, its zone, and perhaps its region")
+	}
+	p, err := parsePrefix(args[0])
+	if err != nil {
+		return err
+	}
+	at := answer.Place{Zone: args[1]}
+	if len(args) == 3 {
+		at.Region = args[2]
+	}
+	return s.atlas.add(p, at)
+}
+
 func (s *settings) tls(args []string) error {
 	if len(args) != 3 {
-		return fmt.Errorf("want the files of certificate, key and authority")
+		return errors.New("want the files of certificate, key and authority")
 	}
 	root := dnsserver.GetConfig(s.c).Root
 	for i, file := range args {
@@ -205,6 +234,17 @@ func (s *settings) tls(args []string) error {
 	}
 	s.etcd.CertFile, s.etcd.KeyFile, s.etcd.CAFile = args[0], args[1], args[2]
 	return nil
+}
+
+func prefixes(args []string) (all []netip.Prefix, err error) {
+	for _, arg := range args {
+		p, err := parsePrefix(arg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 func seconds(args []string) (uint32, error) { return number(args, 0, registry.MaxTTL) }

@@ -18,6 +18,12 @@ type Source interface {
 	Stale() (age time.Duration, stale bool)
 }
 
+// Keeper is a [Source] that wants to know for how long an answer is kept at the
+// most by those who got it, but for what services say themselves.
+type Keeper interface {
+	Kept(longest time.Duration)
+}
+
 type storageKey struct{}
 
 // StorageKey is the key under which a process that runs CoreDNS inside itself
