@@ -145,6 +145,7 @@ func (r *Resolver) service(t target, q Question, rnd *rand.Rand) Answer {
 	if q.Mode == "" || t.service.DNS.Mode != "" {
 		q.Mode = t.service.DNS.Mode
 	}
+	a.Placed = t.service.DNS.Topology != ""
 	tiers := r.tiers(t, whole, q.From)
 	if len(tiers) == 0 {
 		a.Status = NoData
@@ -153,7 +154,6 @@ func (r *Resolver) service(t target, q Question, rnd *rand.Rand) Answer {
 		}
 		return a
 	}
-	a.Placed = tiers[0].placed
 	if a.of(tiers, q, rnd); a.Status == Found && whole.Protected {
 		a.Reason = Protected
 	}

@@ -12,7 +12,6 @@ import (
 type tier struct {
 	set
 	priority uint16
-	placed   bool // the set was divided by place
 }
 
 // The priorities of tiers in answers to SRV.
@@ -50,7 +49,7 @@ func (r *Resolver) tiers(t target, whole set, from Place) []tier {
 			break
 		}
 		if s := r.tables.set(t.service, part{t.filter, from, p + 1}); len(s.Instances) > 0 {
-			tiers = append(tiers, tier{s, p, true})
+			tiers = append(tiers, tier{s, p})
 		}
 	}
 	return tiers

@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,6 +126,15 @@ func fixture(tb testing.TB) *source {
 	s.register(tb, key("providers:com.foo.DemoService:1.0:"), "10.0.5.1", 20880, meta("protocol", "dubbo"))
 	s.register(tb, registry.ServiceKey{Namespace: "dev", Group: "PAY:V2", Name: "Order_API"}, "10.0.6.1", 8080)
 	s.register(tb, registry.ServiceKey{Namespace: "dev", Group: registry.DefaultGroup, Name: "order-api"}, "10.0.8.1", 8080)
+	if _, err := s.CreateService(tb.Context(), key("web"), registry.ServiceSpec{
+		Metadata: map[string]string{"team": "a=b", "a=key": `c:\dir`, "long": strings.Repeat("x", 300), "": "no key"},
+		DNS:      registry.DNSOptions{TTL: new(uint32(60)), Topology: registry.TopologyPrefer},
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	s.register(tb, key("web"), "10.0.12.1", 443, meta("alpn", "h2, http/1.1,"), meta("protocol", "https"), meta("zone", "eu-1"), meta("region", "eu"))
+	s.register(tb, key("web"), "2001:db8::12", 8443, meta("alpn", "h3"), meta("zone", "us-1"), meta("region", "us"))
+	s.register(tb, key("web"), "10.0.12.2", 80, meta("zone", "eu-2"), meta("region", "eu"))
 	s.register(tb, key("alias"), "order-api.svc.muster.internal", 80)
 	s.register(tb, key("loop"), "loop.svc.muster.internal", 80)
 	s.register(tb, key("astray"), "nope.svc.muster.internal", 80)
@@ -133,6 +143,10 @@ func fixture(tb testing.TB) *source {
 
 const block = `muster muster.internal 10.in-addr.arpa 8.b.d.0.1.0.0.2.ip6.arpa {
 	ns ns1.muster.internal 192.0.2.53
+	locate 10.240.0.0/16 eu-1 eu
+	locate 198.51.100.0/24 us-1 us
+	locate 198.51.0.0/16 us-2 us
+	trust_subnet 10.240.0.1 2001:db8:53::/48
 }`
 
 // load sets up the plugin as the server does. The configuration has it alone,

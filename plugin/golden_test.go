@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // Each file in testdata/golden is a conversation with a server of its own: what
 // is asked or changed, ----, and what comes of it.
 //
-//	query NAME TYPE [tcp] [edns=SIZE] [do] [count]
+//	query NAME TYPE [tcp] [edns=SIZE] [do] [count] [subnet=PREFIX]
 //	weight IP:PORT of order-api W
 //	stale SECONDS
 //	unready | ready
@@ -121,6 +121,10 @@ func query(t *testing.T, s *source, server *dnsserver.Server, words []string) st
 			}
 			m.SetEdns0(uint16(n), slices.Contains(options, "do"))
 		}
+		if text, ok := strings.CutPrefix(o, "subnet="); ok {
+			m.SetEdns0(1232, false)
+			m.IsEdns0().Option = append(m.IsEdns0().Option, subnet(text))
+		}
 	}
 	reply, size := exchange(t, server, m, slices.Contains(options, "tcp"))
 	if reply.Id != m.Id || len(reply.Question) != 1 || reply.Question[0].String() != wired(t, m).Question[0].String() {
@@ -135,6 +139,16 @@ func query(t *testing.T, s *source, server *dnsserver.Server, words []string) st
 	}
 	wantSerial(t, s, reply)
 	return show(reply, slices.Contains(options, "count"))
+}
+
+// subnet returns the client's subnet option for a network.
+func subnet(text string) *dns.EDNS0_SUBNET {
+	p := netip.MustParsePrefix(text)
+	o := &dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: uint8(p.Bits()), Address: p.Addr().AsSlice()}
+	if p.Addr().Is6() {
+		o.Family = 2
+	}
+	return o
 }
 
 // wantSerial checks each SOA, and blanks its serial: it counts the fixture's writes.

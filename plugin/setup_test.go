@@ -41,6 +41,15 @@ func TestSetupRefuses(t *testing.T) {
 		{"half of TLS", "muster example.org {\netcd https://192.0.2.1:2379\ntls a b\n}", "tls: want the files"},
 		{"half of credentials", "muster example.org {\netcd http://192.0.2.1:2379\ncredentials a\n}", "credentials: want a user"},
 		{"credentials for nothing", "muster example.org {\ncredentials a b\n}", "no etcd is named"},
+		{"a TTL of no service", "muster example.org {\nttl 5 a*b\n}", `ttl: "a*b" is neither the name`},
+		{"a TTL of a service twice", "muster example.org {\nttl 5 a\nttl 6 A\n}", `ttl: "A" is given twice`},
+		{"an unknown mode", "muster example.org {\nmode random\n}", `mode: want ordered, sampled or single, not "random"`},
+		{"a mode twice", "muster example.org {\nmode single\nmode single\n}", "mode is given twice"},
+		{"a place of nothing", "muster example.org {\nlocate 192.0.2.0/24\n}", "locate: want a network, its zone"},
+		{"a place of no network", "muster example.org {\nlocate here eu-1\n}", `locate: "here" is not a network`},
+		{"a place of half a network", "muster example.org {\nlocate 192.0.2.1/24 eu-1\n}", "192.0.2.0/24 is meant"},
+		{"a network at two places", "muster example.org {\nlocate 192.0.2.0/24 a\nlocate 192.0.2.0/24 b\n}", "locate: 192.0.2.0/24 is given twice"},
+		{"nobody to trust", "muster example.org {\ntrust_subnet\n}", "trust_subnet: want one network"},
 		{"two blocks", "muster example.org\nmuster example.net", "once per Server Block"},
 	}
 	for _, tt := range tests {
@@ -69,6 +78,9 @@ func TestSetupTakes(t *testing.T) {
 		want         string // a part of the reply
 	}{
 		{"a TTL", "muster muster.internal {\nttl 0\n}", ask("x-y.svc", "A"), "muster.internal. 0 IN A 192.0.2.1"},
+		{"a TTL of a service", "muster muster.internal {\nttl 9 x*\n}", ask("x-y.svc", "A"), "muster.internal. 9 IN A 192.0.2.1"},
+		{"a TTL of another", "muster muster.internal {\nttl 9 y* x_y_z\n}", ask("x-y.svc", "A"), "muster.internal. 5 IN A 192.0.2.1"},
+		{"one address", "muster muster.internal {\nmode single\n}", ask("x-y.svc", "A"), "answer: 1 A"},
 		{"a negative TTL", "muster muster.internal {\nnegative_ttl 7\n}", ask("x.svc", "A"), "muster.internal. 7 IN SOA"},
 		{"its MINIMUM", "muster muster.internal {\nnegative_ttl 7\n}", ask("muster.internal.", "SOA"), "60 10 86400 7\n"},
 		{"a limit", "muster muster.internal {\nanswers 1\n}", ask("x-y.svc", "A"), "answer: 1 A"},
