@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/view":    nil,
 	"internal/digest":  {"internal/trie"},
 	"internal/nearest": nil,
+	"internal/cookie":  nil,
 
 	// And of the file system.
 	"internal/atomicfile": nil,
