@@ -27,11 +27,12 @@ var arrows = map[string][]string{
 	"zone":     {"registry", "answer"},
 
 	// Leaves: structures that know nothing of Muster.
-	"internal/trie":    nil,
-	"internal/view":    nil,
-	"internal/digest":  {"internal/trie"},
-	"internal/nearest": nil,
-	"internal/cookie":  nil,
+	"internal/trie":      nil,
+	"internal/view":      nil,
+	"internal/digest":    {"internal/trie"},
+	"internal/nearest":   nil,
+	"internal/cookie":    nil,
+	"internal/ratelimit": nil,
 
 	// And of the file system.
 	"internal/atomicfile": nil,
