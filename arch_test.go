@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"etcdstore/embedded": nil,
 	"etcdstore/keeper":   {"etcdstore/embedded"},
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile"},
-	"plugin":             {"zone", "answer", "registry", "etcdstore"},
+	"plugin":             {"zone", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit"},
 	"dnsd":               nil,
 	"probe":              nil,
 	"api":                nil,

@@ -74,6 +74,16 @@ func (e *exchange) refuse(rcode int, why *dns.EDNS0_EDE) (int, error) {
 	return e.write(m, why)
 }
 
+// slip answers one message of too many: truncated and empty, or not at all.
+func (e *exchange) slip(truncated bool) (int, error) {
+	if !truncated {
+		return dns.RcodeSuccess, nil // the server takes it for written
+	}
+	m := new(dns.Msg).SetReply(e.r)
+	m.Truncated = true
+	return e.write(m)
+}
+
 // write sends a reply. It returns RcodeSuccess whatever the reply says: any code
 // of failure would have the server write another.
 func (e *exchange) write(reply *dns.Msg, errors ...*dns.EDNS0_EDE) (int, error) {
@@ -102,6 +112,9 @@ func (e *exchange) seal(reply *dns.Msg, errors []*dns.EDNS0_EDE) {
 			echo := *subnet
 			echo.SourceScope = e.scope
 			opt.Option = append(opt.Option, &echo)
+		}
+		if c := e.cookie(); c != nil {
+			opt.Option = append(opt.Option, c)
 		}
 		reply.Extra = append(reply.Extra, opt)
 		// The server fits the reply once more, by the size in the request's OPT,

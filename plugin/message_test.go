@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	client "github.com/prometheus/client_model/go"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // How many records fit is what the choice of names and of compression makes it.
@@ -247,7 +247,7 @@ func totals(t *testing.T) map[string]float64 {
 	all := map[string]float64{}
 	for _, f := range families {
 		name, ours := strings.CutPrefix(f.GetName(), "coredns_muster_")
-		if !ours || f.GetType() == client.MetricType_GAUGE {
+		if !ours || f.GetType() == dto.MetricType_GAUGE {
 			continue
 		}
 		for _, m := range f.GetMetric() {

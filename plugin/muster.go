@@ -20,9 +20,10 @@ const name = "muster"
 type Muster struct {
 	Next plugin.Handler
 
-	source   Source
-	zones    *zone.Zones
-	atlas    atlas
+	source Source
+	zones  *zone.Zones
+	atlas  atlas
+	guard
 	fall     fall.F
 	counters counters
 }
@@ -36,8 +37,11 @@ func (m *Muster) Ready() bool { return m.source.Snapshot() != nil }
 // ServeDNS implements [plugin.Handler].
 func (m *Muster) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	e := exchange{Muster: m, ctx: ctx, w: w, r: r, opt: r.IsEdns0(), began: time.Now()}
+	if limited, truncated := e.limited(); limited {
+		return e.slip(truncated)
+	}
 	switch {
-	case malformed(r):
+	case malformed(r) || e.badCookie():
 		return e.refuse(dns.RcodeFormatError, nil)
 	case r.Opcode != dns.OpcodeQuery:
 		return e.refuse(dns.RcodeNotImplemented, nil)

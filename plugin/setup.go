@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/etcdstore"
+	"github.com/musterhq/muster/internal/ratelimit"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/zone"
 )
@@ -40,6 +41,10 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(name, c.Err(err.Error()))
 	}
 	m := &Muster{zones: zones, atlas: s.atlas}
+	if m.limiter, err = s.limiter(); err != nil {
+		return plugin.Error(name, c.Err(err.Error()))
+	}
+	m.jar = s.jar()
 	if s.fall != nil {
 		m.fall.SetZonesFromArgs(*s.fall)
 	}
@@ -85,6 +90,10 @@ type settings struct {
 	fall  *[]string // nil without the property
 
 	defaultTTL bool // was given
+	noCookies  bool
+	secrets    [][16]byte        // of cookies
+	limit      *ratelimit.Config // nil without the property
+	exempt     []netip.Prefix
 }
 
 func (s *settings) parse() error {
@@ -141,6 +150,15 @@ func (s *settings) property(property string, args []string) (err error) {
 			return fmt.Errorf("want on or off, not %q", strings.Join(args, " "))
 		}
 		s.zone.Raw = args[0] == "on"
+	case "cookies":
+		return s.cookies(args)
+	case "rate_limit":
+		return s.rateLimit(args)
+	case "rate_exempt":
+		if len(args) == 0 {
+			return errors.New("want one network or more")
+		}
+		s.exempt, err = prefixes(args)
 	case "etcd":
 		if len(args) == 0 {
 			return errors.New("want one endpoint or more")

@@ -50,6 +50,15 @@ func TestSetupRefuses(t *testing.T) {
 		{"a place of half a network", "muster example.org {\nlocate 192.0.2.1/24 eu-1\n}", "192.0.2.0/24 is meant"},
 		{"a network at two places", "muster example.org {\nlocate 192.0.2.0/24 a\nlocate 192.0.2.0/24 b\n}", "locate: 192.0.2.0/24 is given twice"},
 		{"nobody to trust", "muster example.org {\ntrust_subnet\n}", "trust_subnet: want one network"},
+		{"cookies maybe", "muster example.org {\ncookies maybe\n}", "cookies: want on, off, or secrets"},
+		{"half a secret", "muster example.org {\ncookies 00112233\n}", "cookies: want on, off, or secrets"},
+		{"no limit", "muster example.org {\nrate_limit\n}", "rate_limit: want a number of responses"},
+		{"a limit of none", "muster example.org {\nrate_limit 0\n}", "rate_limit: want one number from 1 to 100000"},
+		{"a limit with half a pair", "muster example.org {\nrate_limit 5 slip\n}", "rate_limit: want a number of responses"},
+		{"a limit with an unknown word", "muster example.org {\nrate_limit 5 slop 2\n}", `rate_limit: "slop" is none of slip, window`},
+		{"a limit of a network longer than an address", "muster example.org {\nrate_limit 5 ipv4 33\n}", "rate_limit: "},
+		{"a limit without a window", "muster example.org {\nrate_limit 5 window 0\n}", "rate_limit: window: want a number above 0"},
+		{"exempt from nothing", "muster example.org {\nrate_exempt 192.0.2.0/24\n}", "rate_exempt: there is no rate_limit"},
 		{"two blocks", "muster example.org\nmuster example.net", "once per Server Block"},
 	}
 	for _, tt := range tests {
