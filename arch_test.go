@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"config":   {"internal/trie", "internal/view", "internal/digest"},
 	"answer":   {"registry"},
 	"zone":     {"registry", "answer"},
+	"update":   {"registry", "answer"},
 
 	// Leaves: structures that know nothing of Muster.
 	"internal/trie":      nil,
@@ -43,7 +44,7 @@ var arrows = map[string][]string{
 	"etcdstore/embedded": nil,
 	"etcdstore/keeper":   {"etcdstore/embedded"},
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile"},
-	"plugin":             {"zone", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit"},
+	"plugin":             {"zone", "update", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit"},
 	"dnsd":               nil,
 	"probe":              nil,
 	"api":                nil,

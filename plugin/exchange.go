@@ -16,13 +16,14 @@ import (
 type exchange struct {
 	*Muster
 
-	ctx    context.Context //nolint:containedctx // of one call, like the exchange
-	w      dns.ResponseWriter
-	r      *dns.Msg
-	opt    *dns.OPT // of the message, nil when it has none
-	began  time.Time
-	scope  uint8         // of the client's subnet option
-	reason answer.Reason // of what was found
+	ctx     context.Context //nolint:containedctx // of one call, like the exchange
+	w       dns.ResponseWriter
+	r       *dns.Msg
+	opt     *dns.OPT // of the message, nil when it has none
+	began   time.Time
+	scope   uint8         // of the client's subnet option
+	options []dns.EDNS0   // of the answer's OPT record, beside the usual ones
+	reason  answer.Reason // of what was found
 }
 
 // query answers a question.
@@ -113,6 +114,7 @@ func (e *exchange) seal(reply *dns.Msg, errors []*dns.EDNS0_EDE) {
 			echo.SourceScope = e.scope
 			opt.Option = append(opt.Option, &echo)
 		}
+		opt.Option = append(opt.Option, e.options...)
 		if c := e.cookie(); c != nil {
 			opt.Option = append(opt.Option, c)
 		}

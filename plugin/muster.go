@@ -24,6 +24,7 @@ type Muster struct {
 	zones  *zone.Zones
 	atlas  atlas
 	guard
+	updates  updates
 	fall     fall.F
 	counters counters
 }
@@ -43,6 +44,8 @@ func (m *Muster) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	switch {
 	case malformed(r) || e.badCookie():
 		return e.refuse(dns.RcodeFormatError, nil)
+	case r.Opcode == dns.OpcodeUpdate:
+		return e.update()
 	case r.Opcode != dns.OpcodeQuery:
 		return e.refuse(dns.RcodeNotImplemented, nil)
 	}

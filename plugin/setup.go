@@ -51,6 +51,9 @@ func setup(c *caddy.Controller) error {
 	if m.source, err = s.source(); err != nil {
 		return plugin.Error(name, err)
 	}
+	if err := s.updatable(m); err != nil {
+		return plugin.Error(name, err)
+	}
 	c.OnStartup(func() error {
 		serving.Store(&m.source)
 		if k, ok := m.source.(Keeper); ok {
@@ -94,6 +97,7 @@ type settings struct {
 	secrets    [][16]byte        // of cookies
 	limit      *ratelimit.Config // nil without the property
 	exempt     []netip.Prefix
+	updates    updates
 }
 
 func (s *settings) parse() error {
@@ -159,6 +163,10 @@ func (s *settings) property(property string, args []string) (err error) {
 			return errors.New("want one network or more")
 		}
 		s.exempt, err = prefixes(args)
+	case "update":
+		return s.update(args)
+	case "lease":
+		return s.lease(args)
 	case "etcd":
 		if len(args) == 0 {
 			return errors.New("want one endpoint or more")

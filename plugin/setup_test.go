@@ -14,7 +14,7 @@ import (
 )
 
 func init() {
-	dnsserver.Directives = []string{"muster", "whoami"}
+	dnsserver.Directives = []string{"tsig", "muster", "whoami"}
 	dnsserver.Quiet, caddy.Quiet = true, true
 }
 

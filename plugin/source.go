@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"time"
 
 	"github.com/musterhq/muster/registry"
@@ -22,6 +23,12 @@ type Source interface {
 // most by those who got it, but for what services say themselves.
 type Keeper interface {
 	Kept(longest time.Duration)
+}
+
+// Registrar is a [Source] of which instances may be changed, as registry.Registry
+// has it.
+type Registrar interface {
+	Change(ctx context.Context, decide func(*registry.Snapshot) (registry.Changes, error)) (registry.Receipt, error)
 }
 
 type storageKey struct{}

@@ -39,7 +39,9 @@ func TestChange(t *testing.T) {
 			s := newSetting(t)
 			s.register(registration(a))
 			before := s.store.Commits()
-			if _, err := s.Change(t.Context(), test.register, test.deregister); !errors.Is(err, test.err) {
+			if _, err := s.Change(t.Context(), func(*registry.Snapshot) (registry.Changes, error) {
+				return registry.Changes{Register: test.register, Deregister: test.deregister}, nil
+			}); !errors.Is(err, test.err) {
 				t.Fatalf("Change = %v, want %v", err, test.err)
 			}
 			if n := s.store.Commits() - before; n > 1 {
@@ -57,6 +59,32 @@ func TestChange(t *testing.T) {
 		})
 	}
 }
+
+// What is decided on a roll that changes meanwhile is decided anew.
+func TestChangeIsDecidedOnWhatStands(t *testing.T) {
+	s := newSetting(t)
+	a, b := endpoint("x", "10.0.0.1", 80), endpoint("x", "10.0.0.2", 80)
+	s.register(registration(a))
+	s.interrupt(func() {
+		if _, err := s.other.Deregister(t.Context(), a, true); err != nil {
+			t.Error(err)
+		}
+	})
+	asked := 0
+	_, err := s.Change(t.Context(), func(snap *registry.Snapshot) (registry.Changes, error) {
+		asked++
+		if snap.Instance(a) == nil {
+			return registry.Changes{}, errMissing
+		}
+		return registry.Changes{Register: []registry.Registration{registration(b)}, Deregister: []registry.InstanceKey{a}}, nil
+	})
+	if !errors.Is(err, errMissing) || asked != 2 || s.Snapshot().Instance(b) != nil {
+		t.Errorf("Change = %v after %d decisions, %v there; want what the second decided", err, asked, s.Snapshot().Instance(b))
+	}
+	s.whole()
+}
+
+var errMissing = errors.New("not what it was")
 
 func keysOf(registrations []registry.Registration) (keys []registry.InstanceKey) {
 	for _, r := range registrations {

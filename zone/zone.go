@@ -102,6 +102,9 @@ func New(c Config) (*Zones, error) {
 	return zs, nil
 }
 
+// IsReverse reports whether the zone holds addresses instead of services.
+func (z *Zone) IsReverse() bool { return z.reverse }
+
 // All returns the zones, those with the longest names first; not to be modified.
 func (zs *Zones) All() []*Zone { return zs.all }
 

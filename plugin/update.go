@@ -1,0 +1,142 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/tsig"
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/update"
+)
+
+// updates says who may change instances by DNS UPDATE, and for how long; nobody
+// without keys.
+type updates struct {
+	keys      []string // names of TSIG keys, in lower case, with the dot at the end
+	lease     update.LeaseBounds
+	registrar Registrar
+}
+
+// The leases that are granted unless the Corefile says otherwise. A host that
+// cannot say in time that it is alive is no better off with a shorter one.
+const (
+	leastLease   = 10 * time.Second
+	longestLease = 24 * time.Hour
+)
+
+// updateWithin bounds how long a sender waits for etcd.
+const updateWithin = 5 * time.Second
+
+// update changes instances as the message wants it, if it is signed with a key
+// that may.
+func (e *exchange) update() (int, error) {
+	if len(e.updates.keys) == 0 {
+		return e.refuse(dns.RcodeNotImplemented, nil)
+	}
+	z := e.zones.Match(dns.CanonicalName(e.r.Question[0].Name))
+	if z == nil {
+		return e.refuse(dns.RcodeNotAuth, extended(dns.ExtendedErrorCodeNotAuthoritative, ""))
+	}
+	key, signed := tsig.ValidatedKeyName(e.ctx)
+	switch {
+	case !signed:
+		return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, "not signed"))
+	case !slices.Contains(e.updates.keys, key):
+		return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, "the key may not update"))
+	case z.IsReverse():
+		return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, "a reverse zone follows from the instances"))
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, updateWithin)
+	defer cancel()
+	var wanted update.Changes
+	_, err := e.updates.registrar.Change(ctx, func(snap *registry.Snapshot) (_ registry.Changes, err error) {
+		wanted, err = update.Read(e.r, z.Name, snap, e.updates.lease)
+		return wanted.Changes, err
+	})
+	if err != nil {
+		rcode, text := failure(err)
+		return e.refuse(rcode, extended(dns.ExtendedErrorCodeOther, text))
+	}
+	if wanted.Option != nil {
+		e.options = append(e.options, wanted.Option)
+	}
+	return e.write(new(dns.Msg).SetReply(e.r))
+}
+
+// failure returns the code and the text for a change that was not made.
+func failure(err error) (rcode int, text string) {
+	if refused := (*update.Error)(nil); errors.As(err, &refused) {
+		return refused.Rcode, refused.Text
+	}
+	switch {
+	case errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrNotFound):
+		return dns.RcodeRefused, err.Error()
+	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrFull), errors.Is(err, context.DeadlineExceeded):
+		return dns.RcodeServerFailure, "nothing can be written now"
+	}
+	return dns.RcodeServerFailure, "not written" // what went wrong inside is nobody's business outside
+}
+
+// updatable readies m for updates by the keys that the block names.
+func (s *settings) updatable(m *Muster) error {
+	if len(s.updates.keys) == 0 {
+		if s.updates.lease != (update.LeaseBounds{}) {
+			return s.c.Err("lease: nobody may update: name keys with the property update")
+		}
+		return nil
+	}
+	cfg := dnsserver.GetConfig(s.c)
+	for _, key := range s.updates.keys {
+		if cfg.TsigSecret[key] == "" {
+			return s.c.Errf("update: key %s has no secret in the plugin tsig of this block", key)
+		}
+	}
+	registrar, ok := m.source.(Registrar)
+	if !ok {
+		return s.c.Err("update: etcd is only read here; in a Muster server instances can be changed")
+	}
+	m.updates = s.updates
+	m.updates.registrar = registrar
+	if s.updates.lease == (update.LeaseBounds{}) {
+		m.updates.lease = update.LeaseBounds{Min: leastLease, Max: longestLease}
+	}
+	cfg.AllowOpcode(dns.OpcodeUpdate)
+	return nil
+}
+
+// update takes in the keys that may change instances.
+func (s *settings) update(args []string) error {
+	if len(args) == 0 {
+		return errors.New("want the name of one key or more")
+	}
+	for _, arg := range args {
+		if _, ok := dns.IsDomainName(arg); !ok {
+			return errors.New("a key has a domain name")
+		}
+		s.updates.keys = append(s.updates.keys, plugin.Name(arg).Normalize())
+	}
+	return nil
+}
+
+// lease takes in the shortest and the longest lease.
+func (s *settings) lease(args []string) error {
+	if len(args) != 2 {
+		return errors.New("want the shortest and the longest one in seconds")
+	}
+	least, err := number(args[:1], 1, registry.MaxTTL/1000)
+	if err != nil {
+		return err
+	}
+	most, err := number(args[1:], least, registry.MaxTTL/1000)
+	if err != nil {
+		return err
+	}
+	s.updates.lease = update.LeaseBounds{Min: time.Duration(least) * time.Second, Max: time.Duration(most) * time.Second}
+	return nil
+}
