@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/coredns/coredns/core/dnsserver"
@@ -18,6 +19,7 @@ func FuzzServeDNS(f *testing.F) {
 		ask("1.0.0.10.in-addr.arpa.", "PTR"), ask("0.8.b.d.0.1.0.0.2.ip6.arpa.", "PTR"), ask("loop.svc", "AAAA"), ask("muster.internal.", "SOA"),
 		ask("order-api.svc", "A").SetEdns0(0, true), ask("x.muster.internal.", "AXFR"), ask(".", "NS"),
 		ask("web.svc", "TXT"), ask("web.svc", "HTTPS"), ask("_http._tcp", "PTR"), ask("ip-10-0-12-1.web.inst", "TXT"),
+		subnetted("198.51.100.0/24"), subnetted("2001:db8::/32"), subnetted("0.0.0.0/0"), withCookie(ask("order-api.svc", "A"), client),
 	} {
 		wire, err := m.Pack()
 		if err != nil {
@@ -41,6 +43,45 @@ func FuzzServeDNS(f *testing.F) {
 		}
 		if !tcp && len(w.wire) > 1232 {
 			t.Errorf("reply to %v has %d octets", m, len(w.wire))
+		}
+	})
+}
+
+func subnetted(network string) *dns.Msg {
+	m := ask("web.svc", "SRV").SetEdns0(1232, false)
+	m.IsEdns0().Option = append(m.IsEdns0().Option, subnet(network))
+	return m
+}
+
+// Whatever a block says, it is refused with an error that names the plugin, or
+// makes a server that answers.
+func FuzzSetup(f *testing.F) {
+	for _, text := range []string{
+		block, "muster example.org {\nttl 5 a*\nnegative_ttl 7\nmode sampled\nanswers 3\nraw_names off\n}",
+		"muster 10.0.0.0/8 example.org {\nlocate ::/0 a b\ntrust_subnet ::1\ncookies off\nfallthrough x\n}",
+		"muster example.org {\nrate_limit 5 slip 0 window 2 ipv4 32 ipv6 64 networks 100\nrate_exempt 10.0.0.0/8\n}",
+		"muster example.org {\nupdate k\nlease 1 2\n}", "muster a\\.b {\nns \\000 1.2.3.4\n}", `muster "a b" {`,
+	} {
+		f.Add(text)
+	}
+	s := fixture(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.ContainsAny(text, "$%") || strings.Contains(text, "etcd") || strings.Contains(text, "networks") && len(text) > 200 {
+			return // environment and what takes memory are not what is looked for
+		}
+		cfg, err := load(t, text, s)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "plugin/muster: ") {
+				t.Errorf("setup of %q = %v, which does not name the plugin", text, err)
+			}
+			return
+		}
+		server, err := dnsserver.NewServer("dns://127.0.0.1:0", []*dnsserver.Config{cfg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply, _ := exchange(t, server, ask("order-api.svc", "A"), true); !reply.Response {
+			t.Errorf("reply with %q = %v", text, reply)
 		}
 	})
 }
