@@ -146,7 +146,8 @@ func (r *Resolver) service(t target, q Question, rnd *rand.Rand) Answer {
 		q.Mode = t.service.DNS.Mode
 	}
 	a.Placed = t.service.DNS.Topology != ""
-	tiers := r.tiers(t, whole, q.From)
+	var near [tiersInAll]tier
+	tiers := r.tiers(near[:0], t, whole, q.From)
 	if len(tiers) == 0 {
 		a.Status = NoData
 		if whole.All > 0 {

@@ -35,15 +35,14 @@ func (p Place) nearness(i *registry.Instance) uint16 {
 
 // tiers divides the whole set of a service by how near its instances are, if the
 // service wants that and anybody knows where the question comes from. The nearest
-// tier comes first; there is none without instances.
-func (r *Resolver) tiers(t target, whole set, from Place) []tier {
-	if t.service.DNS.Topology == "" || from == (Place{}) || len(whole.Instances) == 0 {
-		if len(whole.Instances) == 0 {
-			return nil
-		}
-		return []tier{{set: whole}}
+// tier comes first; there is none without instances. It uses tiers.
+func (r *Resolver) tiers(tiers []tier, t target, whole set, from Place) []tier {
+	if len(whole.Instances) == 0 {
+		return nil
 	}
-	var tiers []tier
+	if t.service.DNS.Topology == "" || from == (Place{}) {
+		return append(tiers, tier{set: whole})
+	}
 	for p := range tiersInAll {
 		if p > sameZone && t.service.DNS.Topology == registry.TopologyPin {
 			break

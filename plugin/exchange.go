@@ -16,11 +16,13 @@ import (
 type exchange struct {
 	*Muster
 
-	ctx     context.Context //nolint:containedctx // of one call, like the exchange
-	w       dns.ResponseWriter
-	r       *dns.Msg
-	opt     *dns.OPT // of the message, nil when it has none
-	began   time.Time
+	ctx   context.Context //nolint:containedctx // of one call, like the exchange
+	w     dns.ResponseWriter
+	r     *dns.Msg
+	opt   *dns.OPT // of the message, nil when it has none
+	tcp   bool     // it came over TCP, or what is as good: TLS, HTTPS, QUIC
+	began time.Time
+
 	scope   uint8         // of the client's subnet option
 	options []dns.EDNS0   // of the answer's OPT record, beside the usual ones
 	reason  answer.Reason // of what was found
@@ -42,7 +44,7 @@ func (e *exchange) query() (int, error) {
 		return e.refuse(dns.RcodeServerFailure, extended(dns.ExtendedErrorCodeNotReady, ""))
 	}
 	from := e.atlas.origin(e.w.RemoteAddr(), e.opt)
-	found := e.zones.Lookup(st, z, zone.Question{Owner: owner, Type: asked.Qtype, Room: room(e.w, e.r), From: from.Place})
+	found := e.zones.Lookup(st, z, zone.Question{Owner: owner, Type: asked.Qtype, Room: e.room(), From: from.Place})
 	if found.Status == answer.NoName && len(found.Answer) == 0 && e.Next != nil && e.fall.Through(owner) {
 		return e.next()
 	}
@@ -75,6 +77,17 @@ func (e *exchange) refuse(rcode int, why *dns.EDNS0_EDE) (int, error) {
 	return e.write(m, why)
 }
 
+// room returns how many octets a reply may have.
+func (e *exchange) room() int {
+	switch {
+	case e.tcp:
+		return dns.MaxMsgSize
+	case e.opt != nil:
+		return min(max(int(e.opt.UDPSize()), dns.MinMsgSize), udpSize)
+	}
+	return dns.MinMsgSize
+}
+
 // slip answers one message of too many: truncated and empty, or not at all.
 func (e *exchange) slip(truncated bool) (int, error) {
 	if !truncated {
@@ -90,7 +103,7 @@ func (e *exchange) slip(truncated bool) (int, error) {
 func (e *exchange) write(reply *dns.Msg, errors ...*dns.EDNS0_EDE) (int, error) {
 	e.seal(reply, errors)
 	err := e.w.WriteMsg(reply)
-	e.counters.count(e.ctx, network(e.w), reply, e.reason, e.began)
+	e.counters.count(e.ctx, e.tcp, reply, e.reason, e.began)
 	if err != nil {
 		return dns.RcodeSuccess, plugin.Error(name, err)
 	}
@@ -101,7 +114,7 @@ func (e *exchange) write(reply *dns.Msg, errors ...*dns.EDNS0_EDE) (int, error) 
 // carries errors (RFC 8914) and returns the client's subnet, with the scope for
 // which the answer holds (RFC 7871, 7.2.1).
 func (e *exchange) seal(reply *dns.Msg, errors []*dns.EDNS0_EDE) {
-	size := room(e.w, e.r)
+	size := e.room()
 	if e.opt != nil {
 		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 		opt.SetUDPSize(udpSize)

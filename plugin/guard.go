@@ -56,7 +56,7 @@ func (g *guard) admit(from netip.Addr, cookieOf func() []byte) (answer, truncate
 
 // limited reports whether a message is one too many, where nobody asked Admit.
 func (e *exchange) limited() (limited, truncated bool) {
-	if e.limiter == nil || e.outside.Load() || network(e.w) != "udp" {
+	if e.limiter == nil || e.outside.Load() || e.tcp {
 		return false, false
 	}
 	answer, truncated := e.admit(addrOf(e.w.RemoteAddr()), func() []byte { return cookieOf(e.opt) })

@@ -3,7 +3,6 @@ package plugin
 import (
 	"sort"
 
-	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/answer"
@@ -30,20 +29,6 @@ func malformed(r *dns.Msg) bool {
 		}
 	}
 	return len(r.Question) != 1 || options > 1
-}
-
-// network returns how a message came: udp or tcp.
-func network(w dns.ResponseWriter) string { return (&request.Request{W: w}).Proto() }
-
-// room returns how many octets a reply may have.
-func room(w dns.ResponseWriter, r *dns.Msg) int {
-	if network(w) == "tcp" {
-		return dns.MaxMsgSize
-	}
-	if opt := r.IsEdns0(); opt != nil {
-		return min(max(int(opt.UDPSize()), dns.MinMsgSize), udpSize)
-	}
-	return dns.MinMsgSize
 }
 
 // fit drops from m what does not fit into size: first addresses in Additional,

@@ -117,11 +117,11 @@ func (c *counters) of(ctx context.Context) *series {
 }
 
 // count counts a reply that was begun at a time.
-func (c *counters) count(ctx context.Context, network string, reply *dns.Msg, reason answer.Reason, began time.Time) {
+func (c *counters) count(ctx context.Context, tcp bool, reply *dns.Msg, reason answer.Reason, began time.Time) {
 	s := c.of(ctx)
 	transport := s.schemed
 	if transport < 0 {
-		transport = max(0, slices.Index(transports, network))
+		transport = b2i(tcp) // udp, tcp
 	}
 	qtype := uint16(0)
 	if len(reply.Question) > 0 {
@@ -170,4 +170,11 @@ func load[T any](p *atomic.Pointer[T], create func() T) T {
 	v := create()
 	p.Store(&v)
 	return v
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/zone"
@@ -38,6 +39,7 @@ func (m *Muster) Ready() bool { return m.source.Snapshot() != nil }
 // ServeDNS implements [plugin.Handler].
 func (m *Muster) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	e := exchange{Muster: m, ctx: ctx, w: w, r: r, opt: r.IsEdns0(), began: time.Now()}
+	e.tcp = (&request.Request{W: w}).Proto() == "tcp"
 	if limited, truncated := e.limited(); limited {
 		return e.slip(truncated)
 	}
