@@ -53,7 +53,7 @@ var register = sync.OnceValue(func() error {
 		if err != nil {
 			return fmt.Errorf("directive %s: %w", name, err)
 		}
-		caddy.RegisterPlugin(name, caddy.Plugin{Action: action(name, setup)})
+		caddy.RegisterPlugin(name, caddy.Plugin{Action: noting(action(name, setup))})
 	}
 	caddy.RegisterParsingCallback("", names[len(names)-1], func(c caddy.Context) error {
 		loading.context = c
@@ -61,6 +61,17 @@ var register = sync.OnceValue(func() error {
 	})
 	return nil
 })
+
+// noting notes the config that a setup is for: CoreDNS keeps them to itself, and
+// their handlers have to be looked at.
+func noting(setup caddy.SetupFunc) caddy.SetupFunc {
+	return func(c *caddy.Controller) error {
+		if config := dnsserver.GetConfig(c); !slices.Contains(loading.configs, config) {
+			loading.configs = append(loading.configs, config)
+		}
+		return setup(c)
+	}
+}
 
 // action is setup as this package wants it called.
 func action(name string, setup caddy.SetupFunc) caddy.SetupFunc {

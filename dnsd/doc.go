@@ -1,20 +1,43 @@
-// Package dnsd runs CoreDNS inside this process, from a Corefile, on sockets
+// Package dnsd runs CoreDNS inside this process, from a Corefile, behind sockets
 // that this package owns.
 //
-// Owning the sockets buys three things that CoreDNS started in the usual way
-// does not give: a [HotPath] may answer UDP questions before CoreDNS sees them,
-// a reload keeps every socket and loses no UDP query, and an address that is
-// taken is an error instead of a silent division of the traffic (CoreDNS binds
-// with SO_REUSEPORT).
+// An endpoint holds the UDP and TCP socket of one dns:// address and the
+// connections to it, and speaks DNS by itself. A generation is CoreDNS as one
+// Corefile describes it: something that answers a message. A reload builds the
+// next generation, points the endpoints to it, and waits for the old one to answer
+// what it has begun.
 //
-// An endpoint holds the sockets of one listen address. A generation is CoreDNS
-// as one Corefile describes it; it takes packets and connections of an endpoint
-// through a door. A reload builds the next generation, gives each endpoint its
-// door, and then drains the old one.
+// This buys what CoreDNS started in the usual way does not give. A [Gate] sees each
+// UDP packet before it costs anything, and a [HotPath] may answer it before CoreDNS
+// sees it. A reload keeps every socket and connection and loses no query. Queries
+// of one TCP connection are answered at the same time and in any order (RFC 7766),
+// and its limits are told to clients that ask (RFC 7828). An address that is taken
+// is an error instead of a silent division of the traffic (CoreDNS binds with
+// SO_REUSEPORT).
 //
-// Only dns:// listeners work like this. Those of tls://, https://, quic:// and
-// grpc:// blocks are opened and served by CoreDNS; across a reload they are bound
-// anew, the new one before the old one is closed.
+// # Limits at dns:// addresses
+//
+// At most 4096 UDP queries of an address are under way in CoreDNS; packets above
+// that are dropped. A TCP connection has at most 32 queries under way and is not
+// read from meanwhile. [Config.MaxConns] bounds the connections. A connection is
+// closed when it was idle for 10 seconds, when a query takes over 3 seconds to come
+// in, or when an answer takes over 5 seconds to go out; the plugin timeouts of
+// CoreDNS changes these. What is turned away is counted in the metric
+// coredns_transport_dropped_total, and logged once a minute.
+//
+// # Addresses that CoreDNS serves by itself
+//
+// Those of tls://, https://, https3://, quic:// and grpc:// blocks know neither
+// gates nor a hot path, and have CoreDNS's own limits. At a reload the listening
+// sockets of those over TCP stay, so that no connection is refused; connections get
+// CoreDNS's farewell, and then the bound of [Config.Drain]. The sockets of those over
+// QUIC are bound anew, the new one before the old one is closed, and connections to
+// the old one end without a word: a client finds out by its own timeout.
+//
+// TSIG is verified everywhere. Answers are signed over UDP, TCP and TLS only: the
+// others leave a TSIG record as the plugin made it, without a true signature.
+//
+// # Plugins
 //
 // The directives reload, multisocket and proxyproto are unknown here, since the
 // caller drives reloads and this package opens the sockets. The plugins ready

@@ -81,21 +81,14 @@ func listenTCP(ctx context.Context, addr string, shared bool) (*net.TCPListener,
 	return ln.(*net.TCPListener), nil
 }
 
-// checkFree reports an error when addr is taken, for listeners that CoreDNS binds by
-// itself and shares with whoever asks.
-func checkFree(ctx context.Context, network, addr string) error {
-	if network == "udp" {
-		conn, err := listenUDP(ctx, addr, false)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	}
-	ln, err := listenTCP(ctx, addr, false)
+// checkFree reports an error when addr is taken over UDP, for listeners that CoreDNS
+// binds by itself and shares with whoever asks.
+func checkFree(ctx context.Context, addr string) error {
+	conn, err := listenUDP(ctx, addr, false)
 	if err != nil {
 		return err
 	}
-	return ln.Close()
+	return conn.Close()
 }
 
 func bindError(network, addr string, err error) error {

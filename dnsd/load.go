@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
+	"github.com/coredns/coredns/core/dnsserver"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
+	"github.com/coredns/coredns/plugin/pkg/transport"
 )
 
 // serverType is the name under which CoreDNS is known to caddy.
@@ -21,14 +24,30 @@ const serverType = "dns"
 // plugins keep state in package variables.
 var loading struct {
 	sync.Mutex
-	context caddy.Context // of the Corefile being loaded
-	dry     bool          // nothing of it will be started
+	context caddy.Context       // of the Corefile being loaded
+	configs []*dnsserver.Config // of its server blocks, one for each zone
+	dry     bool                // nothing of it will be started
 }
 
 // instance is a loaded Corefile: its plugins are set up, nothing is bound.
 type instance struct {
 	*caddy.Instance
 	servers []caddy.Server
+	configs []*dnsserver.Config
+}
+
+// gates are the gates of the dns:// address addr, host:port.
+func (i *instance) gates(addr string) gates {
+	return gatesOf(slices.DeleteFunc(slices.Clone(i.configs), func(c *dnsserver.Config) bool {
+		return !slices.ContainsFunc(c.ListenHosts, func(host string) bool { return listensAt(c, host, addr) })
+	}))
+}
+
+// listensAt reports whether the config with the host listens at addr. CoreDNS groups
+// its configs into servers in the same way.
+func listensAt(c *dnsserver.Config, host, addr string) bool {
+	a, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, c.Port))
+	return err == nil && c.Transport == transport.DNS && a.String() == addr
 }
 
 // Validate reports the first error of a Corefile: in its syntax, its directives,
@@ -96,6 +115,7 @@ func parse(corefile []byte, filename string) error {
 func setUp(corefile []byte, filename string, storage map[any]any) (inst *instance, err error) {
 	inst = &instance{Instance: &caddy.Instance{Storage: map[any]any{}}}
 	maps.Copy(inst.Storage, storage)
+	loading.configs = nil
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("corefile: %s: a plugin panicked: %v", filename, r)
@@ -105,6 +125,7 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 	if err := caddy.ValidateAndExecuteDirectives(input, inst.Instance, false); err != nil {
 		return inst, fmt.Errorf("corefile: %w", err)
 	}
+	inst.configs = loading.configs
 	inst.servers, err = loading.context.MakeServers()
 	if err != nil {
 		return inst, fmt.Errorf("corefile: %s: %w", filename, err)

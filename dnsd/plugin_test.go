@@ -3,16 +3,21 @@ package dnsd_test
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/dnsd"
 )
 
 // The plugin muster of this test binary stands where the real one will: it
 // answers TXT with the text in the storage, holds queries for held.* until
-// released, and fails or panics in its setup when told so.
+// released, tells what it hears about signatures, transfers zone., is a gate if
+// there is one in the storage, and fails or panics in its setup when told so.
 func init() { plugin.Register("muster", setupTestPlugin) }
 
 type textKey struct{}
@@ -25,10 +30,27 @@ type hold struct {
 	release chan struct{}
 }
 
+// gateKey finds the dnsd.Gate that the plugin is.
+type gateKey struct{}
+
+// signedKey finds a chan error that takes the status of each signed query.
+type signedKey struct{}
+
+// transferKey finds the []dns.RR of the zone "zone.", from SOA to SOA.
+type transferKey struct{}
+
 type testPlugin struct {
-	next plugin.Handler
-	text string
-	hold *hold
+	next   plugin.Handler
+	text   string
+	hold   *hold
+	signed chan error
+	zone   []dns.RR
+}
+
+// gatePlugin is the plugin with a gate.
+type gatePlugin struct {
+	*testPlugin
+	dnsd.Gate
 }
 
 func setupTestPlugin(c *caddy.Controller) error {
@@ -37,6 +59,8 @@ func setupTestPlugin(c *caddy.Controller) error {
 		p.text = text
 	}
 	p.hold, _ = c.Get(holdKey{}).(*hold)
+	p.signed, _ = c.Get(signedKey{}).(chan error)
+	p.zone, _ = c.Get(transferKey{}).([]dns.RR)
 	for c.Next() {
 		for _, arg := range c.RemainingArgs() {
 			switch arg {
@@ -51,8 +75,13 @@ func setupTestPlugin(c *caddy.Controller) error {
 			}
 		}
 	}
+	gate, isGate := c.Get(gateKey{}).(dnsd.Gate)
+	gated := &gatePlugin{p, gate}
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		p.next = next
+		if isGate {
+			return gated
+		}
 		return p
 	})
 	return nil
@@ -62,6 +91,9 @@ func (p *testPlugin) Name() string { return "muster" }
 
 func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	q := r.Question[0]
+	if p.signed != nil && r.IsTsig() != nil {
+		p.signed <- w.TsigStatus()
+	}
 	if p.hold != nil && dns.CompareDomainName(q.Name, "held.") == 1 {
 		p.hold.arrived <- struct{}{}
 		<-p.hold.release
@@ -78,4 +110,19 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		})
 	}
 	return dns.RcodeSuccess, w.WriteMsg(m)
+}
+
+// Transfer implements transfer.Transferer.
+func (p *testPlugin) Transfer(zone string, _ uint32) (<-chan []dns.RR, error) {
+	if zone != "zone." || p.zone == nil {
+		return nil, transfer.ErrNotAuthoritative
+	}
+	records := make(chan []dns.RR)
+	go func() {
+		defer close(records)
+		for batch := range slices.Chunk(p.zone, 100) {
+			records <- batch
+		}
+	}()
+	return records, nil
 }

@@ -33,6 +33,11 @@ type Config struct {
 	// Hot is asked first about each UDP packet to a dns:// address. Nil means that
 	// CoreDNS answers all.
 	Hot HotPath
+	// MaxConns bounds the TCP connections of the dns:// addresses in all; a quarter of
+	// them may come from one client, which is an IPv4 address or an IPv6 /56. When
+	// there is no room the connection that has been idle for longest is closed. Zero
+	// means 2048.
+	MaxConns int
 	// Drain bounds the time that queries under way get at a reload and at the end.
 	// Zero means 5 seconds.
 	Drain time.Duration
@@ -43,6 +48,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Filename = cmp.Or(c.Filename, "Corefile")
+	c.MaxConns = cmp.Or(c.MaxConns, 2048)
 	c.Drain = cmp.Or(c.Drain, 5*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -54,20 +60,25 @@ func (c Config) withDefaults() Config {
 type Server struct {
 	cfg    Config
 	failed chan error
+	conns  *connections // of all endpoints
 
 	mu        sync.Mutex           // held by Reload and Close as a whole
 	current   *generation          // nil once closed
 	endpoints map[string]*endpoint // by host:port of the Corefile
+	fronts    map[string]*front    // by URL
 }
 
 // Open loads the Corefile, binds its addresses and starts to answer. The error
 // names the file and line of what is wrong with the Corefile, or is an
 // [*InUseError] for an address that is taken. The caller must call Run or Close.
 func Open(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
 	s := &Server{
-		cfg:       cfg.withDefaults(),
+		cfg:       cfg,
 		failed:    make(chan error, 1),
+		conns:     newConnections(cfg.MaxConns),
 		endpoints: map[string]*endpoint{},
+		fronts:    map[string]*front{},
 	}
 	g, err := s.start(s.cfg.Corefile, nil)
 	if err != nil {
@@ -104,9 +115,8 @@ func (s *Server) Addrs() []netip.AddrPort {
 
 // Reload puts another Corefile in the place of the current one. It returns once
 // the new one answers everything and the old one has drained. On error the old
-// one goes on as before. No UDP query is lost; TCP connections are closed after
-// the query they are at, as a reload of CoreDNS always does, while the listening
-// socket stays. Plugins are set up twice, the first time to look for errors.
+// one goes on as before. At dns:// addresses no query is lost, and TCP connections
+// stay open. Plugins are set up twice, the first time to look for errors.
 func (s *Server) Reload(corefile []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,11 +137,16 @@ func (s *Server) Reload(corefile []byte) error {
 		return errors.Join(err, callbacks(old.OnRestartFailed))
 	}
 	s.current = g
+	unused := s.unused()
+	for _, addr := range unused {
+		s.endpoints[addr].stop()
+	}
 	old.stop(s.cfg.Drain)
 	if err := callbacks(old.OnShutdown); err != nil {
 		s.cfg.Logger.Warn("dns reload: stop old plugins", "err", err)
 	}
-	s.closeUnused()
+	s.closeEndpoints(unused)
+	s.closeFronts(s.unusedFronts())
 	s.cfg.Logger.Info("dns reloaded")
 	return nil
 }
@@ -143,8 +158,8 @@ func (s *Server) start(corefile []byte, before *generation) (*generation, error)
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{instance: inst, log: s.cfg.Logger, failed: s.failed}
-	opened, err := s.bind(g, before)
+	g := newGeneration(inst, s.cfg, s.failed)
+	undo, err := s.bind(g, before)
 	if err != nil {
 		inst.discard()
 		return nil, err
@@ -152,41 +167,60 @@ func (s *Server) start(corefile []byte, before *generation) (*generation, error)
 	if err := inst.startUp(before == nil); err != nil {
 		// The first error tells more than what follows from it.
 		_ = inst.abandon()
-		_ = g.closeForeign()
-		s.closeEndpoints(opened)
+		undo()
 		return nil, err
 	}
-	g.serve(s.endpoints)
+	g.serve(s.endpoints, s.fronts)
 	// The tls plugin starts its certificate renewal on this event.
 	caddy.EmitEvent(caddy.InstanceStartupEvent, inst.Instance)
 	return g, nil
 }
 
-// bind opens the sockets that g needs and that are not open yet. It returns the
-// addresses of the endpoints it opened; on error it has opened none.
-func (s *Server) bind(g, before *generation) ([]string, error) {
+// bind opens the sockets that g needs and that are not open yet. It returns what
+// closes them again; on error it has opened none.
+func (s *Server) bind(g, before *generation) (undo func(), err error) {
 	ctx := context.Background() // binding a literal address does not block
-	var opened []string
-	for _, server := range g.servers {
-		addr, plain := plainAddr(server)
-		if !plain || s.endpoints[addr] != nil {
+	var endpoints, fronts []string
+	closeAll := func() {
+		_ = g.closeForeignUDP() // the error that led here tells more
+		s.closeFronts(fronts)
+		s.closeEndpoints(endpoints)
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	for addr := range g.plain {
+		if s.endpoints[addr] != nil {
 			continue
 		}
 		if err := s.openEndpoint(ctx, addr); err != nil {
-			s.closeEndpoints(opened)
 			return nil, err
 		}
-		opened = append(opened, addr)
+		endpoints = append(endpoints, addr)
 	}
 	shared := map[string]bool{}
 	if before != nil {
 		shared = before.foreignAddrs()
 	}
-	if err := g.bindForeign(ctx, shared); err != nil {
-		s.closeEndpoints(opened)
-		return nil, err
+	for _, f := range g.foreign {
+		if f.overUDP() {
+			if err := f.bindUDP(ctx, shared[f.url]); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if s.fronts[f.url] != nil {
+			continue
+		}
+		if s.fronts[f.url], err = openFront(ctx, f.addr, s.cfg.Logger); err != nil {
+			delete(s.fronts, f.url)
+			return nil, err
+		}
+		fronts = append(fronts, f.url)
 	}
-	return opened, nil
+	return closeAll, nil
 }
 
 // openEndpoint opens the endpoint of addr. Where it overlaps with others of this
@@ -209,7 +243,7 @@ func (s *Server) openEndpoint(ctx context.Context, addr string) (err error) {
 			return err
 		}
 	}
-	e, err := openEndpoint(ctx, addr, len(sharing) > 0, s.cfg.Hot, s.cfg.Logger)
+	e, err := openEndpoint(ctx, addr, len(sharing) > 0, s.cfg, s.conns)
 	if err != nil {
 		return err
 	}
@@ -228,15 +262,37 @@ func (s *Server) closeEndpoints(addrs []string) {
 	}
 }
 
-// closeUnused closes the endpoints that the current generation has no use for.
-func (s *Server) closeUnused() {
-	var unused []string
+// closeFronts is closeEndpoints for the sockets in front of CoreDNS's own servers.
+func (s *Server) closeFronts(urls []string) {
+	for _, url := range urls {
+		if err := s.fronts[url].close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.cfg.Logger.Warn("dns close", "address", url, "err", err)
+		}
+		delete(s.fronts, url)
+	}
+}
+
+// unused are the endpoints that the current generation has no use for.
+func (s *Server) unused() []string {
+	var addrs []string
 	for addr := range s.endpoints {
-		if s.current.doors[addr] == nil {
-			unused = append(unused, addr)
+		if s.current.plain[addr] == nil {
+			addrs = append(addrs, addr)
 		}
 	}
-	s.closeEndpoints(unused)
+	return addrs
+}
+
+// unusedFronts is unused for fronts.
+func (s *Server) unusedFronts() []string {
+	used := s.current.foreignAddrs()
+	var urls []string
+	for url := range s.fronts {
+		if !used[url] {
+			urls = append(urls, url)
+		}
+	}
+	return urls
 }
 
 // Close stops the server: plugins say goodbye (the lameduck of health is part of
@@ -251,9 +307,13 @@ func (s *Server) Close() error {
 	g := s.current
 	s.current = nil
 	err := callbacks(g.OnFinalShutdown)
+	for _, e := range s.endpoints {
+		e.stop()
+	}
 	g.stop(s.cfg.Drain)
 	err = errors.Join(err, callbacks(g.OnShutdown))
 	s.closeEndpoints(slices.Collect(maps.Keys(s.endpoints)))
+	s.closeFronts(slices.Collect(maps.Keys(s.fronts)))
 	if err != nil {
 		return fmt.Errorf("stop plugins: %w", err)
 	}

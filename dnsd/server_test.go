@@ -164,38 +164,6 @@ func TestLargeUDPQuery(t *testing.T) {
 	}
 }
 
-func TestTCPPipelining(t *testing.T) {
-	_, addr := open(t, ".:PORT {\n bind 127.0.0.1\n whoami\n}", dnsd.Config{})
-	conn, err := dial(t, "tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	var stream []byte
-	var want []uint16
-	for range 5 {
-		m := question("example.org.", dns.TypeA)
-		wire, err := m.Pack()
-		if err != nil {
-			t.Fatal(err)
-		}
-		stream = append(binary.BigEndian.AppendUint16(stream, uint16(len(wire))), wire...)
-		want = append(want, m.Id)
-	}
-	if _, err := conn.Write(stream); err != nil {
-		t.Fatal(err)
-	}
-	for i, id := range want {
-		r, err := (&dns.Conn{Conn: conn}).ReadMsg()
-		if err != nil || r.Id != id {
-			t.Fatalf("answer %d = %v, %v, want id %d", i, r, err, id)
-		}
-	}
-}
-
 func TestTSIGOverUDP(t *testing.T) {
 	const secret = "c2VjcmV0IHNlY3JldCBzZWNyZXQ="
 	_, addr := open(t, ".:PORT {\n bind 127.0.0.1\n tsig {\n secret key. "+secret+"\n require all\n }\n whoami\n}", dnsd.Config{})

@@ -5,21 +5,21 @@ import (
 	"sync"
 )
 
-// conns are the open connections of one generation, so that a drain has an end
-// also when a client holds on to its connection.
-type conns struct {
+// foreignConns are the open connections to CoreDNS's own servers of one generation,
+// so that a drain has an end also when a client holds on to its connection.
+type foreignConns struct {
 	mu   sync.Mutex
 	open map[*trackedConn]struct{}
 }
 
 // track wraps a listener so that its connections are kept in c. The first Accept
 // calls accepting.
-func (c *conns) track(l net.Listener, accepting func()) net.Listener {
+func (c *foreignConns) track(l net.Listener, accepting func()) net.Listener {
 	return trackedListener{l, c, accepting}
 }
 
 // closeAll closes the connections that are still open.
-func (c *conns) closeAll() {
+func (c *foreignConns) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
@@ -29,7 +29,7 @@ func (c *conns) closeAll() {
 
 type trackedListener struct {
 	net.Listener
-	conns     *conns
+	conns     *foreignConns
 	accepting func()
 }
 
@@ -51,7 +51,7 @@ func (l trackedListener) Accept() (net.Conn, error) {
 
 type trackedConn struct {
 	net.Conn
-	conns *conns
+	conns *foreignConns
 }
 
 func (c *trackedConn) Close() error {

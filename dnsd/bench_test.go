@@ -1,0 +1,81 @@
+package dnsd_test
+
+import (
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/dnsd"
+)
+
+// window is how many queries a benchmark has under way.
+const window = 64
+
+// BenchmarkUDP asks through CoreDNS and a plugin that answers at once.
+func BenchmarkUDP(b *testing.B) {
+	for name, bind := range map[string]string{"address": " bind 127.0.0.1\n", "wildcard": ""} {
+		b.Run(name, func(b *testing.B) {
+			_, addr := open(b, ".:PORT {\n"+bind+" muster\n}", dnsd.Config{Storage: map[any]any{textKey{}: "text"}})
+			askInWindows(b, addr, question("a.example.org.", dns.TypeTXT))
+		})
+	}
+}
+
+// BenchmarkHotPath asks a hot path that does nothing.
+func BenchmarkHotPath(b *testing.B) {
+	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Hot: echo{}})
+	askInWindows(b, addr, question("a.example.org.", dns.TypeTXT))
+}
+
+// askInWindows counts a whole window as one operation, and reports a query.
+func askInWindows(b *testing.B, addr string, m *dns.Msg) {
+	b.Helper()
+	conn, err := dial(b, "udp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	query, err := m.Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, 1500)
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	before := cpu(b)
+	for b.Loop() {
+		exchangeWindow(b, conn, query, buf)
+	}
+	queries := float64(b.N) * window
+	b.ReportMetric(float64(b.Elapsed())/queries, "ns/query")
+	b.ReportMetric(float64(cpu(b)-before)/queries, "cpu-ns/query")
+}
+
+// cpu is the processor time of this process, server and client together.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+func exchangeWindow(b *testing.B, conn net.Conn, query, buf []byte) {
+	b.Helper()
+	for range window {
+		if _, err := conn.Write(query); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range window {
+		if _, err := conn.Read(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

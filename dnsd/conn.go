@@ -1,0 +1,173 @@
+package dnsd
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// maxPipelined bounds the queries of one connection that are under way. A client
+// that sends more has to wait: nothing is read meanwhile.
+const maxPipelined = 32
+
+// conn is a TCP connection of a client. Its queries are read one after another,
+// answered at the same time, and each answer leaves when it is ready (RFC 7766
+// 6.2.1.1). Who answers is decided anew for each query.
+type conn struct {
+	net.Conn
+	endpoint *endpoint
+	prefix   netip.Prefix
+	state    connState     // guarded by the lock of endpoint.conns
+	slots    chan struct{} // one for each query under way
+	writing  sync.Mutex
+}
+
+func newConn(c net.Conn, e *endpoint) *conn {
+	from := c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	return &conn{Conn: c, endpoint: e, prefix: clientPrefix(from.Addr()), slots: make(chan struct{}, maxPipelined)}
+}
+
+// serve reads queries until the connection ends, is idle for too long or breaks
+// the rules. What is under way then is still answered.
+func (c *conn) serve() {
+	defer c.endpoint.conns.end(c)
+	const mostQueries = 2048 // in size; a longer one is read around the buffer
+	in := bufio.NewReaderSize(c.Conn, mostQueries)
+	for queries := 0; ; queries++ {
+		r := c.endpoint.current.Load()
+		if limit := r.server.MaxTCPQueries; limit > 0 && queries >= limit {
+			return
+		}
+		select {
+		case c.slots <- struct{}{}:
+		case <-c.endpoint.stopping:
+			return
+		}
+		if !c.await(in, r.idle()) {
+			return
+		}
+		c.endpoint.conns.begin(c)
+		if !c.answerNext(in, r.read()) {
+			c.done()
+			return
+		}
+	}
+}
+
+// done ends what takes a slot.
+func (c *conn) done() {
+	<-c.slots
+	c.endpoint.conns.done(c)
+}
+
+// await returns true once the next query begins, and false when the connection has
+// ended or was idle for so long. Waiting for our answers is not idleness.
+func (c *conn) await(in *bufio.Reader, idle time.Duration) bool {
+	for until := time.Now().Add(idle); in.Buffered() == 0; {
+		if !c.readUntil(until) {
+			return false
+		}
+		_, err := in.Peek(1)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+		since, isIdle := c.endpoint.conns.idleSince(c)
+		if !isIdle {
+			since = time.Now()
+		}
+		if until = since.Add(idle); !until.After(time.Now()) {
+			return false
+		}
+	}
+	return true
+}
+
+// readUntil bounds the reads from now on. It reports false when there must be none.
+func (c *conn) readUntil(deadline time.Time) bool {
+	if c.SetReadDeadline(deadline) != nil {
+		return false
+	}
+	// The endpoint says that it stops before it interrupts reads.
+	return !c.endpoint.stopped()
+}
+
+// answerNext reads one query, which has begun, and has it answered. It reports false
+// when no other query can follow.
+func (c *conn) answerNext(in *bufio.Reader, bound time.Duration) bool {
+	if !c.readUntil(time.Now().Add(bound)) {
+		return false
+	}
+	wire, err := readMessage(in)
+	if err != nil || len(wire) < headerSize {
+		return false // without an ID there is no way to answer
+	}
+	if !admit(wire) {
+		c.done() // silence
+		return true
+	}
+	r := c.endpoint.acquire()
+	if r == nil {
+		return false
+	}
+	go func() {
+		defer r.underWay.done()
+		defer c.done()
+		r.answer(&response{client: &tcpClient{c, r.write()}}, wire, true, func() {})
+	}()
+	return true
+}
+
+// readMessage reads a message behind its length. Memory is taken as it comes in,
+// since a length is easily said.
+func readMessage(in io.Reader) ([]byte, error) {
+	var prefix [lengthSize]byte
+	if _, err := io.ReadFull(in, prefix[:]); err != nil {
+		return nil, err
+	}
+	length := int(binary.BigEndian.Uint16(prefix[:]))
+	const most = 512
+	var m []byte
+	for len(m) < length {
+		chunk := min(length-len(m), max(len(m), most))
+		m = slices.Grow(m, chunk)
+		n, err := io.ReadFull(in, m[len(m):len(m)+chunk])
+		if m = m[:len(m)+n]; err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// tcpClient is the [client] of one query over TCP.
+type tcpClient struct {
+	*conn
+	timeout time.Duration
+}
+
+// send closes the connection when the message does not get through in time, from
+// now and not from its turn on: a client that does not read must not keep answers,
+// nor the generation that gave them.
+func (c *tcpClient) send(framed []byte) error {
+	deadline := time.Now().Add(c.timeout)
+	binary.BigEndian.PutUint16(framed, uint16(len(framed)-lengthSize))
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	err := c.SetWriteDeadline(deadline)
+	if err == nil {
+		_, err = c.Conn.Write(framed)
+	}
+	if err != nil {
+		c.Conn.Close() // what was sent in part cannot be mended
+	}
+	return err
+}
