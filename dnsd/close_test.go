@@ -2,17 +2,7 @@ package dnsd_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strings"
@@ -127,102 +117,4 @@ func TestCloseCutsConnectionsAfterTheBound(t *testing.T) {
 		t.Errorf("read after Close() = %v, want the end of the connection", err)
 	}
 	close(h.release)
-}
-
-func TestListenersOfCoreDNS(t *testing.T) {
-	cert, key := selfSigned(t)
-	insecure := &tls.Config{InsecureSkipVerify: true} // made up below
-	for _, tc := range []struct {
-		scheme, network string
-		ask             func(t *testing.T, addr string)
-	}{
-		{"tls", "tcp", func(t *testing.T, addr string) {
-			t.Helper()
-			c := &dns.Client{Net: "tcp-tls", TLSConfig: insecure, Timeout: 5 * time.Second}
-			if _, _, err := c.Exchange(question("a.", dns.TypeA), addr); err != nil {
-				t.Errorf("query over TLS = %v", err)
-			}
-		}},
-		{"https", "tcp", func(t *testing.T, addr string) {
-			t.Helper()
-			query, err := question("a.", dns.TypeA).Pack()
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := &http.Client{Transport: &http.Transport{TLSClientConfig: insecure, DisableKeepAlives: true}, Timeout: 5 * time.Second}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+addr+"/dns-query", bytes.NewReader(query))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Content-Type", "application/dns-message")
-			resp, err := c.Do(req)
-			if err != nil {
-				t.Errorf("query over HTTPS = %v", err)
-				return
-			}
-			resp.Body.Close()
-			if resp.StatusCode != http.StatusOK {
-				t.Errorf("query over HTTPS = %s, want 200", resp.Status)
-			}
-		}},
-		{"grpc", "tcp", func(t *testing.T, addr string) {
-			t.Helper()
-			conn, err := dial(t, "tcp", addr)
-			if err != nil {
-				t.Errorf("dial = %v", err)
-				return
-			}
-			conn.Close()
-		}},
-		{"quic", "udp", func(*testing.T, string) {}},
-	} {
-		t.Run(tc.scheme, func(t *testing.T) {
-			leavesNothing(t)
-			addr := "127.0.0.1:" + freePort(t)
-			_, port, _ := net.SplitHostPort(addr)
-			corefile := []byte(tc.scheme + "://.:" + port + " {\n bind 127.0.0.1\n tls " + cert + " " + key + "\n whoami\n}")
-			s, err := dnsd.Open(dnsd.Config{Corefile: corefile})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			tc.ask(t, addr)
-			if err := s.Reload(corefile); err != nil {
-				t.Errorf("Reload() = %v", err)
-			}
-			tc.ask(t, addr)
-			if _, err := dnsd.Open(dnsd.Config{Corefile: corefile}); err == nil || !strings.Contains(err.Error(), "already in use ("+tc.network+")") {
-				t.Errorf("second Open() = %v, want the address in use", err)
-			}
-			if got := s.Addrs(); len(got) != 0 {
-				t.Errorf("Addrs() = %v, want none for %s://", got, tc.scheme)
-			}
-		})
-	}
-}
-
-// selfSigned writes a certificate and its key.
-func selfSigned(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"example.org"}}
-	cert, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, der []byte) string {
-		file := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	return write("cert.pem", "CERTIFICATE", cert), write("key.pem", "PRIVATE KEY", der)
 }

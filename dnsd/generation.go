@@ -100,25 +100,27 @@ func (g *generation) goServe(serve func() error) {
 }
 
 // stop ends the generation: nothing new is taken, and what is under way may take
-// until the bound to finish. The connections to CoreDNS are closed then; a query
-// that a plugin holds even longer is left behind, and may find nobody to answer.
+// until the bound to finish. The connections to CoreDNS's own servers are closed
+// then; a query that a plugin holds even longer is left behind, and is answered if
+// its client is still there.
 func (g *generation) stop(bound time.Duration) {
 	g.stopping.Store(true)
 	for _, d := range g.doors {
 		d.close()
 	}
 	none := g.underWay.end()
-	ended := make(chan struct{})
+	foreign := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(foreign)
 		g.stopForeign()
-		<-none
 	}()
-	if waitFor(ended, bound) {
-		return
+	deadline := time.Now().Add(bound)
+	drained := waitFor(foreign, bound)
+	if !drained {
+		g.conns.closeAll()
+		drained = waitFor(foreign, time.Second)
 	}
-	g.conns.closeAll()
-	if !waitFor(ended, time.Second) {
+	if !waitFor(none, time.Until(deadline)) || !drained {
 		g.log.Warn("dns drain: queries left behind", "after", bound)
 	}
 }
@@ -138,7 +140,13 @@ func (g *generation) stopForeign() {
 	g.serving.Wait()
 }
 
+// waitFor reports whether done is closed within the bound, which may have passed.
 func waitFor(done <-chan struct{}, bound time.Duration) bool {
+	select {
+	case <-done:
+		return true
+	default:
+	}
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {

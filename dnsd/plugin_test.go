@@ -68,6 +68,8 @@ func setupTestPlugin(c *caddy.Controller) error {
 				panic("told to")
 			case "unstartable":
 				c.OnStartup(func() error { return errors.New("told not to start") })
+			case "secret": // without the plugin tsig, which keeps signatures to itself
+				dnsserver.GetConfig(c).TsigSecret = map[string]string{"key.": secret}
 			case "update":
 				dnsserver.GetConfig(c).AllowOpcode(dns.OpcodeUpdate)
 			default:
