@@ -2,6 +2,7 @@ package dnsd_test
 
 import (
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -78,4 +79,44 @@ func exchangeWindow(b *testing.B, conn net.Conn, query, buf []byte) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkGateDrops sends windows of packets that the gate drops, but for the last.
+func BenchmarkGateDrops(b *testing.B) {
+	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Storage: map[any]any{gateKey{}: &oneOf{n: window}}, Hot: echo{}})
+	conn, err := dial(b, "udp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	query, err := question("a.example.org.", dns.TypeTXT).Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	buf := make([]byte, 1500)
+	b.ReportAllocs()
+	before := cpu(b)
+	for b.Loop() {
+		for range window {
+			if _, err := conn.Write(query); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := conn.Read(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	packets := float64(b.N) * window
+	b.ReportMetric(float64(b.Elapsed())/packets, "ns/packet")
+	b.ReportMetric(float64(cpu(b)-before)/packets, "cpu-ns/packet")
+}
+
+// oneOf lets the n-th packet pass, for one socket.
+type oneOf struct{ n, seen int }
+
+func (g *oneOf) Admit([]byte, netip.AddrPort) dnsd.Admission {
+	if g.seen++; g.seen%g.n == 0 {
+		return dnsd.Pass
+	}
+	return dnsd.Drop
 }

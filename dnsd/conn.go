@@ -164,10 +164,10 @@ func (c *tcpClient) send(framed []byte) error {
 	defer c.writing.Unlock()
 	err := c.SetWriteDeadline(deadline)
 	if err == nil {
-		_, err = c.Conn.Write(framed)
+		_, err = c.Write(framed)
 	}
 	if err != nil {
-		c.Conn.Close() // what was sent in part cannot be mended
+		c.Close() // what was sent in part cannot be mended
 	}
 	return err
 }

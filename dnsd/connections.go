@@ -168,5 +168,5 @@ func (t *connections) close(c *conn) {
 	if from.open--; from.open == 0 {
 		delete(t.clients, c.prefix)
 	}
-	c.Conn.Close()
+	c.Close()
 }

@@ -1,4 +1,9 @@
 package dnsd
 
-// Admit is the engine's test of a packet.
-var Admit = admit
+// What deals with octets from anywhere, for fuzzing.
+var (
+	Admit          = admit
+	Unpack         = unpack
+	Truncated      = truncated
+	AskedKeepalive = askedKeepalive
+)

@@ -1,6 +1,7 @@
 package dnsd_test
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -20,6 +21,9 @@ func seeds(f *testing.F) {
 	response[2] |= 0x80
 	update := append([]byte(nil), query...)
 	update[2] = dns.OpcodeUpdate << 3
+	for _, tc := range hostile {
+		f.Add(tc.wire)
+	}
 	for _, p := range [][]byte{nil, {0}, query[:11], query[:12], query[:20], query, response, response[:12], update} {
 		f.Add(p)
 	}
@@ -37,6 +41,80 @@ func FuzzAdmit(f *testing.F) {
 			t.Errorf("Admit(%x) = true, want false for a response", p)
 		case !got && err == nil && !m.Response:
 			t.Errorf("Admit(%x) = false, want true for a query", p)
+		}
+	})
+}
+
+// FuzzUnpack checks that a message is either a query that a handler can rely on or
+// refused with a header of its own.
+func FuzzUnpack(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if !dnsd.Admit(p) {
+			return
+		}
+		query, refusal := dnsd.Unpack(p)
+		switch {
+		case query != nil && (refusal != nil || len(query.Question) != 1):
+			t.Errorf("Unpack(%x) = %v, %x, want one question and no refusal", p, query, refusal)
+		case query == nil:
+			var m dns.Msg
+			if err := m.Unpack(refusal); err != nil || len(refusal) != 12 || !m.Response || refusal[0] != p[0] || refusal[1] != p[1] ||
+				m.Rcode != dns.RcodeFormatError && m.Rcode != dns.RcodeNotImplemented {
+				t.Errorf("Unpack(%x) refuses with %x, %v", p, refusal, err)
+			}
+		default:
+			dnsd.AskedKeepalive(query, p)
+		}
+	})
+}
+
+// FuzzTruncated checks that the answer without a parser is what a parser makes.
+func FuzzTruncated(f *testing.F) {
+	seeds(f)
+	buf := make([]byte, dns.MaxMsgSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if !dnsd.Admit(p) || len(p) > len(buf) {
+			return
+		}
+		n := dnsd.Truncated(buf, p)
+		if n == 0 {
+			return
+		}
+		var query, m dns.Msg
+		if err := m.Unpack(buf[:n]); err != nil || n > len(p) {
+			t.Fatalf("Truncated(%x) = %x, %v", p, buf[:n], err)
+		}
+		if !m.Response || !m.Truncated || m.Rcode != dns.RcodeSuccess || len(m.Question) != 1 || len(m.Answer)+len(m.Ns) > 0 {
+			t.Errorf("Truncated(%x) = %v", p, m)
+		}
+		if query.Unpack(p) == nil && (query.Question[0] != m.Question[0] || query.Id != m.Id || query.Opcode != m.Opcode) {
+			t.Errorf("Truncated(%v) = %v", query, m)
+		}
+	})
+}
+
+// FuzzStream sends octets over a connection of their own.
+func FuzzStream(f *testing.F) {
+	seeds(f)
+	_, addr := open(f, ".:PORT {\n bind 127.0.0.1\n muster update\n whoami\n}", dnsd.Config{})
+	c := &dns.Client{Net: "tcp", Timeout: 5 * time.Second}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		for _, framed := range []bool{false, true} {
+			conn, err := dial(t, "tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent := p
+			if framed {
+				sent = append(binary.BigEndian.AppendUint16(nil, uint16(len(p))), p...)
+			}
+			// The server may have closed it half-way.
+			_, _ = conn.Write(sent)
+			conn.Close()
+		}
+		if _, _, err := c.Exchange(question("example.org.", dns.TypeA), addr); err != nil {
+			t.Fatalf("query after %x = %v", p, err)
 		}
 	})
 }

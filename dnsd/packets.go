@@ -201,7 +201,7 @@ type udpClient struct {
 }
 
 func (c *udpClient) send(framed []byte) error {
-	_, _, err := c.endpoint.udp.WriteMsgUDP(framed[lengthSize:], c.oob, c.from)
+	_, _, err := c.endpoint.udp.WriteMsgUDPAddrPort(framed[lengthSize:], c.oob, c.from.AddrPort())
 	return err
 }
 

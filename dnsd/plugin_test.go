@@ -114,7 +114,7 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	return dns.RcodeSuccess, w.WriteMsg(m)
 }
 
-// Transfer implements transfer.Transferer.
+// Transfer is what the plugin transfer asks.
 func (p *testPlugin) Transfer(zone string, _ uint32) (<-chan []dns.RR, error) {
 	if zone != "zone." || p.zone == nil {
 		return nil, transfer.ErrNotAuthoritative

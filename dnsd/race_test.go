@@ -1,0 +1,7 @@
+//go:build race
+
+package dnsd_test
+
+// floodPackets is how many packets the flood test sends. The race detector makes
+// each some ten times as dear.
+const floodPackets = 150_000
