@@ -50,21 +50,10 @@ func (c *conn) serve() {
 		case <-c.endpoint.stopping:
 			return
 		}
-		if !c.await(in, r.idle()) {
-			return
-		}
-		c.endpoint.conns.begin(c)
-		if !c.answerNext(in, r.read()) {
-			c.done()
+		if !c.await(in, r.idle()) || !c.answerNext(in, r.read()) {
 			return
 		}
 	}
-}
-
-// done ends what takes a slot.
-func (c *conn) done() {
-	<-c.slots
-	c.endpoint.conns.done(c)
 }
 
 // await returns true once the next query begins, and false when the connection has
@@ -101,8 +90,8 @@ func (c *conn) readUntil(deadline time.Time) bool {
 	return !c.endpoint.stopped()
 }
 
-// answerNext reads one query, which has begun, and has it answered. It reports false
-// when no other query can follow.
+// answerNext reads one query, which has begun, and has it answered, which takes the
+// slot. It reports false when no other query can follow.
 func (c *conn) answerNext(in *bufio.Reader, bound time.Duration) bool {
 	if !c.readUntil(time.Now().Add(bound)) {
 		return false
@@ -112,16 +101,18 @@ func (c *conn) answerNext(in *bufio.Reader, bound time.Duration) bool {
 		return false // without an ID there is no way to answer
 	}
 	if !admit(wire) {
-		c.done() // silence
+		<-c.slots // silence
 		return true
 	}
 	r := c.endpoint.acquire()
 	if r == nil {
 		return false
 	}
+	c.endpoint.conns.begin(c)
 	go func() {
 		defer r.underWay.done()
-		defer c.done()
+		defer c.endpoint.conns.done(c)
+		defer func() { <-c.slots }()
 		r.answer(&response{client: &tcpClient{c, r.write()}}, wire, true, func() {})
 	}()
 	return true

@@ -239,6 +239,22 @@ func TestTCPConnectionsAreBounded(t *testing.T) {
 	connect(t, "127.0.0.7", addr).ask("a.")
 }
 
+func TestTCPHalfAMessageHoldsNoPlace(t *testing.T) {
+	_, addr, _ := held(t, "", dnsd.Config{MaxConns: 8})
+	half := []stream{connect(t, "", addr), connect(t, "", addr)} // all that one client may have
+	for _, c := range half {
+		c.octets(0, 100, 1, 2, 3)
+	}
+	start := time.Now()
+	conn := connect(t, "", addr)
+	conn.ask("a.")
+	conn.answers(1)
+	half[0].ends()
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("a place was free after %v, want at once", took)
+	}
+}
+
 func TestTCPClientThatDoesNotReadIsCutOff(t *testing.T) {
 	_, addr := open(t, ".:PORT {\n bind 127.0.0.1\n timeouts {\n write 1s\n }\n muster\n}",
 		dnsd.Config{Storage: map[any]any{textKey{}: strings.Repeat("x", 250)}, Drain: time.Minute})

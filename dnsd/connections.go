@@ -37,7 +37,7 @@ func newConnections(limit int) *connections {
 
 // connState is what connections keeps about one of them, under its lock.
 type connState struct {
-	busy         int // queries being read or answered
+	busy         int // queries being answered
 	idleSince    time.Time
 	ended        bool          // nothing is read any more
 	closed       bool          // and it is not counted any more
@@ -88,7 +88,8 @@ func (t *connections) evict(idle *list.List) bool {
 	return true
 }
 
-// begin counts one more query of c: its first octet is here.
+// begin counts one more query of c, which is here as a whole: a connection that has
+// sent a part of one is as idle as others.
 func (t *connections) begin(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
