@@ -7,3 +7,10 @@ var (
 	Truncated      = truncated
 	AskedKeepalive = askedKeepalive
 )
+
+// WithoutBatches makes servers opened from now on do without, until restore.
+func WithoutBatches() (restore func()) {
+	before := batches
+	batches = false
+	return func() { batches = before }
+}

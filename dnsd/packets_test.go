@@ -47,3 +47,20 @@ func TestUDPQueriesUnderWayAreBounded(t *testing.T) {
 		return err == nil
 	})
 }
+
+func TestSystemsWithoutBatches(t *testing.T) {
+	t.Cleanup(dnsd.WithoutBatches())
+	for name, bind := range map[string]string{"address": " bind 127.0.0.1\n", "wildcard": ""} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := open(t, ".:PORT {\n"+bind+" muster\n}", dnsd.Config{Hot: hotName("hot."), Storage: map[any]any{textKey{}: "cold"}})
+			for range 3 {
+				if r := exchange(t, "udp", addr, question("hot.", dns.TypeTXT)); len(r.Answer) != 0 {
+					t.Errorf("hot name = %v, want the hot path's empty answer", r.Answer)
+				}
+				if got := answer(t, exchange(t, "udp", addr, question("cold.", dns.TypeTXT))); got != `"cold"` {
+					t.Errorf("cold name = %s, want CoreDNS's answer", got)
+				}
+			}
+		})
+	}
+}
