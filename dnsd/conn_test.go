@@ -208,9 +208,14 @@ func TestTCPConnectionsAreBounded(t *testing.T) {
 	first := connect(t, "127.0.0.2", addr)
 	first.ask("a.")
 	first.answers(1)
-	second := connect(t, "127.0.0.2", addr)
-	second.ask("a.")
-	second.answers(1)
+	var second stream
+	// An answer is out a moment before the connection is idle again.
+	eventually(t, "place of the first connection", func() bool {
+		second = connect(t, "127.0.0.2", addr)
+		_ = second.WriteMsg(question("a.", dns.TypeTXT))
+		_, err := second.ReadMsg()
+		return err == nil
+	})
 	first.ends() // as idle as the second, but longer
 
 	busy := []stream{second}
@@ -236,7 +241,12 @@ func TestTCPConnectionsAreBounded(t *testing.T) {
 	for _, c := range append(busy[:3], last) {
 		c.answers(1)
 	}
-	connect(t, "127.0.0.7", addr).ask("a.")
+	eventually(t, "place of one of them", func() bool {
+		conn := connect(t, "127.0.0.7", addr)
+		_ = conn.WriteMsg(question("a.", dns.TypeTXT))
+		_, err := conn.ReadMsg()
+		return err == nil
+	})
 }
 
 func TestTCPHalfAMessageHoldsNoPlace(t *testing.T) {

@@ -5,7 +5,8 @@ import "net/netip"
 // HotPath answers questions straight from the socket, without CoreDNS and thus
 // without any of its plugins: no acl, view, rewrite, log, tsig or metrics.
 //
-// Packets shorter than a DNS header and those with QR=1 never reach it.
+// Packets shorter than a DNS header, those with QR=1 and those that a [Gate] does not
+// let pass never reach it.
 type HotPath interface {
 	// Answer writes the answer to query, which came from the address from, into
 	// buf, whose length is 65535, and returns the length of the answer. A length

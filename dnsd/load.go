@@ -125,7 +125,7 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 	if err := caddy.ValidateAndExecuteDirectives(input, inst.Instance, false); err != nil {
 		return inst, fmt.Errorf("corefile: %w", err)
 	}
-	inst.configs = loading.configs
+	inst.configs, loading.configs = loading.configs, nil
 	inst.servers, err = loading.context.MakeServers()
 	if err != nil {
 		return inst, fmt.Errorf("corefile: %s: %w", filename, err)

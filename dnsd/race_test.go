@@ -4,4 +4,4 @@ package dnsd_test
 
 // floodPackets is how many packets the flood test sends. The race detector makes
 // each some ten times as dear.
-const floodPackets = 150_000
+const floodPackets = 100_000
