@@ -114,9 +114,7 @@ func BenchmarkGateDrops(b *testing.B) {
 // oneOf lets the n-th packet pass, for one socket.
 type oneOf struct{ n, seen int }
 
-func (g *oneOf) Admit([]byte, netip.AddrPort) dnsd.Admission {
-	if g.seen++; g.seen%g.n == 0 {
-		return dnsd.Pass
-	}
-	return dnsd.Drop
+func (g *oneOf) Admit([]byte, netip.AddrPort) (answer, truncated bool) {
+	g.seen++
+	return g.seen%g.n == 0, false
 }

@@ -4,7 +4,7 @@ package dnsd
 var (
 	Admit          = admit
 	Unpack         = unpack
-	Truncated      = truncated
+	Cut            = cut
 	AskedKeepalive = askedKeepalive
 )
 

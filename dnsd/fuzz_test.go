@@ -69,27 +69,27 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// FuzzTruncated checks that the answer without a parser is what a parser makes.
-func FuzzTruncated(f *testing.F) {
+// FuzzCut checks that the answer without a parser is what a parser makes.
+func FuzzCut(f *testing.F) {
 	seeds(f)
 	buf := make([]byte, dns.MaxMsgSize)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if !dnsd.Admit(p) || len(p) > len(buf) {
 			return
 		}
-		n := dnsd.Truncated(buf, p)
+		n := dnsd.Cut(buf, p)
 		if n == 0 {
 			return
 		}
 		var query, m dns.Msg
 		if err := m.Unpack(buf[:n]); err != nil || n > len(p) {
-			t.Fatalf("Truncated(%x) = %x, %v", p, buf[:n], err)
+			t.Fatalf("Cut(%x) = %x, %v", p, buf[:n], err)
 		}
 		if !m.Response || !m.Truncated || m.Rcode != dns.RcodeSuccess || len(m.Question) != 1 || len(m.Answer)+len(m.Ns) > 0 {
-			t.Errorf("Truncated(%x) = %v", p, m)
+			t.Errorf("Cut(%x) = %v", p, m)
 		}
 		if query.Unpack(p) == nil && (query.Question[0] != m.Question[0] || query.Id != m.Id || query.Opcode != m.Opcode) {
-			t.Errorf("Truncated(%v) = %v", query, m)
+			t.Errorf("Cut(%v) = %v", query, m)
 		}
 	})
 }

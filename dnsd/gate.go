@@ -14,35 +14,26 @@ import (
 // each dns:// address that a server block with the plugin listens on, ahead of the
 // [HotPath]. Packets shorter than a DNS header and those with QR=1 never reach it.
 type Gate interface {
-	// Admit is called from several goroutines at a time. It must not block, nor
+	// Admit reports whether the packet goes on to the hot path and CoreDNS. One that
+	// does not gets no answer or, if truncated, nothing but its question with TC=1,
+	// so that a client that is what its address says comes back over TCP.
+	//
+	// It is called from several goroutines at a time. It must not block, nor
 	// panic, nor change query, nor keep it.
-	Admit(query []byte, from netip.AddrPort) Admission
+	Admit(query []byte, from netip.AddrPort) (answer, truncated bool)
 }
-
-// Admission is what a Gate decides about a packet.
-type Admission int
-
-const (
-	// Pass lets the packet go on to the hot path and CoreDNS.
-	Pass Admission = iota
-	// Drop answers nothing.
-	Drop
-	// Truncate answers the question with nothing but TC=1, so that a client that
-	// is what its address says comes back over TCP.
-	Truncate
-)
 
 // gates are all gates of one address.
 type gates []Gate
 
 // Admit implements [Gate]. All are asked until one does not let the packet pass.
-func (g gates) Admit(query []byte, from netip.AddrPort) Admission {
+func (g gates) Admit(query []byte, from netip.AddrPort) (answer, truncated bool) {
 	for _, gate := range g {
-		if a := gate.Admit(query, from); a != Pass {
-			return a
+		if answer, truncated := gate.Admit(query, from); !answer {
+			return false, truncated
 		}
 	}
-	return Pass
+	return true, false
 }
 
 // gatesOf are the gates among the handlers of configs, each once: the zones of a
@@ -63,9 +54,9 @@ func same(a, b Gate) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// truncated writes the answer of [Truncate] to buf, and returns its length, which
+// cut writes the truncated answer to query to buf, and returns its length, which
 // is never more than that of the query. It is 0 for a packet that asks no question.
-func truncated(buf, query []byte) int {
+func cut(buf, query []byte) int {
 	end := questionEnd(query)
 	if end == 0 {
 		return 0

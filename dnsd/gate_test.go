@@ -20,13 +20,19 @@ type testGate struct {
 	from    atomic.Pointer[netip.AddrPort]
 }
 
-func (g *testGate) Admit(_ []byte, from netip.AddrPort) dnsd.Admission {
+// What it decides.
+const (
+	pass int32 = iota
+	drop
+	truncate
+)
+
+func (g *testGate) Admit(_ []byte, from netip.AddrPort) (answer, truncated bool) {
 	g.asked.Add(1)
 	g.from.Store(&from)
-	return dnsd.Admission(g.verdict.Load())
+	verdict := g.verdict.Load()
+	return verdict == pass, verdict == truncate
 }
-
-func (g *testGate) decide(a dnsd.Admission) { g.verdict.Store(int32(a)) }
 
 func TestGateIsAskedBeforeAllElse(t *testing.T) {
 	for name, bind := range map[string]string{"address": " bind 127.0.0.1\n", "wildcard": ""} {
@@ -46,7 +52,7 @@ func TestGateIsAskedBeforeAllElse(t *testing.T) {
 			if from := gate.from.Load().Addr(); from != netip.MustParseAddr("127.0.0.1") {
 				t.Errorf("gate saw %v, want 127.0.0.1", from)
 			}
-			gate.decide(dnsd.Drop)
+			gate.verdict.Store(drop)
 			c := &dns.Client{Timeout: 50 * time.Millisecond}
 			before := hot.asked.Load()
 			if r, _, err := c.Exchange(question("hot.", dns.TypeTXT), addr); err == nil {
@@ -66,7 +72,7 @@ func TestGateIsAskedBeforeAllElse(t *testing.T) {
 
 func TestGateTruncates(t *testing.T) {
 	gate := &testGate{}
-	gate.decide(dnsd.Truncate)
+	gate.verdict.Store(truncate)
 	_, addr := open(t, ".:PORT {\n muster\n}", dnsd.Config{Storage: map[any]any{gateKey{}: gate, textKey{}: "text"}})
 	plain := question("Name.Example.org.", dns.TypeTXT)
 	plain.CheckingDisabled, plain.AuthenticatedData = true, true
@@ -103,7 +109,7 @@ func TestGateTruncates(t *testing.T) {
 
 func TestGateTruncatesNoRubbish(t *testing.T) {
 	gate := &testGate{}
-	gate.decide(dnsd.Truncate)
+	gate.verdict.Store(truncate)
 	_, addr := open(t, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Storage: map[any]any{gateKey{}: gate}})
 	conn, err := dial(t, "udp", addr)
 	if err != nil {
@@ -151,7 +157,7 @@ func TestGateTruncatesNoRubbish(t *testing.T) {
 
 func TestGateBelongsToItsAddressAndGeneration(t *testing.T) {
 	gate := &testGate{}
-	gate.decide(dnsd.Drop)
+	gate.verdict.Store(drop)
 	corefile := "one:PORT {\n bind 127.0.0.1\n muster\n}\ntwo:PORT {\n bind 127.0.0.2\n whoami\n}"
 	s, addr := open(t, corefile, dnsd.Config{Storage: map[any]any{gateKey{}: gate}})
 	_, port, _ := net.SplitHostPort(addr)

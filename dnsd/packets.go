@@ -55,13 +55,11 @@ func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) {
 	from := addr.AddrPort()
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	if len(gates) > 0 {
-		switch gates.Admit(query, from) {
-		case Drop:
+		if answer, truncated := gates.Admit(query, from); truncated {
+			out.add(m, cut(out.buffer(), query))
 			return
-		case Truncate:
-			out.add(m, truncated(out.buffer(), query))
+		} else if !answer {
 			return
-		case Pass:
 		}
 	}
 	if e.hot != nil {

@@ -21,7 +21,7 @@ func verifyTSIG(query *dns.Msg, wire []byte, secrets map[string]string) tsig {
 		return s
 	}
 	s.mac = t.MAC
-	if secret, ok := secrets[t.Hdr.Name]; ok {
+	if secret, ok := secrets[dns.CanonicalName(t.Hdr.Name)]; ok {
 		s.status = dns.TsigVerify(wire, secret, "", false)
 	} else {
 		s.status = dns.ErrSecret
@@ -31,7 +31,7 @@ func verifyTSIG(query *dns.Msg, wire []byte, secrets map[string]string) tsig {
 
 // sign packs a reply that ends in a TSIG record, and fills that in.
 func (s *tsig) sign(reply *dns.Msg, t *dns.TSIG) ([]byte, error) {
-	secret, ok := s.secrets[t.Hdr.Name]
+	secret, ok := s.secrets[dns.CanonicalName(t.Hdr.Name)]
 	if !ok && t.Error != dns.RcodeBadKey { // an answer to a bad key is not signed
 		return nil, dns.ErrSecret
 	}
