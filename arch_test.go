@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"internal/peer":         nil,
 	"internal/authority":    nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
+	"test/dns/lab":          {"api", "client"},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},
 }
