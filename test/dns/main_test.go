@@ -29,6 +29,8 @@ const (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Most of the tests wait for caches and timers: they may do so together.
+	_ = flag.Set("test.parallel", "16") // the flag is there
 	os.Exit(run(m))
 }
 
