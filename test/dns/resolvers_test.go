@@ -60,11 +60,14 @@ func TestResolvers(t *testing.T) {
 	for _, kind := range lab.Resolvers {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
-			if kind.Port53 {
+			if kind.Namespaces {
 				needsNamespaces(t)
 			}
 			via := lab.UDP(kind.Start(t, address))
 			t.Run("names resolve", func(t *testing.T) { resolves(t, via) })
+			if kind.Name == lab.SystemdResolved {
+				t.Run("the ways of its own", func(t *testing.T) { asksResolved(t) })
+			}
 			t.Run("what is not there is kept", func(t *testing.T) {
 				keepsNegatives(t, s, via, lab.UDP(address+":"+lab.Port), kind.Name)
 			})
@@ -209,4 +212,27 @@ func sharesBehind(t *testing.T, via lab.Transport) {
 	}
 	lab.WantShares(t, "first address behind the cache", first, crowdWeights)
 	lab.WantShares(t, "any address behind the cache", picked, crowdWeights)
+}
+
+// asksResolved asks systemd-resolved as the C library does where it is told to, over a
+// socket, and as systemd's own command does, over the bus.
+func asksResolved(t *testing.T) {
+	etc := lab.NewEtc(t, map[string]string{"nsswitch.conf": "hosts: resolve\n"})
+	for _, c := range []struct {
+		program string
+		args    []string
+		code    int
+		want    string
+	}{
+		{"getent", []string{"ahostsv4", "web.svc.muster.internal"}, 0, "10.0.0.1"},
+		{"getent", []string{"ahostsv6", "web.svc.muster.internal"}, 0, "2001:db8::1"},
+		{"getent", []string{"hosts", "10.0.0.1"}, 0, "ip-10-0-0-1.addr.muster.internal"},
+		{"getent", []string{"ahosts", "nope.svc.muster.internal"}, 2, ""},
+		{"resolvectl", []string{"query", "web.svc.muster.internal"}, 0, "2001:db8::1"},
+		{"resolvectl", []string{"service", "_http._tcp.web.svc.muster.internal"}, 0, "ip-10-0-0-1.addr.muster.internal:8080 [priority=0, weight=1000]"},
+	} {
+		if out, code := etc.Run(t.Context(), c.program, c.args...); code != c.code || !strings.Contains(out, c.want) {
+			t.Errorf("%s %q = %d %q, want %d and %q", c.program, c.args, code, out, c.code, c.want)
+		}
+	}
 }

@@ -17,8 +17,9 @@ var Zones = []string{"muster.internal", "10.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.
 // A ResolverKind is a caching resolver of some make.
 type ResolverKind struct {
 	Name string
-	// Port53 is whether it can ask no other port.
-	Port53 bool
+	// Namespaces is whether it needs a network of its own, where Muster listens at port
+	// 53 too.
+	Namespaces bool
 
 	program string
 	// start starts it to ask the server at the IP address upstream for the zones.
@@ -31,7 +32,8 @@ var Resolvers = []ResolverKind{
 	{Name: "dnsmasq", program: "dnsmasq", start: startDnsmasq},
 	{Name: "bind9", program: "named", start: named("type forward; forward only; forwarders { %s port " + Port + "; };")},
 	// It asks as a resolver asks an authority, and is told no port.
-	{Name: "bind9-static-stub", Port53: true, program: "named", start: named("type static-stub; server-addresses { %s; };")},
+	{Name: "bind9-static-stub", Namespaces: true, program: "named", start: named("type static-stub; server-addresses { %s; };")},
+	{Name: SystemdResolved, Namespaces: true, program: "/lib/systemd/systemd-resolved", start: startResolved},
 }
 
 // Start starts the resolver in front of the server at the IP address upstream, and
