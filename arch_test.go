@@ -70,7 +70,7 @@ var arrows = map[string][]string{
 	"internal/peer":         nil,
 	"internal/authority":    nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
-	"test/dns/lab":          {"api", "client", "internal/peer"},
+	"test/dns/lab":          {"api", "client", "internal/peer", "test/faults/sandbox"},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},
 }

@@ -3,9 +3,7 @@ package dns_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +16,10 @@ import (
 // fair is the service whose shares clients are counted by.
 const fair = "fair"
 
-var fairWeights = []float64{1, 2, 3, 4}
+var (
+	fairWeights   = []float64{1, 2, 3, 4}
+	fairAddresses = []string{"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"}
+)
 
 // startForClients starts a server with something to resolve, and returns its IP
 // address.
@@ -31,7 +32,7 @@ func startForClients(t *testing.T, port string) (ip string) {
 	s.Put(named("com.example.shop"), at("10.0.0.3", 8080))
 	s.Put(named("alias"), at("web.svc.muster.internal", 8080))
 	for i, w := range fairWeights {
-		s.Put(named(fair), at(fmt.Sprint("10.0.1.", i), 8000+uint16(i), weighing(w)))
+		s.Put(named(fair), at(fairAddresses[i], 8000+uint16(i), weighing(w)))
 	}
 	return ip
 }
@@ -76,9 +77,30 @@ func TestGetaddrinfo(t *testing.T) {
 		t.Errorf("getent hosts 10.0.0.1 = %q, want ip-10-0-0-1.addr.muster.internal", out)
 	}
 
-	// The first address is what programs connect to.
+	countFirst(t, etc, fair, fairAddresses)
+}
+
+// Of several addresses in the client's own network getaddrinfo puts that first whose
+// number is most alike to the client's (RFC 6724, rule 9), whatever the answer says.
+// Hosts of such a network keep the weights by asking a listener that answers one.
+func TestGetaddrinfoInOneNetwork(t *testing.T) {
+	t.Parallel()
+	needsNamespaces(t)
+	ip := lab.Address()
+	s := start(t, block(ip, "53", "answers 1"))
+	near := []string{lab.Near + "21", lab.Near + "30", lab.Near + "90", lab.Near + "200"}
+	for i, w := range fairWeights {
+		s.Put(named("near"), at(near[i], 80, weighing(w)))
+	}
+	countFirst(t, lab.NewEtc(t, map[string]string{"nsswitch.conf": "hosts: dns\n", "resolv.conf": "nameserver " + ip + "\n"}), "near", near)
+}
+
+// countFirst looks a service up many times and checks the shares of the first address,
+// which is what programs connect to.
+func countFirst(t *testing.T, etc *lab.Etc, service string, addresses []string) {
+	t.Helper()
 	const lookups = 3000
-	out, code := etc.Run(t.Context(), "getent", append([]string{"ahosts"}, slices.Repeat([]string{fair + ".svc.muster.internal"}, lookups)...)...)
+	out, code := etc.Run(t.Context(), "getent", append([]string{"ahosts"}, slices.Repeat([]string{service + ".svc.muster.internal"}, lookups)...)...)
 	var first []string
 	for line := range strings.Lines(out) {
 		// The name stands beside the first address of each alone.
@@ -89,19 +111,19 @@ func TestGetaddrinfo(t *testing.T) {
 	if len(first) != lookups {
 		t.Fatalf("%d answers to %d lookups, code %d:\n%.2000s", len(first), lookups, code, out)
 	}
-	lab.WantShares(t, "first address of getaddrinfo", numbered(t, first), fairWeights)
+	lab.WantShares(t, "first address of getaddrinfo", numbered(t, first, addresses), fairWeights)
 }
 
-// numbered counts addresses by the number that they end with.
-func numbered(t *testing.T, addresses []string) []int {
+// numbered counts how often each of the addresses is found, and no other.
+func numbered(t *testing.T, found, addresses []string) []int {
 	t.Helper()
-	counts := make([]int, len(fairWeights))
-	for _, a := range addresses {
-		ip, err := netip.ParseAddr(a)
-		if err != nil {
-			t.Fatal(err)
+	counts := make([]int, len(addresses))
+	for _, a := range found {
+		i := slices.Index(addresses, a)
+		if i < 0 {
+			t.Fatalf("%s is found, want one of %v", a, addresses)
 		}
-		counts[ip.Unmap().As4()[3]]++
+		counts[i]++
 	}
 	return counts
 }
@@ -166,8 +188,8 @@ func TestGoResolver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		addresses = append(addresses, ips[0].String())
+		addresses = append(addresses, ips[0].Unmap().String())
 	}
 	lab.WantShares(t, "first server of LookupSRV", servers, fairWeights)
-	lab.WantShares(t, "first address of LookupNetIP", numbered(t, addresses), fairWeights)
+	lab.WantShares(t, "first address of LookupNetIP", numbered(t, addresses, fairAddresses), fairWeights)
 }

@@ -57,6 +57,12 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	if sandbox.Inside() {
+		if err := lab.Uplink(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	return m.Run()
 }
 

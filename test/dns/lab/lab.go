@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/musterhq/muster/internal/peer"
 )
 
 // Port is where servers of DNS listen, each at an address of its own. It needs no
@@ -95,12 +93,4 @@ func Write(tb testing.TB, name, text string) string {
 		tb.Fatal(err)
 	}
 	return path
-}
-
-// run runs a program that must succeed.
-func run(tb testing.TB, program string, args ...string) {
-	tb.Helper()
-	if out, err := exec.CommandContext(tb.Context(), peer.Path(tb, program), args...).CombinedOutput(); err != nil {
-		tb.Fatalf("%s %q: %v: %s", program, args, err, out)
-	}
 }

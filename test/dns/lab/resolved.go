@@ -31,19 +31,11 @@ const busConf = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Confi
 </busconfig>
 `
 
-// startResolved starts systemd-resolved without systemd: with a bus, the folders that
-// systemd would make, and a link besides loopback, without which it takes the machine
-// for one that has no network.
+// startResolved starts systemd-resolved without systemd: with a bus, and the folders
+// that systemd would make. It needs [Uplink] too. It would not keep what comes from a
+// loopback address.
 func startResolved(tb testing.TB, program, upstream string) (*Process, string) {
 	tb.Helper()
-	for _, args := range [][]string{
-		{"link", "add", "name", "up0", "type", "veth", "peer", "name", "up1"},
-		{"address", "add", "10.77.0.1/24", "dev", "up0"},
-		{"link", "set", "up1", "up"},
-		{"link", "set", "up0", "up"},
-	} {
-		run(tb, "ip", args...)
-	}
 	const folder = "/run/systemd/resolve"
 	for _, dir := range []string{"/run/dbus", "/run/systemd/netif/links", folder} {
 		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as systemd makes them
