@@ -40,7 +40,8 @@ func (o *output) String() string {
 func Start(tb testing.TB, program string, args ...string) *Process {
 	tb.Helper()
 	// It outlives the test's context, so that the clean-up can stop it well.
-	p := &Process{tb: tb, cmd: exec.CommandContext(context.Background(), program, args...), done: make(chan struct{})}
+	ctx := context.WithoutCancel(tb.Context())
+	p := &Process{tb: tb, cmd: exec.CommandContext(ctx, program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		tb.Fatalf("start %s: %v", program, err)
