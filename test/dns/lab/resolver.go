@@ -85,8 +85,9 @@ func startUnbound(tb testing.TB, program, upstream string) (*Process, string) {
 func startDnsmasq(tb testing.TB, program, upstream string) (*Process, string) {
 	tb.Helper()
 	address := Address()
-	args := []string{"--keep-in-foreground", "--conf-file=" + Write(tb, "dnsmasq.conf", ""), "--port=" + Port, "--listen-address=" + address,
-		"--bind-interfaces", "--no-resolv", "--no-hosts", "--cache-size=2000", "--user=root", "--pid-file", "--log-facility=-"}
+	// --no-daemon keeps it from becoming another user, which only root may.
+	args := []string{"--no-daemon", "--conf-file=" + Write(tb, "dnsmasq.conf", ""), "--port=" + Port, "--listen-address=" + address,
+		"--bind-interfaces", "--no-resolv", "--no-hosts", "--cache-size=2000", "--pid-file"}
 	for _, zone := range Zones {
 		args = append(args, fmt.Sprintf("--server=/%s/%s#%s", zone, upstream, Port))
 	}
