@@ -1,9 +1,5 @@
 package dns_test
 
-// hasSampled is whether the plugin knows `mode sampled`. Until it does, listeners for
-// caching resolvers answer one address, whose shares a cache cannot spoil either.
-const hasSampled = false
-
 // mode is a way to choose addresses, as a Corefile says it.
 type mode struct {
 	name, properties string
@@ -18,16 +14,11 @@ type mode struct {
 
 var ordered = mode{name: "ordered", questions: 100_000, size: func(weights []float64) int { return min(8, len(weights)) }}
 
-// forResolvers is the mode of listeners that caching resolvers ask.
-func forResolvers() mode {
-	if !hasSampled {
-		return mode{name: "single", properties: "answers 1", uniform: true, questions: 10_000, size: func([]float64) int { return 1 }}
+// sampled is the mode of listeners that caching resolvers ask.
+var sampled = mode{name: "sampled", properties: "mode sampled", uniform: true, questions: 100_000, size: func(weights []float64) int {
+	sum, most := 0.0, 0.0
+	for _, w := range weights {
+		sum, most = sum+w, max(most, w)
 	}
-	return mode{name: "sampled", properties: "mode sampled", uniform: true, questions: 100_000, size: func(weights []float64) int {
-		sum, most := 0.0, 0.0
-		for _, w := range weights {
-			sum, most = sum+w, max(most, w)
-		}
-		return max(1, min(8, len(weights), int(sum/most)))
-	}}
-}
+	return max(1, min(8, len(weights), int(sum/most)))
+}}

@@ -35,7 +35,7 @@ func crowded(i int) string { return fmt.Sprint("crowd-", i) }
 func TestResolvers(t *testing.T) {
 	t.Parallel()
 	address := lab.Address()
-	properties := strings.Join([]string{"ttl 1", "negative_ttl 3", forResolvers().properties}, "\n        ")
+	properties := strings.Join([]string{"ttl 1", "negative_ttl 3", sampled.properties}, "\n        ")
 	corefile := block(address, lab.Port, properties)
 	if sandbox.Inside() {
 		corefile += block(address, "53", properties)
@@ -183,7 +183,7 @@ func sharesBehind(t *testing.T, via lab.Transport) {
 	if *longFlag {
 		length = 2 * time.Minute
 	}
-	m := forResolvers()
+	m := sampled
 	first, picked := make([]int, len(crowdWeights)), make([]int, len(crowdWeights))
 	began := time.Now()
 	for time.Since(began) < length {

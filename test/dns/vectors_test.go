@@ -29,8 +29,8 @@ var vectors = []struct {
 // RFC 2782, give each instance the share that its weight asks for.
 func TestSharesFollowWeights(t *testing.T) {
 	address, other := lab.Address(), lab.Address()
-	modes := map[string]mode{address: ordered, other: forResolvers()}
-	s := start(t, block(address, lab.Port, ordered.properties)+block(other, lab.Port, forResolvers().properties))
+	modes := map[string]mode{address: ordered, other: sampled}
+	s := start(t, block(address, lab.Port, ordered.properties)+block(other, lab.Port, sampled.properties))
 	for i, v := range vectors {
 		four, six := client.Name{Name: fmt.Sprint("four-", i)}, client.Name{Name: fmt.Sprint("six-", i)}
 		for j, weight := range v.weights {
