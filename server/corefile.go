@@ -31,18 +31,14 @@ func (c Config) CorefileText() ([]byte, error) {
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
+	// One block for all names, so that the plugin answers also those of no zone:
+	// with its reason, its cookies and its limit.
 	var b strings.Builder
-	for i, z := range c.Zones {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		fmt.Fprintf(&b, "%s:%s", z, port)
-	}
-	b.WriteString(" {\n")
+	fmt.Fprintf(&b, ".:%s {\n", port)
 	if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
 		fmt.Fprintf(&b, "    bind %s\n", host)
 	}
-	b.WriteString("    errors\n    muster {\n")
+	fmt.Fprintf(&b, "    errors\n    muster %s {\n", strings.Join(c.Zones, " "))
 	for _, ns := range c.NameServers {
 		name, addr, err := parseNS(ns)
 		if err != nil {
