@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	// Rules: the domain, and what follows from it alone.
 	"registry": {"internal/trie", "internal/view", "internal/digest"},
 	"config":   {"internal/trie", "internal/view", "internal/digest"},
-	"answer":   {"registry"},
+	"answer":   {"registry", "internal/nearest"},
 	"zone":     {"registry", "answer"},
 	"update":   {"registry", "answer"},
 

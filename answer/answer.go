@@ -109,7 +109,10 @@ type Resolver struct {
 
 // Resolve returns what snap has to say to q, with chances drawn from rnd.
 func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) Answer {
-	t := find(snap, q.Name, q.Raw)
+	return r.tables.resolve(snap, find(snap, q.Name, q.Raw), q, rnd)
+}
+
+func (r *tables) resolve(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
 	switch t.kind {
 	case service:
 		return r.service(t, q, rnd)
@@ -126,8 +129,8 @@ func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) 
 }
 
 // service answers for the instances of a service that its filter admits.
-func (r *Resolver) service(t target, q Question, rnd *rand.Rand) Answer {
-	whole := r.tables.set(t.service, part{Filter: t.filter})
+func (r *tables) service(t target, q Question, rnd *rand.Rand) Answer {
+	whole := r.set(t.service, part{Filter: t.filter})
 	a := Answer{Service: t.service}
 	switch {
 	case whole.Named == 0 && t.filter != registry.Filter{}:

@@ -16,6 +16,11 @@ import (
 // plain is a roll with a service of each kind.
 func plain() *registry.Snapshot {
 	var r roll
+	fill(&r)
+	return r.snapshot()
+}
+
+func fill(r *roll) {
 	api := r.service("order-api", 0)
 	r.instance(api, "10.0.0.1", 8080, 1, in("bj"), meta("protocol", "HTTP", "version", "v1"))
 	r.instance(api, "10.0.0.2", 8080, 3, in("bj"))
@@ -59,7 +64,6 @@ func plain() *registry.Snapshot {
 	udp := r.service("syslog", 0)
 	r.instance(udp, "10.0.7.1", 514, 1, meta("protocol", "udp"))
 	r.instance(udp, "10.0.7.2", 514, 1, meta("protocol", "relp/udp"))
-	return r.snapshot()
 }
 
 var (

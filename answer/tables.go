@@ -14,7 +14,8 @@ const slots = 1 << 12
 
 // tables keeps the prepared sets of large services, each where its name leads:
 // a service that changed replaces the set of what it was, and one that nobody
-// holds any more takes its set along. Nothing here keeps a service alive.
+// holds any more takes its set along. Nothing here keeps a service alive. Nil
+// tables keep nothing.
 type tables struct {
 	slots [slots]atomic.Pointer[table]
 }
@@ -52,12 +53,12 @@ func (p part) cut(s *registry.Service) registry.Selection {
 }
 
 // set returns the set of a part of s.
-func (t *tables) set(s *registry.Service, p part) set {
-	if len(s.Instances) <= small {
+func (r *tables) set(s *registry.Service, p part) set {
+	if r == nil || len(s.Instances) <= small {
 		sel := p.cut(s)
 		return set{Selection: sel, heaviest: heaviest(sel.Instances)}
 	}
-	slot := &t.slots[index(s.Key, p)]
+	slot := &r.slots[index(s.Key, p)]
 	if kept := slot.Load(); kept != nil && kept.part == p && kept.service.Value() == s {
 		return kept.set
 	}

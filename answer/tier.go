@@ -36,7 +36,7 @@ func (p Place) nearness(i *registry.Instance) uint16 {
 // tiers divides the whole set of a service by how near its instances are, if the
 // service wants that and anybody knows where the question comes from. The nearest
 // tier comes first; there is none without instances. It uses tiers.
-func (r *Resolver) tiers(tiers []tier, t target, whole set, from Place) []tier {
+func (r *tables) tiers(tiers []tier, t target, whole set, from Place) []tier {
 	if len(whole.Instances) == 0 {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (r *Resolver) tiers(tiers []tier, t target, whole set, from Place) []tier {
 		if p > sameZone && t.service.DNS.Topology == registry.TopologyPin {
 			break
 		}
-		if s := r.tables.set(t.service, part{t.filter, from, p + 1}); len(s.Instances) > 0 {
+		if s := r.set(t.service, part{t.filter, from, p + 1}); len(s.Instances) > 0 {
 			tiers = append(tiers, tier{s, p})
 		}
 	}

@@ -3,16 +3,29 @@ package nearest
 
 import "strings"
 
+// most is by how many letters a mistyped word may differ.
+const most = 2
+
 // Of returns the known word that is most like word, in any case, or "" when
 // none is within two letters of it.
 func Of(word string, known []string) string {
-	best, least := "", 3
+	best, least := "", most+1
 	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least && d < len(k) {
+		if d, near := Distance(word, k); near && d < least {
 			best, least = k, d
 		}
 	}
 	return best
+}
+
+// Distance returns how many letters must change, come or go to make word into
+// known, in any case, and whether that is so few that it may have been meant.
+func Distance(word, known string) (letters int, near bool) {
+	if apart := len(word) - len(known); apart > most || apart < -most {
+		return 0, false // no need to count
+	}
+	d := distance(strings.ToLower(word), strings.ToLower(known))
+	return d, d <= most && d < len(known)
 }
 
 // distance returns how many letters must change, come or go to make a into b.

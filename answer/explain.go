@@ -1,0 +1,398 @@
+package answer
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/musterhq/muster/internal/nearest"
+	"github.com/musterhq/muster/registry"
+)
+
+// Explanation says how a question comes by its answer, for whoever looks for a
+// fault.
+type Explanation struct {
+	Is        NameKind
+	By        []NamePart        // what the name is made of
+	Service   *registry.Service // that the name is of, nil when it is of none
+	Filter    registry.Filter   // that the name sets on it
+	Addr      netip.Addr        // of an instance, an address or a reverse name
+	Claim     *NameClaim        // of the folded name, nil when there is none
+	Answer    Answer            // as it would be without a limit; what is drawn is drawn anew each time
+	Mode      string            // as the service or the question has it, empty is registry.ModeOrdered
+	Healthy   int               // of All
+	All       int               // instances that the filter admits and that may be answered
+	Instances []Candidate       // in the order of the service
+	Near      []string          // names that may have been meant by one that there is not
+}
+
+// NameKind says what a name is.
+type NameKind string
+
+// The kinds of names.
+const (
+	NameOfService  NameKind = "service"
+	NameOfInstance NameKind = "instance"
+	NameOfAddress  NameKind = "address"
+	NameOfList     NameKind = "list"    // to browse (RFC 6763)
+	NameReverse    NameKind = "reverse" // of an address
+	NameAbove      NameKind = "above"   // holds nothing and leads to names that do
+	NameUnknown    NameKind = "unknown"
+)
+
+// NamePart is what a name of a service or an instance is made of.
+type NamePart string
+
+// The parts of names.
+const (
+	PartFolded   NamePart = "folded"
+	PartExact    NamePart = "exact"
+	PartCluster  NamePart = "cluster"
+	PartVersion  NamePart = "version"
+	PartSelector NamePart = "selector" // _app._proto
+	PartBrowse   NamePart = "browse"   // the name of a service in a list
+	PartInst     NamePart = "inst"
+)
+
+// NameClaim says whose a folded name is.
+type NameClaim struct {
+	Name     string
+	Holder   registry.ServiceKey
+	Held     bool                  // else it is nobody's
+	Kept     bool                  // Holder is gone, and its name is kept from others for a while
+	Shadowed []registry.ServiceKey // services that would have the name and do not
+}
+
+// Candidate is an instance that a name leads to, and what becomes of it.
+type Candidate struct {
+	*registry.Instance
+
+	Why       Omission // empty: it is answered
+	Share     float64  // of what goes to the answered ones while all of them work, 0 to 1
+	SRVWeight uint16   // 0 where it is not in the set
+	Priority  uint16   // of its tier
+}
+
+// Omission is why an instance is not answered.
+type Omission string
+
+// Why instances are not answered.
+const (
+	OtherCluster  Omission = "other cluster"
+	OtherVersion  Omission = "other version"
+	OtherProtocol Omission = "other protocol"
+	Disabled      Omission = "disabled"
+	Weightless    Omission = "weight 0"
+	Unhealthy     Omission = "unhealthy" // as it was declared
+	Silent        Omission = "silent"    // judged, as nobody beat for it
+	FurtherAway   Omission = "further away"
+	NoAddress     Omission = "no address of this family"
+	HostName      Omission = "host name"
+	NoALPN        Omission = "no alpn"
+	NotOfType     Omission = "not of this type" // no instance is answered to the question
+)
+
+// Rule is what the rules of a zone say of a question, where its service says
+// nothing else.
+type Rule struct {
+	TTL  *uint32
+	Mode string
+	From Place // of who asks
+}
+
+// Explain returns how snap comes by its answer to q, whose Max does not count.
+func Explain(snap *registry.Snapshot, q Question) Explanation {
+	q.Max = 0
+	t := find(snap, q.Name, q.Raw)
+	e := Explanation{Service: t.service, Filter: t.filter, Addr: t.addr, Answer: (*tables)(nil).resolve(snap, t, q, Random)}
+	switch t.kind {
+	case service:
+		e.Is = NameOfService
+		e.parts(t)
+		e.ofService(t, q)
+	case instance:
+		e.Is = NameOfInstance
+		e.parts(t)
+		e.ofInstances(t, q)
+	case addressed:
+		e.Is = NameOfAddress
+		e.at(snap, t.addr)
+		for i := range e.Instances {
+			if len(e.Answer.Addrs) == 0 || q.Type == Any {
+				e.Instances[i].Why = NotOfType
+			}
+		}
+	case browsed:
+		e.Is = NameOfList
+	case leading:
+		e.Is = NameAbove
+	case nothing:
+		e.Is = NameUnknown
+	}
+	e.claim(snap, q)
+	if e.Answer.Status == NoName {
+		e.near(snap, q)
+	}
+	return e
+}
+
+// ExplainReverse returns what the reverse name of an address is answered.
+func ExplainReverse(snap *registry.Snapshot, addr netip.Addr) Explanation {
+	e := Explanation{Is: NameReverse, Addr: addr, Answer: Answer{Status: NoName}}
+	if snap.HasAddr(addr) {
+		e.Answer = Answer{Names: []string{string(AppendAddress(nil, addr))}}
+		e.at(snap, addr)
+	}
+	return e
+}
+
+// parts says what a name of a service is made of.
+func (e *Explanation) parts(t target) {
+	part := func(is bool, p NamePart) {
+		if is {
+			e.By = append(e.By, p)
+		}
+	}
+	part(t.kind == instance, PartInst)
+	part(!t.listed && !t.exact, PartFolded)
+	part(!t.listed && t.exact, PartExact)
+	part(t.filter.Cluster != "", PartCluster)
+	part(t.filter.Version != "", PartVersion)
+	part(t.selected && !t.listed, PartSelector)
+	part(t.listed, PartBrowse)
+}
+
+// ofService explains the instances of a service.
+func (e *Explanation) ofService(t target, q Question) {
+	if q.Mode == "" || t.service.DNS.Mode != "" {
+		q.Mode = t.service.DNS.Mode
+	}
+	e.Mode = q.Mode
+	whole := (*tables)(nil).set(t.service, part{Filter: t.filter})
+	e.All = whole.All
+	for _, i := range t.service.Instances {
+		why := rejected(i, t.filter)
+		if why == "" && i.Enabled && i.Weight > 0 && i.Healthy {
+			e.Healthy++
+		}
+		e.Instances = append(e.Instances, Candidate{Instance: i, Why: why})
+	}
+	if t.selected && q.Type != SRV {
+		q.Type = Other // there is nothing else of them
+	}
+	tiers := (*tables)(nil).tiers(nil, t, whole, q.From)
+	for n := range e.Instances {
+		c := &e.Instances[n]
+		if c.Why == "" {
+			c.Why = unfit(c.Instance, whole.Protected)
+		}
+		if c.Why == "" {
+			c.Why = FurtherAway // unless it is in a tier
+		}
+	}
+	e.divide(tiers, q)
+}
+
+// ofInstances explains what a service has at one address, whatever its health.
+func (e *Explanation) ofInstances(t target, q Question) {
+	sel := registry.Selection{Instances: t.instances}
+	e.All = len(t.instances)
+	for _, i := range t.service.At(t.addr.String()) {
+		e.Instances = append(e.Instances, Candidate{Instance: i, Why: rejected(i, t.filter)})
+		if i.Healthy {
+			e.Healthy++
+		}
+	}
+	e.divide([]tier{{set: set{Selection: sel}}}, q)
+	for n := range e.Instances {
+		if c := &e.Instances[n]; q.Type == TXT && c.Why == NotOfType && len(c.Metadata) > 0 {
+			c.Why = ""
+		}
+	}
+}
+
+// at explains an address: each instance that is there makes its name.
+func (e *Explanation) at(snap *registry.Snapshot, addr netip.Addr) {
+	for _, s := range snap.Services() {
+		for _, i := range s.At(addr.String()) {
+			e.Instances = append(e.Instances, Candidate{Instance: i})
+		}
+	}
+}
+
+// rejected returns why a filter does not admit an instance.
+func rejected(i *registry.Instance, f registry.Filter) Omission {
+	switch {
+	case !registry.Filter{Cluster: f.Cluster}.Admits(i):
+		return OtherCluster
+	case !registry.Filter{Version: f.Version}.Admits(i):
+		return OtherVersion
+	case !registry.Filter{Type: f.Type}.Admits(i):
+		return OtherProtocol
+	}
+	return ""
+}
+
+// unfit returns why an instance is not in the set that is answered.
+func unfit(i *registry.Instance, protected bool) Omission {
+	switch {
+	case !i.Enabled:
+		return Disabled
+	case !(i.Weight > 0):
+		return Weightless
+	case i.Healthy || protected:
+		return ""
+	case i.Silent:
+		return Silent
+	}
+	return Unhealthy
+}
+
+// divide says of each instance in the tiers whether q reaches it and with what
+// share: all goes to the nearest tier that q reaches, while it works.
+func (e *Explanation) divide(tiers []tier, q Question) {
+	heaviest := 0.0
+	for i := range tiers {
+		heaviest = max(heaviest, tiers[i].heaviest)
+	}
+	in := make(map[*registry.Instance]*Candidate, len(e.Instances))
+	for n := range e.Instances {
+		in[e.Instances[n].Instance] = &e.Instances[n]
+	}
+	f, aliased := reach(tiers, q)
+	served := false // by a nearer tier
+	for n := range tiers {
+		t := &tiers[n]
+		var answered []*Candidate
+		sum := 0.0
+		for _, i := range t.Instances {
+			c := in[i]
+			c.SRVWeight, c.Priority = server(i, heaviest, t.priority).Weight, t.priority
+			if c.Why = unreached(i, f, q.Type, aliased); c.Why == "" && served && (aliased || !onward(q)) {
+				c.Why = FurtherAway
+			}
+			if c.Why == "" {
+				answered, sum = append(answered, c), sum+i.Weight
+			}
+		}
+		for _, c := range answered {
+			if !served && sum > 0 {
+				c.Share = c.Weight / sum
+			}
+		}
+		served = served || len(answered) > 0
+	}
+}
+
+// reach returns what q reaches instances by, and whether that is a host name for
+// want of addresses.
+func reach(tiers []tier, q Question) (f family, aliased bool) {
+	switch q.Type {
+	case A:
+		f = v4
+	case AAAA:
+		f = v6
+	case SVCB:
+		return secured, false
+	case CNAME:
+		f = host
+	default:
+		return families, false
+	}
+	for i := range tiers {
+		if slices.ContainsFunc(tiers[i].Instances, hasAddr) {
+			return f, false
+		}
+	}
+	return host, true
+}
+
+// unreached returns why a question does not reach an instance of the set.
+func unreached(i *registry.Instance, f family, typ Type, aliased bool) Omission {
+	switch {
+	case typ == SRV || f != families && f.has(i) && (f != host || aliased):
+		return ""
+	case f == families:
+		return NotOfType
+	case f == secured:
+		return NoALPN
+	case !hasAddr(i):
+		return HostName
+	case f == host:
+		return NotOfType
+	}
+	return NoAddress
+}
+
+// onward reports whether a question is answered with further tiers behind the
+// nearest one.
+func onward(q Question) bool {
+	return q.Type == SRV || (q.Type == A || q.Type == AAAA) && (q.Mode == "" || q.Mode == registry.ModeOrdered)
+}
+
+// claim says whose the folded name is that the question is about.
+func (e *Explanation) claim(snap *registry.Snapshot, q Question) {
+	name, ok := "", false
+	if e.Service != nil {
+		name, ok = e.Service.Key.Folded()
+	} else if n, parsed := registry.ParseName(split(q.Name), q.Raw); parsed && n.Kind != registry.LabelAddress {
+		name, ok = n.Base, true
+	}
+	if !ok {
+		return
+	}
+	c := NameClaim{Name: name}
+	c.Holder, c.Kept, c.Held = snap.Holder(name)
+	if snap.Shadowed() > 0 {
+		for _, s := range snap.Services() {
+			if folded, _ := s.Key.Folded(); s.Shadowed && folded == name && !(c.Held && s.Key == c.Holder) {
+				c.Shadowed = append(c.Shadowed, s.Key)
+			}
+		}
+	}
+	if c.Held || len(c.Shadowed) > 0 {
+		e.Claim = &c
+	}
+}
+
+// mostNear is how many names are told that may have been meant.
+const mostNear = 5
+
+// near finds names that may have been meant: of the service itself when the name
+// says a cluster or version it has not, else of services whose name is like it.
+func (e *Explanation) near(snap *registry.Snapshot, q Question) {
+	if e.Service != nil {
+		for n := range e.Service.Names() {
+			if e.Service.DNSName() != "" && n.String() == e.Service.Key.Exact() {
+				continue
+			}
+			if e.Near = append(e.Near, n.String()); len(e.Near) == mostNear {
+				break
+			}
+		}
+		return
+	}
+	word, _, _ := strings.Cut(lower(q.Name), "."+registry.LabelService)
+	if n, ok := registry.ParseName(split(q.Name), q.Raw); ok {
+		word = n.Service
+	}
+	var alike [3][]string // by letters that differ
+	for _, s := range snap.Services() {
+		folded, _ := s.Key.Folded()
+		known, _, _ := strings.Cut(folded, "."+registry.LabelService)
+		letters, near := nearest.Distance(word, known)
+		if !near || letters >= len(alike) {
+			continue
+		}
+		if name := s.DNSName(); name != "" {
+			alike[letters] = append(alike[letters], name)
+		} else {
+			alike[letters] = append(alike[letters], s.Key.Exact())
+		}
+	}
+	for _, names := range alike { // those that leave out namespace or group come first
+		slices.SortStableFunc(names, func(a, b string) int { return len(a) - len(b) })
+	}
+	all := slices.Concat(alike[:]...)
+	e.Near = all[:min(len(all), mostNear)]
+}
