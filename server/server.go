@@ -40,6 +40,7 @@ type Server struct {
 	release  func() // gives the data directory back
 	etcd     *etcd
 	store    *etcdstore.Store
+	source   *source
 	sweeper  *sweep.Sweeper
 	relay    *relay.Relay
 	peers    *http.Client
@@ -154,8 +155,9 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		settings.Space = space(s.cfg.DataDir, least)
 	}
 	s.store = s.etcd.open(settings)
+	s.source = &source{store: s.store}
 	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: s.away,
-		Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
+		Hold: s.source.hold, Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
 		return err
 	}
 	s.relay, err = relay.New(relay.Config{Local: bench{s}, Cluster: s.cluster, Post: s.post, Away: s.away, Logger: s.log, Registerer: s.metrics,
@@ -174,17 +176,8 @@ func (s *Server) openDNS() (*dnsd.Server, error) {
 		return nil, err
 	}
 	return dnsd.Open(dnsd.Config{Corefile: text, Filename: s.cfg.Corefile, Logger: s.log,
-		Storage: map[any]any{plugin.StorageKey: source{s.store}}})
+		Storage: map[any]any{plugin.StorageKey: s.source}})
 }
-
-// source is what the DNS plugin reads.
-type source struct{ store *etcdstore.Store }
-
-func (s source) Snapshot() *registry.Snapshot { return s.store.View().Snapshot() }
-
-func (s source) Epoch() uint32 { return s.store.Epoch() }
-
-func (s source) Stale() (time.Duration, bool) { return s.store.Stale() }
 
 // nacos returns the Nacos edge.
 func (s *Server) nacos() (*nacos.Handler, error) {
