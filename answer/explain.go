@@ -22,6 +22,7 @@ type Explanation struct {
 	Mode      string            // as the service or the question has it, empty is registry.ModeOrdered
 	Healthy   int               // of All
 	All       int               // instances that the filter admits and that may be answered
+	Protected bool              // the protect threshold of the service holds
 	Instances []Candidate       // in the order of the service
 	Near      []string          // names that may have been meant by one that there is not
 }
@@ -169,7 +170,7 @@ func (e *Explanation) ofService(t target, q Question) {
 	}
 	e.Mode = q.Mode
 	whole := (*tables)(nil).set(t.service, part{Filter: t.filter})
-	e.All = whole.All
+	e.All, e.Protected = whole.All, whole.Protected
 	for _, i := range t.service.Instances {
 		why := rejected(i, t.filter)
 		if why == "" && i.Enabled && i.Weight > 0 && i.Healthy {

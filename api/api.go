@@ -13,6 +13,7 @@ import "time"
 const (
 	PathServices  = "/v1/services"
 	PathService   = "/v1/services/{namespace}/{group}/{service}"
+	PathClaim     = "/v1/services/{namespace}/{group}/{service}/claim"
 	PathInstances = "/v1/services/{namespace}/{group}/{service}/instances"
 	PathInstance  = "/v1/services/{namespace}/{group}/{service}/instances/{endpoint}"
 	PathBeat      = "/v1/services/{namespace}/{group}/{service}/instances/{endpoint}/beat"
@@ -22,6 +23,7 @@ const (
 	PathConfigs   = "/v1/configs"
 	PathConfig    = "/v1/configs/{namespace}/{group}/{dataId}"
 	PathWatch     = "/v1/configs-watch"
+	PathResolve   = "/v1/resolve"
 )
 
 // HeaderRevision names the response header that carries the registry or
@@ -69,6 +71,29 @@ type Instance struct {
 	Ephemeral bool   `json:"ephemeral" doc:"Lives by beats; false: stays until deregistered"`
 	Witness   string `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, or empty when persistent"`
 	Revision  int64  `json:"revision,omitempty" readOnly:"true" doc:"Revision of its last change"`
+	DNSName   string `json:"dnsName,omitempty" readOnly:"true" doc:"DNS name of its address in the service, below the zone; absent for a host name"`
+}
+
+// ServiceDNS says how a service wants to be answered in DNS; what is absent is
+// as the zone has it.
+type ServiceDNS struct {
+	TTL      *uint32 `json:"ttl,omitempty" doc:"Time to live of its records in seconds, 0 to 2147483647; by the rules of the zone when absent" example:"30"`
+	Mode     string  `json:"mode,omitempty" doc:"Which addresses are answered: ordered (the first is the one to use, the others are for failing over), sampled (for resolvers that rotate: each answered one gets the same part of the traffic) or single (one); as the zone has it when absent" example:"sampled"`
+	Topology string  `json:"topology,omitempty" doc:"What metadata zone and region of its instances mean for somebody whose place is known: prefer (its zone first, then its region, then the others) or pin (its zone alone); nothing when absent" example:"prefer"`
+}
+
+// ServiceRef names a service.
+type ServiceRef struct {
+	Namespace string `json:"namespace"`
+	Group     string `json:"group"`
+	Name      string `json:"name"`
+}
+
+// DNSHolder is who holds a folded name.
+type DNSHolder struct {
+	ServiceRef
+
+	Kept bool `json:"kept,omitempty" doc:"That service is gone, and its name is kept from others until nobody has an answer of it any more"`
 }
 
 // Service is one service with what the server knows of it.
@@ -79,11 +104,14 @@ type Service struct {
 	Ephemeral        bool              `json:"ephemeral" doc:"Whether its instances live by beats"`
 	ProtectThreshold float64           `json:"protectThreshold" minimum:"0" maximum:"1"`
 	Metadata         map[string]string `json:"metadata,omitempty"`
+	DNS              *ServiceDNS       `json:"dns,omitempty" doc:"How it wants to be answered in DNS"`
 	InstanceCount    int               `json:"instanceCount"`
 	HealthyCount     int               `json:"healthyCount"`
 	DNSName          string            `json:"dnsName,omitempty" doc:"Folded DNS name, absent when it has none"`
 	DNSExact         string            `json:"dnsExact" doc:"Exact DNS name, always works"`
-	DNSShadowed      bool              `json:"dnsShadowed,omitempty" doc:"Another service holds the folded name"`
+	DNSShadowed      bool              `json:"dnsShadowed,omitempty" doc:"Another service held the folded name when this one came: it has its exact name alone"`
+	DNSFolded        string            `json:"dnsFolded,omitempty" doc:"The folded name it would have, when it is shadowed"`
+	DNSHolder        *DNSHolder        `json:"dnsHolder,omitempty" doc:"Who holds that name; absent when it is free by now"`
 	Revision         int64             `json:"revision,omitempty"`
 }
 
@@ -92,6 +120,7 @@ type ServiceSpec struct {
 	Ephemeral        *bool             `json:"ephemeral,omitempty" doc:"Fixed at creation; false when absent"`
 	ProtectThreshold float64           `json:"protectThreshold,omitempty" minimum:"0" maximum:"1"`
 	Metadata         map[string]string `json:"metadata,omitempty"`
+	DNS              *ServiceDNS       `json:"dns,omitempty" doc:"How it wants to be answered in DNS; as the zone has it when absent"`
 }
 
 // ServiceList is one page of services.

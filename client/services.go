@@ -24,6 +24,13 @@ func (c *Client) PutService(ctx context.Context, n Name, spec api.ServiceSpec) (
 	return exchange[api.Service](ctx, c, call{method: http.MethodPut, path: n.service(api.PathService)}, spec)
 }
 
+// ClaimName makes the service n the holder of its folded DNS name, whoever holds
+// it now, and returns the service as it then is. One that has no such name is a
+// conflict.
+func (c *Client) ClaimName(ctx context.Context, n Name) (api.Service, error) {
+	return exchange[api.Service](ctx, c, call{method: http.MethodPost, path: n.service(api.PathClaim)}, nil)
+}
+
 // DeleteService removes the service n. One that has instances is a conflict.
 func (c *Client) DeleteService(ctx context.Context, n Name) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: n.service(api.PathService)})

@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 )
@@ -57,10 +59,11 @@ func (f *face) listInstances(_ context.Context, q *instanceQuery) (*instanceList
 			instances = slices.DeleteFunc(instances, func(i *registry.Instance) bool { return i.Cluster != q.Cluster })
 		}
 	}
-	list := api.InstanceList{Service: serviceOf(s), Protected: sel.Protected, Revision: snap.Revision(),
+	list := api.InstanceList{Service: serviceOf(snap, s), Protected: sel.Protected, Revision: snap.Revision(),
 		Instances: make([]api.Instance, 0, len(instances))}
+	base := instancesName(s)
 	for _, i := range instances {
-		list.Instances = append(list.Instances, instanceOf(i))
+		list.Instances = append(list.Instances, instanceOf(i, base))
 	}
 	return &instanceListAnswer{list}, nil
 }
@@ -80,6 +83,7 @@ type instancePut struct {
 		Port     uint16 `json:"port,omitempty" doc:"Ignored: the path says it"`
 		Witness  string `json:"witness,omitempty" doc:"Ignored"`
 		Revision int64  `json:"revision,omitempty" doc:"Ignored"`
+		DNSName  string `json:"dnsName,omitempty" doc:"Ignored"`
 	}
 }
 
@@ -115,8 +119,10 @@ func or[T any](p *T, otherwise T) T {
 // answer shows an instance after a write.
 func (f *face) answer(k registry.InstanceKey, receipt registry.Receipt) *instanceAnswer {
 	out := &instanceAnswer{Written: receiptOf(receipt)}
-	if i := f.registry.Snapshot().Instance(k); i != nil {
-		out.Body = instanceOf(i)
+	if s := f.registry.Snapshot().Service(k.Service); s != nil {
+		if i := s.Instance(k.Endpoint); i != nil {
+			out.Body = instanceOf(i, instancesName(s))
+		}
 	}
 	return out
 }
@@ -175,8 +181,27 @@ func (f *face) beatInstance(ctx context.Context, p *InstancePath) (*beatAnswer, 
 	return out, nil
 }
 
-func instanceOf(i *registry.Instance) api.Instance {
+// instancesName returns the name below the zone under which the instances of a
+// service have names: of its folded name if it holds that, else of its exact one.
+func instancesName(s *registry.Service) (name string) {
+	for n := range s.Names() { // the exact one comes first
+		name = n.Instances()
+		if s.DNSName() == "" || n.String() == s.DNSName() {
+			break
+		}
+	}
+	return name
+}
+
+// instanceOf shows an instance of a service whose instances have their names
+// below base.
+func instanceOf(i *registry.Instance, base string) api.Instance {
 	e := i.Key.Endpoint
-	return api.Instance{Address: e.Host, Port: e.Port, Cluster: i.Cluster, Weight: &i.Weight, Enabled: &i.Enabled,
+	out := api.Instance{Address: e.Host, Port: e.Port, Cluster: i.Cluster, Weight: &i.Weight, Enabled: &i.Enabled,
 		Healthy: &i.Healthy, Metadata: i.Metadata, Ephemeral: i.Ephemeral(), Witness: string(i.Witness), Revision: i.Revision}
+	if i.Addr.IsValid() {
+		label, _, _ := strings.Cut(string(answer.AppendAddress(nil, i.Addr)), ".")
+		out.DNSName = label + "." + base
+	}
+	return out
 }

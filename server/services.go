@@ -31,6 +31,8 @@ func (f *face) mountServices(a huma.API) {
 		Summary: "Show one service", Tags: tags}, f.getService)
 	huma.Register(a, huma.Operation{OperationID: "put-service", Method: http.MethodPut, Path: api.PathService,
 		Summary: "Declare a service, or change one", Tags: tags}, f.putService)
+	huma.Register(a, huma.Operation{OperationID: "claim-name", Method: http.MethodPost, Path: api.PathClaim,
+		Summary: "Make a service the holder of its folded DNS name, whoever holds it now", Tags: tags}, f.claimName)
 	huma.Register(a, huma.Operation{OperationID: "delete-service", Method: http.MethodDelete, Path: api.PathService,
 		Summary: "Remove a service without instances", Tags: tags}, f.deleteService)
 }
@@ -52,7 +54,7 @@ func (f *face) listServices(_ context.Context, q *listQuery) (*serviceListAnswer
 	})
 	list := api.ServiceList{Total: total, Revision: snap.Revision(), Services: make([]api.Service, 0, len(found))}
 	for _, s := range found {
-		list.Services = append(list.Services, serviceOf(s))
+		list.Services = append(list.Services, serviceOf(snap, s))
 	}
 	return &serviceListAnswer{list}, nil
 }
@@ -67,7 +69,7 @@ func (f *face) getService(_ context.Context, p *ServicePath) (*serviceAnswer, er
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	return &serviceAnswer{Written{Revision: snap.Revision()}, serviceOf(s)}, nil
+	return &serviceAnswer{Written{Revision: snap.Revision()}, serviceOf(snap, s)}, nil
 }
 
 func (f *face) service(k registry.ServiceKey) (*registry.Service, *registry.Snapshot, error) {
@@ -90,6 +92,9 @@ type servicePut struct {
 func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, error) {
 	k := in.key()
 	spec := registry.ServiceSpec{ProtectThreshold: in.Body.ProtectThreshold, Metadata: in.Body.Metadata}
+	if d := in.Body.DNS; d != nil {
+		spec.DNS = registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
+	}
 	if in.Body.Ephemeral != nil {
 		spec.Ephemeral = *in.Body.Ephemeral
 	}
@@ -107,11 +112,24 @@ func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, 
 	if err != nil {
 		return nil, f.failure(err)
 	}
+	return f.serviceAfter(k, receipt), nil
+}
+
+// serviceAfter shows a service after a write.
+func (f *face) serviceAfter(k registry.ServiceKey, receipt registry.Receipt) *serviceAnswer {
 	out := &serviceAnswer{Written: receiptOf(receipt)}
-	if s, _, err := f.service(k); err == nil {
-		out.Body = serviceOf(s)
+	if s, snap, err := f.service(k); err == nil {
+		out.Body = serviceOf(snap, s)
 	}
-	return out, nil
+	return out
+}
+
+func (f *face) claimName(ctx context.Context, p *ServicePath) (*serviceAnswer, error) {
+	receipt, err := f.registry.TakeName(ctx, p.key())
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	return f.serviceAfter(p.key(), receipt), nil
 }
 
 type noContent struct{ Written }
@@ -124,11 +142,25 @@ func (f *face) deleteService(ctx context.Context, p *ServicePath) (*noContent, e
 	return &noContent{receiptOf(receipt)}, nil
 }
 
-func serviceOf(s *registry.Service) api.Service {
-	return api.Service{
+func serviceOf(snap *registry.Snapshot, s *registry.Service) api.Service {
+	out := api.Service{
 		Namespace: s.Key.Namespace, Group: s.Key.Group, Name: s.Key.Name,
 		Ephemeral: s.Ephemeral, ProtectThreshold: s.ProtectThreshold, Metadata: s.Metadata,
 		InstanceCount: len(s.Instances), HealthyCount: s.Healthy,
 		DNSName: s.DNSName(), DNSExact: s.Key.Exact(), DNSShadowed: s.Shadowed, Revision: s.Revision,
 	}
+	if s.DNS != (registry.DNSOptions{}) {
+		out.DNS = &api.ServiceDNS{TTL: s.DNS.TTL, Mode: s.DNS.Mode, Topology: s.DNS.Topology}
+	}
+	if s.Shadowed {
+		out.DNSFolded, _ = s.Key.Folded()
+		if holder, kept, held := snap.Holder(out.DNSFolded); held {
+			out.DNSHolder = &api.DNSHolder{ServiceRef: refOf(holder), Kept: kept}
+		}
+	}
+	return out
+}
+
+func refOf(k registry.ServiceKey) api.ServiceRef {
+	return api.ServiceRef{Namespace: k.Namespace, Group: k.Group, Name: k.Name}
 }

@@ -15,10 +15,12 @@ import (
 
 func resolveCommand() *cli.Command {
 	return &cli.Command{Name: "resolve", Usage: "ask the DNS face for a name and explain the answer", ArgsUsage: "NAME [TYPE]",
-		Description: "NAME is a whole name, or a service: then .svc and the first zone of the server follow.\nTYPE is SRV unless said otherwise.",
+		Description: "NAME is a whole name, or a service: then .svc and the first zone of the server follow.\nTYPE is SRV unless said otherwise. With --why the server says which instances it answers, and why not the others.",
 		Flags: remoteFlags(
 			&cli.StringFlag{Name: "dns", Usage: "`ADDRESS:PORT` to ask; the server's own when not given"},
-			&cli.StringFlag{Name: "zone", Usage: "`ZONE` of a name that has none"}), Action: resolve}
+			&cli.StringFlag{Name: "zone", Usage: "`ZONE` of a name that has none"},
+			&cli.BoolFlag{Name: "why", Usage: "have the server explain its answer"},
+			&cli.StringFlag{Name: "from", Usage: "with --why: IP `ADDRESS` of who would ask, for services with a topology"}), Action: resolve}
 }
 
 // resolution is what was asked and what came back.
@@ -52,6 +54,9 @@ func resolve(c *cli.Context) error {
 	if !ok {
 		return usagef("type: %q is no DNS type", args[1])
 	}
+	if c.IsSet("from") && !c.Bool("why") {
+		return usagef("from: is for --why alone")
+	}
 	server, zone, err := dnsFace(c)
 	if err != nil {
 		return err
@@ -59,6 +64,9 @@ func resolve(c *cli.Context) error {
 	name := fullName(args[0], zone)
 	if _, ok := dns.IsDomainName(name); !ok {
 		return usagef("name: %q is not a domain name", args[0])
+	}
+	if c.Bool("why") {
+		return why(c, name, dns.TypeToString[qtype])
 	}
 	reply, err := ask(c.Context, server, name, qtype)
 	if err != nil {
@@ -129,13 +137,16 @@ func fullName(name, zone string) string {
 	switch {
 	case strings.HasSuffix(name, "."):
 		return name
-	case dns.IsSubDomain(zone, dns.Fqdn(name)):
+	case dns.IsSubDomain(zone, dns.Fqdn(name)), dns.IsSubDomain("in-addr.arpa.", dns.Fqdn(name)), dns.IsSubDomain("ip6.arpa.", dns.Fqdn(name)):
 		return dns.Fqdn(name)
 	}
 	for _, label := range dns.SplitDomainName(name) {
-		if label == "svc" || label == "addr" {
+		if label == "svc" || label == "addr" || label == "inst" {
 			return name + "." + zone
 		}
+	}
+	if strings.HasSuffix(name, "._tcp") || strings.HasSuffix(name, "._udp") { // to browse
+		return name + "." + zone
 	}
 	return name + ".svc." + zone
 }
