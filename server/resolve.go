@@ -79,7 +79,7 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 		out.Zone = s.cfg.Zones[at]
 	}
 	out.Name = below
-	rule := s.source.rule(out.Zone, below, from)
+	rule := s.source.rule(out.Zone, strings.ToLower(below), from)
 	e := answer.Explain(snap, answer.Question{Name: below, Type: answerType(qtype), Raw: true, Mode: rule.Mode, From: rule.From})
 	tell(&out, snap, e)
 	if s := e.Service; s != nil {
@@ -119,6 +119,9 @@ func explainReverse(snap *registry.Snapshot, name string, qtype uint16) answer.E
 	e := answer.ExplainReverse(snap, addr)
 	if qtype != dns.TypePTR && qtype != dns.TypeANY && e.Answer.Status == answer.Found {
 		e.Answer = answer.Answer{Status: answer.NoData}
+		for i := range e.Instances {
+			e.Instances[i].Why = answer.NotOfType
+		}
 	}
 	return e
 }

@@ -34,7 +34,7 @@ func TestOpenAPIDocumentIsValidAndComplete(t *testing.T) {
 		t.Errorf("openapi = %q, want 3.1", doc.OpenAPI)
 	}
 	for _, path := range []string{
-		api.PathServices, api.PathService, api.PathInstances, api.PathInstance, api.PathBeat, api.PathAgents, api.PathAgent,
+		api.PathServices, api.PathService, api.PathClaim, api.PathResolve, api.PathInstances, api.PathInstance, api.PathBeat, api.PathAgents, api.PathAgent,
 		api.PathAgentBeat, api.PathConfigs, api.PathConfig, api.PathWatch, api.PathStatus,
 		"/nacos/v1/ns/instance", "/nacos/v1/ns/instance/list", "/nacos/v1/ns/instance/beat", "/nacos/v1/ns/service/list",
 		"/nacos/v1/ns/operator/metrics", "/nacos/v1/cs/configs", "/nacos/v1/cs/configs/listener",
@@ -78,7 +78,7 @@ func TestServicesAndInstances(t *testing.T) {
 	}
 	on := true
 	want := api.Instance{Address: "2001:db8::1", Port: 80, Weight: &weight, Cluster: "bj", Enabled: &on, Healthy: &on,
-		Metadata: in.Metadata, Revision: got.Revision}
+		Metadata: in.Metadata, Revision: got.Revision, DNSName: "ip6-2001-db8-0-0-0-0-0-1.a.b.c.inst"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Register: -want +got\n%s", diff)
 	}
@@ -140,6 +140,34 @@ func TestBadInputNamesTheField(t *testing.T) {
 			_, err := c.PutService(t.Context(), client.Name{Name: "s"}, api.ServiceSpec{ProtectThreshold: 2})
 			return err
 		}, "protectThreshold"},
+		{"unknown DNS mode", func() error {
+			_, err := c.PutService(t.Context(), client.Name{Name: "s"}, api.ServiceSpec{DNS: &api.ServiceDNS{Mode: "random"}})
+			return err
+		}, `dns.mode: "random" is neither ordered, sampled nor single`},
+		{"unknown topology", func() error {
+			_, err := c.PutService(t.Context(), client.Name{Name: "s"}, api.ServiceSpec{DNS: &api.ServiceDNS{Topology: "near"}})
+			return err
+		}, `dns.topology: "near" is neither prefer nor pin`},
+		{"TTL out of range", func() error {
+			_, err := c.PutService(t.Context(), client.Name{Name: "s"}, api.ServiceSpec{DNS: &api.ServiceDNS{TTL: new(uint32(1 << 31))}})
+			return err
+		}, "dns.ttl"},
+		{"question without a name", func() error {
+			_, err := c.Explain(t.Context(), client.ResolveQuery{})
+			return err
+		}, "name"},
+		{"question of no type", func() error {
+			_, err := c.Explain(t.Context(), client.ResolveQuery{Name: "s.svc", Type: "nonsense"})
+			return err
+		}, `type: "nonsense" is no DNS type`},
+		{"question from no address", func() error {
+			_, err := c.Explain(t.Context(), client.ResolveQuery{Name: "s.svc", From: "here"})
+			return err
+		}, `from: "here" is not an IP address`},
+		{"name with a label over 63 octets", func() error {
+			_, err := c.Explain(t.Context(), client.ResolveQuery{Name: long + ".svc"})
+			return err
+		}, "name"},
 		{"content that is blank", func() error {
 			_, err := c.PutConfig(t.Context(), client.Name{Name: "d"}, []byte("  \n"), client.ConfigWrite{})
 			return err

@@ -52,8 +52,9 @@ func (s *source) hold() time.Duration {
 	return defaultKept
 }
 
-// Rules is told by what rules names below a zone are answered to whom. They are
-// for explanations alone; those told last of a zone stand.
+// Rules is told by what rules names below a zone, in lower case, are answered to
+// whom; nobody knows who asks when from is not valid. They are for explanations
+// alone, and those told last of a zone stand.
 func (s *source) Rules(zone string, rule func(below string, from netip.Addr) answer.Rule) {
 	s.rules.Store(strings.ToLower(strings.TrimSuffix(zone, ".")), rule)
 }

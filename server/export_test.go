@@ -1,0 +1,23 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/registry"
+)
+
+// Source is what the DNS plugin finds in the storage of its instance.
+type Source interface {
+	Snapshot() *registry.Snapshot
+	Changed() <-chan struct{}
+	Kept(d time.Duration)
+	Rules(zone string, rule func(below string, from netip.Addr) answer.Rule)
+}
+
+// Source returns what the DNS plugin of s reads.
+func (s *Server) Source() Source { return s.source }
+
+// Hold returns how long the name of a service that is gone is kept from others.
+func (s *Server) Hold() time.Duration { return s.source.hold() }

@@ -1,0 +1,151 @@
+package server_test
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/server"
+)
+
+func TestDNSOptionsOfAService(t *testing.T) {
+	s := running(t)
+	c := dial(t, s)
+	n := client.Name{Name: "order-api"}
+	want := &api.ServiceDNS{TTL: new(uint32(0)), Mode: "sampled", Topology: "pin"}
+	got, err := c.PutService(t.Context(), n, api.ServiceSpec{DNS: want})
+	if diff := cmp.Diff(want, got.DNS); err != nil || diff != "" {
+		t.Errorf("PutService: %v, -want +got\n%s", err, diff)
+	}
+	if got, err = c.PutService(t.Context(), n, api.ServiceSpec{ProtectThreshold: 0.5}); err != nil || got.DNS != nil {
+		t.Errorf("PutService without options = %+v, %v, want none left", got.DNS, err)
+	}
+	for _, body := range []string{`{"dns":{"ttl":-1}}`, `{"dns":{"ttl":4294967296}}`, `{"dns":{"ttl":"5"}}`, `{"dns":{"tll":5}}`} {
+		status, _, answer := call(t, http.MethodPut, base(s)+"/v1/services/public/DEFAULT_GROUP/order-api", "application/json", strings.NewReader(body))
+		if status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(answer, "dns.t") {
+			t.Errorf("PUT %s = %d %s, want 400 or 422 that names the field", body, status, answer)
+		}
+	}
+}
+
+func TestClaimName(t *testing.T) {
+	c := dial(t, running(t))
+	first, second, none := client.Name{Name: "com.foo.Bar"}, client.Name{Name: "com.foo.bar"}, client.Name{Name: "héllo"}
+	for _, n := range []client.Name{first, second, none} {
+		if _, err := c.Register(t.Context(), n, api.Instance{Address: "192.0.2.1", Port: 80}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shadowed, err := c.Service(t.Context(), second)
+	holder := &api.DNSHolder{ServiceRef: api.ServiceRef{Namespace: "public", Group: "DEFAULT_GROUP", Name: "com.foo.Bar"}}
+	if diff := cmp.Diff(holder, shadowed.DNSHolder); err != nil || diff != "" || !shadowed.DNSShadowed || shadowed.DNSFolded != "com.foo.bar.svc" {
+		t.Errorf("Service(shadowed) = %+v, %v, want the holder (-want +got)\n%s", shadowed, err, diff)
+	}
+	list, err := c.Instances(t.Context(), second, client.InstanceQuery{})
+	if err != nil || len(list.Instances) != 1 || list.Instances[0].DNSName != "ip-192-0-2-1.h-694744168e.inst" {
+		t.Errorf("Instances(shadowed) = %+v, %v, want one with its exact name", list.Instances, err)
+	}
+	got, err := c.ClaimName(t.Context(), second)
+	if err != nil || got.DNSName != "com.foo.bar.svc" || got.DNSShadowed || got.DNSHolder != nil {
+		t.Errorf("ClaimName = %+v, %v, want the service with its folded name", got, err)
+	}
+	if lost, err := c.Service(t.Context(), first); err != nil || lost.DNSName != "" || !lost.DNSShadowed {
+		t.Errorf("Service(who held it) = %+v, %v, want it shadowed", lost, err)
+	}
+	if _, err := c.ClaimName(t.Context(), client.Name{Name: "nothing"}); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("ClaimName(unknown) = %v, want not found", err)
+	}
+	if _, err := c.ClaimName(t.Context(), none); !errors.Is(err, client.ErrConflict) {
+		t.Errorf("ClaimName(without a folded name) = %v, want a conflict", err)
+	}
+}
+
+func TestExplainOverHTTP(t *testing.T) {
+	s, _ := start(t, server.Config{Zones: []string{"example.org", "dc.example.org", "2.0.192.in-addr.arpa"}})
+	c := dial(t, s)
+	n := client.Name{Name: "order-api"}
+	if _, err := c.PutService(t.Context(), n, api.ServiceSpec{DNS: &api.ServiceDNS{Topology: "pin"}}); err != nil {
+		t.Fatal(err)
+	}
+	for ip, zone := range map[string]string{"192.0.2.1": "a", "192.0.2.2": "b"} {
+		if _, err := c.Register(t.Context(), n, api.Instance{Address: ip, Port: 80, Metadata: map[string]string{"zone": zone}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Source().Rules("DC.example.org.", func(below string, from netip.Addr) answer.Rule {
+		if below != "order-api.svc" || from != netip.MustParseAddr("192.0.2.200") {
+			t.Errorf("the rules are asked for %s from %s", below, from)
+		}
+		return answer.Rule{TTL: new(uint32(7)), Mode: "single", From: answer.Place{Zone: "b"}}
+	})
+	for _, tc := range []struct {
+		name string
+		q    client.ResolveQuery
+		zone string
+		is   string
+		want string // status, then who is answered
+	}{
+		{"below the first zone", client.ResolveQuery{Name: "order-api.svc"}, "example.org.", "service", "found 192.0.2.1 192.0.2.2"},
+		{"whole, in a zone below another", client.ResolveQuery{Name: "Order-API.svc.dc.example.org", Type: "a", From: "::ffff:192.0.2.200"}, "dc.example.org.", "service", "found 192.0.2.2"},
+		{"whole, in no zone", client.ResolveQuery{Name: "order-api.svc.example.net."}, "", "outside", "refused"},
+		{"the zone itself", client.ResolveQuery{Name: "example.org", Type: "A"}, "example.org.", "above", "nodata"},
+		{"reverse", client.ResolveQuery{Name: "1.2.0.192.in-addr.arpa", Type: "PTR"}, "2.0.192.in-addr.arpa.", "reverse", "found 192.0.2.1"},
+		{"reverse of an address that is not registered", client.ResolveQuery{Name: "9.2.0.192.in-addr.arpa", Type: "PTR"}, "2.0.192.in-addr.arpa.", "reverse", "nxdomain"},
+		{"reverse, another type", client.ResolveQuery{Name: "1.2.0.192.in-addr.arpa", Type: "A"}, "2.0.192.in-addr.arpa.", "reverse", "nodata"},
+		{"above reverse names", client.ResolveQuery{Name: "2.0.192.in-addr.arpa", Type: "PTR"}, "2.0.192.in-addr.arpa.", "above", "nodata"},
+		{"reverse in no zone", client.ResolveQuery{Name: "1.0.0.10.in-addr.arpa", Type: "PTR"}, "", "reverse", "refused"},
+		{"unknown", client.ResolveQuery{Name: "order-ap.svc"}, "example.org.", "unknown", "nxdomain"},
+	} {
+		e, err := c.Explain(t.Context(), tc.q)
+		got := e.Status
+		for _, i := range e.Instances {
+			if i.Answered {
+				got += " " + i.Address
+			}
+		}
+		if err != nil || e.Zone != tc.zone || e.Is != tc.is || got != tc.want {
+			t.Errorf("%s: Explain(%+v) = zone %q, %s, %s, %v; want zone %q, %s, %s", tc.name, tc.q, e.Zone, e.Is, got, err, tc.zone, tc.is, tc.want)
+		}
+		if tc.zone == "dc.example.org." {
+			want := &api.AnswerRules{Mode: "single", TTL: new(uint32(7)), Topology: "pin", Zone: "b"}
+			if diff := cmp.Diff(want, e.Rules); diff != "" {
+				t.Errorf("%s: rules -want +got\n%s", tc.name, diff)
+			}
+		}
+		if tc.is == "unknown" && !slices.Equal(e.Near, []string{"order-api.svc"}) {
+			t.Errorf("%s: near = %q, want order-api.svc", tc.name, e.Near)
+		}
+	}
+}
+
+func TestSourceOfThePlugin(t *testing.T) {
+	s := running(t)
+	if got := s.Hold(); got != 5*time.Second {
+		t.Errorf("a name is kept for %v before anybody told, want 5s", got)
+	}
+	for _, d := range []time.Duration{time.Second, 40 * time.Second, 3 * time.Second} { // a zone, another one, a reload
+		s.Source().Kept(d)
+	}
+	if got := s.Hold(); got != 40*time.Second {
+		t.Errorf("a name is kept for %v, want the longest time that was told, 40s", got)
+	}
+	changed := s.Source().Changed()
+	before := s.Source().Snapshot().Revision()
+	if _, err := dial(t, s).PutService(t.Context(), client.Name{Name: "s"}, api.ServiceSpec{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	default:
+		t.Errorf("Changed() is open at revision %d, want it closed after %d", s.Source().Snapshot().Revision(), before)
+	}
+}
