@@ -14,7 +14,7 @@ func (s *Store) registryFeed() *feed {
 	return &feed{
 		domain: registryDomain, name: "registry", prefix: registryPrefix, generation: registryGeneration,
 		orders: make(chan order, 1),
-		begin:  func() { next = nil },
+		begin:  func() { next = registry.Empty(s.cfg.Policy) },
 		next: func(revision int64, events []*clientv3.Event) {
 			changes := make([]registry.Change, 0, len(events))
 			for _, e := range events {

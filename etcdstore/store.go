@@ -30,6 +30,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// ReadOnly leaves etcd untouched: no version is written and commits fail.
 	ReadOnly bool
+	// Policy is that of the registry's snapshots.
+	Policy registry.Policy
 	// HighestSerial is the highest SOA serial that was served before, 0: none is
 	// known. The serial does not go back behind it.
 	HighestSerial uint32

@@ -21,14 +21,14 @@ type Change struct {
 }
 
 // Apply returns the snapshot at revision, after changes. The receiver may be nil
-// (nothing is known yet); it is not modified, and neither are the records, which
+// (nothing is known yet, and there is no [Policy]); it is not modified, and neither are the records, which
 // the new snapshot keeps. Among changes of one record the last one stands. The
 // order of different records does not matter.
 func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
 	if s != nil {
 		b.Snapshot = &Snapshot{
-			revision: revision, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
+			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
 			verdicts: s.verdicts, names: s.names, addrs: s.addrs, unreadable: s.unreadable, digests: s.digests,
 		}
@@ -65,10 +65,10 @@ func (b *builder) draft(k ServiceKey) *draft {
 	if d := b.drafts[k]; d != nil {
 		return d
 	}
-	d := &draft{is: &Service{ServiceRecord: ServiceRecord{Key: k}}, dirty: map[Endpoint]kept[*Registration]{}}
+	d := &draft{is: &Service{ServiceRecord: ServiceRecord{Key: k}, policy: b.policy}, dirty: map[Endpoint]kept[*Registration]{}}
 	if was := b.Service(k); was != nil {
 		d.was = was
-		d.is = &Service{ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: slices.Clone(was.Instances)}
+		d.is = &Service{ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: slices.Clone(was.Instances), policy: b.policy}
 	}
 	b.drafts[k] = d
 	return d

@@ -36,6 +36,7 @@ type Service struct {
 	folded    string      // claimed name, empty when it has none or is shadowed
 	names     []string    // as of ownNames
 	types     []AppType   // as of ownTypes
+	policy    Policy
 
 	bare atomic.Pointer[Selection] // cache of the unfiltered selection
 }
@@ -102,7 +103,7 @@ type Selection struct {
 
 // Select returns the eligible set (dns.md 3): enabled, weight above 0, healthy;
 // or all of these, flagged, when healthy/all is at or below the service's
-// protect threshold. A threshold of 0 protects nothing.
+// protect threshold. A threshold of 0 protects nothing, unless [Policy] says so.
 func (s *Service) Select(f Filter) Selection {
 	if f != (Filter{}) {
 		return s.choose(f)
@@ -133,7 +134,7 @@ func (s *Service) choose(f Filter) Selection {
 			healthy++
 		}
 	}
-	if sel.All > 0 && s.ProtectThreshold > 0 && float64(healthy)/float64(sel.All) <= s.ProtectThreshold {
+	if s.protects(healthy, sel.All) {
 		sel.Instances, sel.Protected = all, true
 		return sel
 	}

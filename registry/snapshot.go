@@ -16,6 +16,7 @@ import (
 // returns another one that shares what did not change.
 type Snapshot struct {
 	revision   int64
+	policy     Policy
 	instances  int
 	namespaces trie.Map[string, kept[*Namespace]]
 	services   trie.Map[ServiceKey, *Service]

@@ -51,6 +51,10 @@ type Config struct {
 	Cluster embedded.Cluster `yaml:"cluster"`
 	// Corefile is the path of a Corefile that replaces the generated one.
 	Corefile string `yaml:"corefile"`
+	// ProtectAtZero has a protect threshold of 0 protect too, as Nacos has it: of a
+	// service without any healthy instance all are answered, at every door. All
+	// servers are to have the same.
+	ProtectAtZero bool `yaml:"nacos_protect_at_zero"`
 	// Insecure allows the HTTP edge beyond loopback although nobody has to log in.
 	Insecure bool `yaml:"insecure"`
 

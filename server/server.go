@@ -148,7 +148,8 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	embedded := s.etcd.members != nil
-	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics, HighestSerial: served, Maintain: embedded}
+	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics, HighestSerial: served, Maintain: embedded,
+		Policy: registry.Policy{ProtectAtZero: s.cfg.ProtectAtZero}}
 	if !embedded {
 		settings.Refusal = s.cfg.Etcd.endpoints().Refusal
 	} else {

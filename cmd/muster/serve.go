@@ -65,6 +65,7 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "etcd-ca", EnvVars: []string{"MUSTER_ETCD_CA"}, Usage: "`FILE` with the authorities to trust for etcd"},
 		&cli.StringFlag{Name: "etcd-user", EnvVars: []string{"MUSTER_ETCD_USER"}, Usage: "user `NAME` for etcd; its password comes from MUSTER_ETCD_PASSWORD or the settings file"},
 		&cli.StringFlag{Name: "corefile", EnvVars: []string{"MUSTER_COREFILE"}, Usage: "`FILE` that replaces the generated Corefile"},
+		&cli.BoolFlag{Name: "nacos-protect-at-zero", EnvVars: []string{"MUSTER_NACOS_PROTECT_AT_ZERO"}, Usage: "answer all of a service that has no healthy instance and a protect threshold of 0, as Nacos does; alike on all servers"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback although nobody has to log in"},
 	}
 }
@@ -143,6 +144,7 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 		cfg.Etcd.Password = password
 	}
 	over(c, "corefile", c.String, &cfg.Corefile)
+	over(c, "nacos-protect-at-zero", c.Bool, &cfg.ProtectAtZero)
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	cfg.Version = version
 	return cfg, nil

@@ -158,13 +158,7 @@ func within(s *registry.Service, clusters string) *registry.Service {
 	if len(names) == 0 {
 		return s
 	}
-	part := &registry.Service{ServiceRecord: s.ServiceRecord, Revision: s.Revision}
-	for _, i := range s.Instances {
-		if slices.Contains(names, i.Cluster) {
-			part.Instances = append(part.Instances, i)
-		}
-	}
-	return part
+	return s.Part(func(i *registry.Instance) bool { return slices.Contains(names, i.Cluster) })
 }
 
 func enabled(all []*registry.Instance) []*registry.Instance {
