@@ -346,7 +346,7 @@ func (e *Explanation) claim(snap *registry.Snapshot, q Question) {
 	c.Holder, c.Kept, c.Held = snap.Holder(name)
 	if snap.Shadowed() > 0 {
 		for _, s := range snap.Services() {
-			if folded, _ := s.Key.Folded(); s.Shadowed && folded == name && !(c.Held && s.Key == c.Holder) {
+			if folded, _ := s.Key.Folded(); s.Shadowed && folded == name && (!c.Held || s.Key != c.Holder) {
 				c.Shadowed = append(c.Shadowed, s.Key)
 			}
 		}
@@ -360,29 +360,22 @@ func (e *Explanation) claim(snap *registry.Snapshot, q Question) {
 const mostNear = 5
 
 // near finds names that may have been meant: of the service itself when the name
-// says a cluster or version it has not, else of services whose name is like it.
+// says what it has not, else of services whose name is like it.
 func (e *Explanation) near(snap *registry.Snapshot, q Question) {
 	if e.Service != nil {
-		for n := range e.Service.Names() {
-			if e.Service.DNSName() != "" && n.String() == e.Service.Key.Exact() {
-				continue
-			}
-			if e.Near = append(e.Near, n.String()); len(e.Near) == mostNear {
-				break
-			}
-		}
+		e.own()
 		return
 	}
 	word, _, _ := strings.Cut(lower(q.Name), "."+registry.LabelService)
 	if n, ok := registry.ParseName(split(q.Name), q.Raw); ok {
 		word = n.Service
 	}
-	var alike [3][]string // by letters that differ
+	var alike [nearest.Most + 1][]string // by letters that differ
 	for _, s := range snap.Services() {
 		folded, _ := s.Key.Folded()
 		known, _, _ := strings.Cut(folded, "."+registry.LabelService)
 		letters, near := nearest.Distance(word, known)
-		if !near || letters >= len(alike) {
+		if !near {
 			continue
 		}
 		if name := s.DNSName(); name != "" {
@@ -396,4 +389,25 @@ func (e *Explanation) near(snap *registry.Snapshot, q Question) {
 	}
 	all := slices.Concat(alike[:]...)
 	e.Near = all[:min(len(all), mostNear)]
+}
+
+// own finds names of the service: with what its instances speak when the name
+// says another protocol, else those with clusters and versions.
+func (e *Explanation) own() {
+	for n := range e.Service.Names() {
+		if e.Service.DNSName() != "" && n.String() == e.Service.Key.Exact() {
+			continue
+		}
+		if e.Filter.Type == (registry.AppType{}) {
+			e.Near = append(e.Near, n.String())
+		} else if n.Filter == (registry.Filter{}) {
+			for _, t := range e.Service.Types() {
+				e.Near = append(e.Near, t.String()+"."+n.String())
+			}
+		}
+		if len(e.Near) >= mostNear {
+			e.Near = e.Near[:mostNear]
+			return
+		}
+	}
 }

@@ -71,6 +71,9 @@ func TestExplain(t *testing.T) {
 			"service folded selector nodata; 10.0.5.1 not of this type"},
 		{"a cluster that there is not", answer.Question{Name: "shaky.svc.bj.cl", Type: answer.A},
 			"service folded cluster noname; 10.0.10.1 other cluster; 10.0.10.2 other cluster; near shaky.svc shaky.svc.default.cl"},
+		{"a protocol that nobody speaks", answer.Question{Name: "_ftp._tcp.order-api.svc", Type: answer.SRV},
+			"service folded selector noname; 10.0.0.1 other protocol; 10.0.0.2 other protocol; 10.0.0.3 other protocol; " +
+				"10.0.0.4 other protocol; 10.0.0.5 other protocol; 10.0.0.6 other protocol; 10.0.0.7 other protocol; near _http._tcp.order-api.svc"},
 		{"silent", answer.Question{Name: "judged.svc", Type: answer.A}, "service folded; 10.0.12.1 100% 1000; 10.0.12.2 silent"},
 		{"protected", answer.Question{Name: "shaky.svc", Type: answer.A}, "service folded protected; 10.0.10.1 50% 1000; 10.0.10.2 50% 1000"},
 		{"none healthy", answer.Question{Name: "sick.svc", Type: answer.A}, "service folded nodata none healthy; 10.0.9.1 unhealthy"},

@@ -65,7 +65,7 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 		out.Zone = s.zoneOf(whole)
 		tell(&out, snap, explainReverse(snap, whole, qtype))
 		if out.Zone == "" && s.cfg.Corefile == "" {
-			out.Status = "refused"
+			refuse(&out)
 		}
 		return out
 	}
@@ -89,6 +89,14 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 		}
 	}
 	return out
+}
+
+// refuse says that no zone has the name, whatever is known of its address.
+func refuse(out *api.Explanation) {
+	out.Status, out.Names = "refused", nil
+	for i := range out.Instances {
+		out.Instances[i].Answered, out.Instances[i].Why = false, "in no zone"
+	}
 }
 
 // zoneOf returns the zone of the settings that a name in lower case is in, the

@@ -73,7 +73,8 @@ func tell(c *cli.Context, e api.Explanation) error {
 			srv = fmt.Sprintf("%d %d", i.Priority, i.SRVWeight)
 		}
 		row := []string{client.Endpoint(i.Address, i.Port), i.Cluster, answered, strconv.FormatFloat(i.Weight, 'g', -1, 64), share, srv}
-		if i.Service != nil {
+		if i.Service != nil { // of an address: instances have no part in it
+			row[4] = "-"
 			row = append(row, path(*i.Service))
 		}
 		rows = append(rows, row)
@@ -93,8 +94,18 @@ func nameKind(e api.Explanation) string {
 		"list": "a list to browse", "reverse": "the reverse name of an address", "above": "nothing itself, and leads to names that are",
 		"unknown": "no name here", "outside": "in no zone of this server",
 	}[e.Is]
-	if len(e.By) > 0 {
-		kind += ", by " + strings.Join(e.By, ", ")
+	var by []string
+	for _, part := range e.By {
+		by = append(by, map[string]string{
+			"folded": "its folded name", "exact": "its exact name", "cluster": "cluster " + e.Cluster, "version": "version " + e.Version,
+			"selector": "a selector", "browse": "its name in a list", "inst": "address " + e.Address,
+		}[part])
+	}
+	if e.Protocol != "" {
+		by = append(by, "protocol "+e.Protocol)
+	}
+	if len(by) > 0 {
+		kind += ", by " + strings.Join(by, ", ")
 	}
 	return kind
 }

@@ -3,13 +3,13 @@ package nearest
 
 import "strings"
 
-// most is by how many letters a mistyped word may differ.
-const most = 2
+// Most is by how many letters a mistyped word may differ.
+const Most = 2
 
 // Of returns the known word that is most like word, in any case, or "" when
 // none is within two letters of it.
 func Of(word string, known []string) string {
-	best, least := "", most+1
+	best, least := "", Most+1
 	for _, k := range known {
 		if d, near := Distance(word, k); near && d < least {
 			best, least = k, d
@@ -21,11 +21,11 @@ func Of(word string, known []string) string {
 // Distance returns how many letters must change, come or go to make word into
 // known, in any case, and whether that is so few that it may have been meant.
 func Distance(word, known string) (letters int, near bool) {
-	if apart := len(word) - len(known); apart > most || apart < -most {
+	if apart := len(word) - len(known); apart > Most || apart < -Most {
 		return 0, false // no need to count
 	}
 	d := distance(strings.ToLower(word), strings.ToLower(known))
-	return d, d <= most && d < len(known)
+	return d, d <= Most && d < len(known)
 }
 
 // distance returns how many letters must change, come or go to make a into b.
