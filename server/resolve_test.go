@@ -149,3 +149,47 @@ func TestSourceOfThePlugin(t *testing.T) {
 		t.Errorf("Changed() is open at revision %d, want it closed after %d", s.Source().Snapshot().Revision(), before)
 	}
 }
+
+// The name of a service that is gone is kept for as long as the plugin's answers
+// are, and then it is free for whom an operator gives it to.
+func TestNameIsKeptAndFreed(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		kept time.Duration
+		held bool
+	}{
+		{"answers are kept for an hour", time.Hour, true},
+		{"answers are not kept", time.Nanosecond, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := running(t)
+			s.Source().Kept(tc.kept)
+			c := dial(t, s)
+			gone, comes := client.Name{Name: "Order_API"}, client.Name{Name: "order-api"}
+			for _, n := range []client.Name{gone, comes} {
+				if _, err := c.PutService(t.Context(), n, api.ServiceSpec{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.DeleteService(t.Context(), gone); err != nil {
+				t.Fatal(err)
+			}
+			var got api.Service
+			eventually(t, "who holds the name is told", func() bool {
+				var err error
+				got, err = c.Service(t.Context(), comes)
+				return err == nil && (got.DNSHolder != nil && got.DNSHolder.Kept) == tc.held && (got.DNSHolder != nil) == tc.held
+			})
+			if !got.DNSShadowed || got.DNSName != "" {
+				t.Errorf("Service = %+v, want it shadowed still: nobody else takes the name by itself", got)
+			}
+			e, err := c.Explain(t.Context(), client.ResolveQuery{Name: "order-api.svc"})
+			if err != nil || e.Status != "nxdomain" || e.Claim == nil || (e.Claim.Holder != nil) != tc.held || len(e.Claim.Shadowed) != 1 {
+				t.Errorf("Explain = %+v, %v, want no such name, held %t and wanted by one", e, err, tc.held)
+			}
+			if got, err = c.ClaimName(t.Context(), comes); err != nil || got.DNSName != "order-api.svc" {
+				t.Errorf("ClaimName = %+v, %v, want the name", got, err)
+			}
+		})
+	}
+}

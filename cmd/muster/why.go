@@ -122,14 +122,14 @@ func outcome(e api.Explanation) string {
 }
 
 func claimText(c api.Claim) string {
-	text := c.Name + " is free"
+	text, others := c.Name+" is free", ", wanted by "
 	if h := c.Holder; h != nil && h.Kept {
 		text = c.Name + " is kept for " + path(h.ServiceRef) + ", which is gone"
 	} else if h != nil {
-		text = c.Name + " is held by " + path(h.ServiceRef)
+		text, others = c.Name+" is held by "+path(h.ServiceRef), ", shadows "
 	}
 	for _, s := range c.Shadowed {
-		text += ", shadows " + path(s)
+		text += others + path(s)
 	}
 	return text
 }
