@@ -96,8 +96,9 @@ const (
 // Rule is what the rules of a zone say of a question, where its service says
 // nothing else.
 type Rule struct {
-	TTL  *uint32
+	TTL  func(*registry.Service) uint32 // in seconds; nil: nobody knows
 	Mode string
+	Raw  bool
 	From Place // of who asks
 }
 

@@ -4,6 +4,7 @@ package plugin
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -11,6 +12,7 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/zone"
 )
 
@@ -32,6 +34,25 @@ type Muster struct {
 
 // Name implements [plugin.Handler].
 func (m *Muster) Name() string { return name }
+
+// introduce tells the source what it may want to know.
+func (m *Muster) introduce() {
+	serving.Store(&m.source)
+	if k, ok := m.source.(Keeper); ok {
+		k.Kept(time.Duration(m.zones.Kept()) * time.Second)
+	}
+	ruled, ok := m.source.(Ruled)
+	if !ok {
+		return
+	}
+	for _, z := range m.zones.All() {
+		ruled.Rules(z.Name, func(from netip.Addr) answer.Rule {
+			rule := m.zones.Rule()
+			rule.From = m.atlas.locate(from, from.BitLen())
+			return rule
+		})
+	}
+}
 
 // Ready reports whether the roll is known: before that all is SERVFAIL.
 func (m *Muster) Ready() bool { return m.source.Snapshot() != nil }

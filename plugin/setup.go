@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -55,10 +54,7 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(name, err)
 	}
 	c.OnStartup(func() error {
-		serving.Store(&m.source)
-		if k, ok := m.source.(Keeper); ok {
-			k.Kept(time.Duration(zones.Kept()) * time.Second)
-		}
+		m.introduce()
 		return nil
 	})
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {

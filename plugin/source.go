@@ -2,8 +2,10 @@ package plugin
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
+	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -23,6 +25,12 @@ type Source interface {
 // most by those who got it, but for what services say themselves.
 type Keeper interface {
 	Kept(longest time.Duration)
+}
+
+// Ruled is a [Source] that explains answers, and so wants to know by what rules a
+// zone answers somebody at an address; an invalid one is unknown.
+type Ruled interface {
+	Rules(zone string, rule func(from netip.Addr) answer.Rule)
 }
 
 // Registrar is a [Source] of which instances may be changed, as registry.Registry

@@ -13,7 +13,7 @@ type Source interface {
 	Snapshot() *registry.Snapshot
 	Changed() <-chan struct{}
 	Kept(d time.Duration)
-	Rules(zone string, rule func(below string, from netip.Addr) answer.Rule)
+	Rules(zone string, rule func(from netip.Addr) answer.Rule)
 }
 
 // Source returns what the DNS plugin of s reads.

@@ -79,13 +79,13 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 		out.Zone = s.cfg.Zones[at]
 	}
 	out.Name = below
-	rule := s.source.rule(out.Zone, strings.ToLower(below), from)
-	e := answer.Explain(snap, answer.Question{Name: below, Type: answerType(qtype), Raw: true, Mode: rule.Mode, From: rule.From})
+	rule := s.source.rule(out.Zone, from)
+	e := answer.Explain(snap, answer.Question{Name: below, Type: answerType(qtype), Raw: rule.Raw, Mode: rule.Mode, From: rule.From})
 	tell(&out, snap, e)
 	if s := e.Service; s != nil {
-		out.Rules = &api.AnswerRules{Mode: e.Mode, TTL: rule.TTL, Topology: s.DNS.Topology, Zone: rule.From.Zone, Region: rule.From.Region}
-		if s.DNS.TTL != nil {
-			out.Rules.TTL = s.DNS.TTL
+		out.Rules = &api.AnswerRules{Mode: e.Mode, TTL: s.DNS.TTL, Topology: s.DNS.Topology, Zone: rule.From.Zone, Region: rule.From.Region}
+		if rule.TTL != nil {
+			out.Rules.TTL = new(rule.TTL(s))
 		}
 	}
 	return out

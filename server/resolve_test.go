@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server"
 )
 
@@ -81,11 +82,17 @@ func TestExplainOverHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.Source().Rules("DC.example.org.", func(below string, from netip.Addr) answer.Rule {
-		if below != "order-api.svc" || from != netip.MustParseAddr("192.0.2.200") {
-			t.Errorf("the rules are asked for %s from %s", below, from)
+	s.Source().Rules("DC.example.org.", func(from netip.Addr) answer.Rule {
+		if from != netip.MustParseAddr("192.0.2.200") {
+			t.Errorf("the rules are asked for somebody at %s", from)
 		}
-		return answer.Rule{TTL: new(uint32(7)), Mode: "single", From: answer.Place{Zone: "b"}}
+		ttl := func(s *registry.Service) uint32 {
+			if s.Key.Name != "order-api" {
+				t.Errorf("the rules are asked for %s", s.Key)
+			}
+			return 7
+		}
+		return answer.Rule{TTL: ttl, Mode: "single", From: answer.Place{Zone: "b"}}
 	})
 	for _, tc := range []struct {
 		name string

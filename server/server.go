@@ -167,6 +167,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	s.registry = registry.New(s.store, s.relay)
+	s.source.registry = s.registry
 	s.center = config.New(s.store.Configs())
 	return nil
 }

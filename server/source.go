@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"sync"
@@ -14,9 +15,10 @@ import (
 
 // source is what the DNS plugin reads, and what it tells of itself.
 type source struct {
-	store *etcdstore.Store
-	kept  atomic.Int64 // nanoseconds; 0: nobody has told
-	rules sync.Map     // zone: func(string, netip.Addr) answer.Rule
+	store    *etcdstore.Store
+	registry *registry.Registry
+	kept     atomic.Int64 // nanoseconds; 0: nobody has told
+	rules    sync.Map     // zone: func(netip.Addr) answer.Rule
 }
 
 func (s *source) Snapshot() *registry.Snapshot { return s.store.View().Snapshot() }
@@ -52,19 +54,24 @@ func (s *source) hold() time.Duration {
 	return defaultKept
 }
 
-// Rules is told by what rules names below a zone, in lower case, are answered to
-// whom; nobody knows who asks when from is not valid. They are for explanations
-// alone, and those told last of a zone stand.
-func (s *source) Rules(zone string, rule func(below string, from netip.Addr) answer.Rule) {
+// Rules is told by what rules names of a zone are answered to whom; nobody knows
+// who asks when from is not valid. They are for explanations alone, and those told
+// last of a zone stand.
+func (s *source) Rules(zone string, rule func(from netip.Addr) answer.Rule) {
 	s.rules.Store(strings.ToLower(strings.TrimSuffix(zone, ".")), rule)
 }
 
-// rule returns what the rules of a zone say, nothing where none were told.
-func (s *source) rule(zone, below string, from netip.Addr) answer.Rule {
+// rule returns what the rules of a zone say, those of no zone where none were told.
+func (s *source) rule(zone string, from netip.Addr) answer.Rule {
 	if told, ok := s.rules.Load(strings.ToLower(strings.TrimSuffix(zone, "."))); ok {
-		if f, ok := told.(func(string, netip.Addr) answer.Rule); ok {
-			return f(below, from)
+		if f, ok := told.(func(netip.Addr) answer.Rule); ok {
+			return f(from)
 		}
 	}
-	return answer.Rule{}
+	return answer.Rule{Raw: true}
+}
+
+// Change has the registry make what decide wants of a snapshot stand.
+func (s *source) Change(ctx context.Context, decide func(*registry.Snapshot) (registry.Changes, error)) (registry.Receipt, error) {
+	return s.registry.Change(ctx, decide)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -79,3 +80,8 @@ func (zs *Zones) TTL(s *registry.Service) uint32 {
 // Kept returns the longest time in seconds for which anybody keeps an answer, but
 // for what services say themselves.
 func (zs *Zones) Kept() uint32 { return max(zs.cfg.TTL, zs.cfg.NegativeTTL, zs.cfg.Rules.Longest()) }
+
+// Rule returns what the zones say of any question, but for who asks.
+func (zs *Zones) Rule() answer.Rule {
+	return answer.Rule{TTL: zs.TTL, Mode: zs.cfg.Mode, Raw: zs.cfg.Raw}
+}
