@@ -62,12 +62,17 @@ var register = sync.OnceValue(func() error {
 	return nil
 })
 
-// noting notes the config that a setup is for: CoreDNS keeps them to itself, and
-// their handlers have to be looked at.
+// noting notes the configs that a setup is for: CoreDNS keeps them to itself, and
+// their handlers have to be looked at. A setup is called for the first key of a
+// server block only, while each key has a config.
 func noting(setup caddy.SetupFunc) caddy.SetupFunc {
 	return func(c *caddy.Controller) error {
-		if config := dnsserver.GetConfig(c); !slices.Contains(loading.configs, config) {
-			loading.configs = append(loading.configs, config)
+		for i := range c.ServerBlockKeys {
+			key := *c
+			key.ServerBlockKeyIndex = i
+			if config := dnsserver.GetConfig(&key); !slices.Contains(loading.configs, config) {
+				loading.configs = append(loading.configs, config)
+			}
 		}
 		return setup(c)
 	}

@@ -70,6 +70,26 @@ func TestGateIsAskedBeforeAllElse(t *testing.T) {
 	}
 }
 
+func TestGateIsAskedAtEveryAddressOfItsBlock(t *testing.T) {
+	gate := &testGate{}
+	ports := []string{freePort(t), freePort(t)}
+	s := openSecured(t, "tls", "}\ngrpc://.:"+freePort(t)+" one.:"+ports[0]+" two.:"+ports[0]+" dns://three.:"+ports[1]+" 192.0.2.0/23:"+ports[1]+
+		" {\n bind 127.0.0.1 127.0.0.2\n muster", dnsd.Config{Storage: map[any]any{gateKey{}: gate}})
+	want := int32(0)
+	for _, addr := range s.server.Addrs() {
+		for _, name := range []string{"one.", "two.", "three.", "1.2.0.192.in-addr.arpa.", "1.3.0.192.in-addr.arpa."} {
+			want++
+			exchange(t, "udp", addr.String(), question(name, dns.TypeTXT))
+			if got := gate.asked.Load(); got != want {
+				t.Errorf("gate was asked %d times after the query for %s to %s, want %d", got, name, addr, want)
+			}
+		}
+	}
+	if want != 20 {
+		t.Errorf("addresses = %v, want four", s.server.Addrs())
+	}
+}
+
 func TestGateTruncates(t *testing.T) {
 	gate := &testGate{}
 	gate.verdict.Store(truncate)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -310,6 +311,32 @@ func TestSecuredSocketsRefuseNobodyDuringReloads(t *testing.T) {
 			t.Logf("%d connections during 5 reloads", <-stopped)
 		})
 	}
+}
+
+func TestCloseCutsSecuredConnectionsAfterTheBound(t *testing.T) {
+	leavesNothing(t)
+	h := &hold{arrived: make(chan struct{}), release: make(chan struct{})}
+	s := openSecured(t, "tls", " muster", dnsd.Config{Drain: 50 * time.Millisecond, Storage: map[any]any{holdKey{}: h}})
+	d := tls.Dialer{Config: s.client(t, nil)}
+	conn, err := d.DialContext(t.Context(), "tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := (&dns.Conn{Conn: conn}).WriteMsg(question("held.", dns.TypeTXT)); err != nil {
+		t.Fatal(err)
+	}
+	<-h.arrived
+	if err := s.server.Close(); err != nil {
+		t.Errorf("Close() = %v", err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read after Close() = %v, want the end of the connection", err)
+	}
+	close(h.release)
 }
 
 // TestHandlersHearOfBadSignatures is about what CoreDNS does at its own servers: a
