@@ -1,8 +1,12 @@
 package dnsd_test
 
 import (
+	"bufio"
+	"encoding/binary"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -79,6 +83,42 @@ func exchangeWindow(b *testing.B, conn net.Conn, query, buf []byte) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkTCP pipelines half a window over one connection.
+func BenchmarkTCP(b *testing.B) {
+	const window = window / 2
+	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Storage: map[any]any{textKey{}: "text"}})
+	conn, err := dial(b, "tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	query, err := question("a.example.org.", dns.TypeTXT).Pack()
+	if err != nil {
+		b.Fatal(err)
+	}
+	queries := slices.Repeat(append([]byte{0, byte(len(query))}, query...), window)
+	in := bufio.NewReaderSize(conn, 1<<16)
+	b.ReportAllocs()
+	before := cpu(b)
+	for b.Loop() {
+		if _, err := conn.Write(queries); err != nil {
+			b.Fatal(err)
+		}
+		for range window {
+			var length [2]byte
+			if _, err := io.ReadFull(in, length[:]); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := in.Discard(int(binary.BigEndian.Uint16(length[:]))); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	n := float64(b.N) * window
+	b.ReportMetric(float64(b.Elapsed())/n, "ns/query")
+	b.ReportMetric(float64(cpu(b)-before)/n, "cpu-ns/query")
 }
 
 // BenchmarkGateDrops sends windows of packets that the gate drops, but for the last.

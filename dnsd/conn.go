@@ -109,13 +109,23 @@ func (c *conn) answerNext(in *bufio.Reader, bound time.Duration) bool {
 		return false
 	}
 	c.endpoint.conns.begin(c)
-	go func() {
-		defer r.underWay.done()
-		defer c.endpoint.conns.done(c)
-		defer func() { <-c.slots }()
-		r.answer(&response{client: &tcpClient{c, r.write()}}, wire, true, func() {})
-	}()
+	c.endpoint.workers.start(&tcpQuery{conn: c, wire: wire, responder: r})
 	return true
+}
+
+// tcpQuery is a query over TCP.
+type tcpQuery struct {
+	conn      *conn
+	wire      []byte
+	responder *responder
+}
+
+func (q *tcpQuery) answer() {
+	c, r := q.conn, q.responder
+	defer r.underWay.done()
+	defer c.endpoint.conns.done(c)
+	defer func() { <-c.slots }()
+	r.answer(&response{client: &tcpClient{c, r.write()}}, q.wire, true, func() {})
 }
 
 // readMessage reads a message behind its length. Memory is taken as it comes in,

@@ -23,10 +23,9 @@ type endpoint struct {
 	conns *connections
 	log   *slog.Logger
 
+	workers  *workers
 	current  atomic.Pointer[responder] // of the generation that serves now
 	packets  atomic.Int32              // under way
-	spare    chan *packet              // to goroutines that wait for a query
-	waiting  atomic.Int32              // those
 	stopping chan struct{}             // closed by stop
 	loops    sync.WaitGroup
 
@@ -40,10 +39,10 @@ func openEndpoint(ctx context.Context, addr string, shared bool, cfg Config, con
 	if err != nil {
 		return nil, err
 	}
+	stopping := make(chan struct{})
 	e := &endpoint{
 		udp: udp, tcp: tcp, batch: newBatcher(udp), hot: cfg.Hot, conns: conns, log: cfg.Logger,
-		stopping:       make(chan struct{}),
-		spare:          make(chan *packet),
+		stopping: stopping, workers: newWorkers(stopping),
 		droppedPackets: newOverload(addr, "udp", cfg.Logger),
 		droppedConns:   newOverload(addr, "tcp", cfg.Logger),
 	}

@@ -82,14 +82,10 @@ func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) {
 	p.wire = append(p.wire[:0], query...)
 	p.responder = r
 	p.client = &udpClient{endpoint: e, from: addr, oob: e.oob(m)}
-	select {
-	case e.spare <- p:
-	default:
-		go e.answerPackets(p)
-	}
+	e.workers.start(p)
 }
 
-// packet is a query on its way to CoreDNS.
+// packet is a query over UDP. It is used again once its message has been read.
 type packet struct {
 	wire      []byte
 	responder *responder
@@ -98,33 +94,11 @@ type packet struct {
 
 var packets = sync.Pool{New: func() any { return &packet{wire: make([]byte, 0, 512)} }}
 
-// maxSpare is how many goroutines of an address wait for the next query to CoreDNS.
-// They have grown their stacks already, which new ones spend much of their time on.
-const maxSpare = 64
-
-// answerPackets answers one query, and then others as they come, if not too many
-// goroutines do so already.
-func (e *endpoint) answerPackets(p *packet) {
-	for {
-		e.answerPacket(p)
-		if e.waiting.Add(1) > maxSpare {
-			e.waiting.Add(-1)
-			return
-		}
-		select {
-		case p = <-e.spare:
-			e.waiting.Add(-1)
-		case <-e.stopping:
-			return
-		}
-	}
-}
-
-func (e *endpoint) answerPacket(p *packet) {
-	r := p.responder
-	defer e.packets.Add(-1)
+func (p *packet) answer() {
+	r, c := p.responder, p.client
+	defer c.endpoint.packets.Add(-1)
 	defer r.underWay.done()
-	r.answer(&response{client: p.client}, p.wire, false, func() {
+	r.answer(&response{client: c}, p.wire, false, func() {
 		p.responder, p.client = nil, nil
 		packets.Put(p)
 	})
