@@ -3,16 +3,25 @@ package registry
 import (
 	"slices"
 	"strings"
+	"unique"
 )
 
 // ownNames returns every name below the zone that the service owns, sorted, and
-// those that lead to names of its instances.
+// those that lead to names of its instances and to its selectors.
 func (s *Service) ownNames() []string {
 	var names []string
 	for n, instances := range s.namesAndInstances() {
 		names = append(names, n.String())
 		if slices.ContainsFunc(instances, hasAddr) {
 			names = append(names, n.Instances())
+		}
+		app, ok := n.Application()
+		if !ok {
+			continue
+		}
+		names = append(names, unique.Make(n.above("tcp")).Value()) // many services share it
+		if slices.ContainsFunc(instances, speaks(AppType{app, "udp"})) {
+			names = append(names, unique.Make(n.above("udp")).Value())
 		}
 	}
 	slices.Sort(names)

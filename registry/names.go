@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxLabel is how many octets a label has at most (RFC 1035, 2.3.4).
+const maxLabel = 63
+
 // ServiceName is one name below the zone under which a service is found, with
 // what it leaves out: service labels, kind and scopes.
 type ServiceName struct {
@@ -20,6 +23,19 @@ func (n ServiceName) String() string { return n.service + "." + LabelService + n
 // Instances returns the name below which each instance with an address has a
 // name of its own, the label of the address in front.
 func (n ServiceName) Instances() string { return n.service + "." + LabelInstance + n.scopes }
+
+// Application returns the label by which the service is the application in the
+// selector of its own name, as in _order-api._tcp.svc; false when its name has
+// more labels than one, or no room for an underscore.
+func (n ServiceName) Application() (app string, ok bool) {
+	return n.service, !strings.Contains(n.service, ".") && len(n.service) < maxLabel
+}
+
+// Selected returns the name of the service as its own application over tcp or udp.
+func (n ServiceName) Selected(proto string) string { return "_" + n.service + "." + n.above(proto) }
+
+// above returns what leads to the names of Selected.
+func (n ServiceName) above(proto string) string { return "_" + proto + "." + LabelService + n.scopes }
 
 // Names yields every name of the service: its exact one, which another service
 // with the same may keep from it, and, when it holds its folded one, that and one
@@ -85,3 +101,10 @@ func (f Filter) scopes() (labels string) {
 }
 
 func hasAddr(i *Instance) bool { return i.Addr.IsValid() }
+
+func speaks(t AppType) func(*Instance) bool {
+	return func(i *Instance) bool {
+		spoken, ok := i.Type()
+		return ok && spoken == t
+	}
+}

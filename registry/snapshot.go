@@ -153,6 +153,28 @@ func (s *Snapshot) Services() []*Service {
 	return s.sorted
 }
 
+// Each yields all services, in no order: unlike [Snapshot.Services] it keeps nothing.
+func (s *Snapshot) Each() iter.Seq[*Service] {
+	return func(yield func(*Service) bool) {
+		for _, v := range s.services.All() {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Addrs yields the addresses at which an instance is registered, in no order.
+func (s *Snapshot) Addrs() iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for a := range s.addrs.All() {
+			if !yield(a) {
+				return
+			}
+		}
+	}
+}
+
 // Counts returns how many services, instances and agents there are.
 func (s *Snapshot) Counts() (services, instances, agents int) {
 	return s.services.Len(), s.instances, s.agents.Len()
