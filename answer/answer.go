@@ -72,7 +72,7 @@ type Answer struct {
 	Alias    string              // to A, AAAA and CNAME: the host name that stands for a service without addresses
 	Servers  []Server            // to SRV and SVCB
 	Metadata []map[string]string // to TXT: of the service, or of the instances at an address
-	Listed   bool                // to TXT: in one record, also when there is nothing to say (RFC 6763, 6.1)
+	Listed   bool                // to TXT: in one record, which is there also when it says nothing (RFC 6763, 6.1)
 	Names    []string            // to PTR: names below the zone, escaped, without a dot at the end; empty is the zone
 	Cut      bool                // Servers or Names are not all there are, but a fair choice of Max
 }
@@ -115,17 +115,19 @@ func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) 
 func (r *tables) resolve(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
 	switch t.kind {
 	case service:
-		return r.service(t, q, rnd)
+		a := r.service(t, q, rnd)
+		if a.Status == NoName { // of no instance in that scope, but of another service there
+			return Answer{Status: absent(snap, lower(q.Name)).status()}
+		}
+		return a
 	case instance:
 		return ofInstances(t, q, rnd)
 	case addressed:
 		return ofAddress(t.addr, q.Type)
 	case browsed:
 		return browse(snap, t, q, rnd)
-	case leading:
-		return Answer{Status: NoData}
 	}
-	return Answer{Status: NoName}
+	return Answer{Status: t.status()}
 }
 
 // service answers for the instances of a service that its filter admits.
@@ -135,14 +137,11 @@ func (r *tables) service(t target, q Question, rnd *rand.Rand) Answer {
 	switch {
 	case whole.Named == 0 && t.filter != registry.Filter{}:
 		return Answer{Status: NoName}
-	case t.selected && q.Type != SRV && q.Type != Any && (q.Type != TXT || !t.listed):
+	case t.selected && q.Type != SRV && q.Type != TXT && q.Type != Any || q.Type == Other || q.Type == PTR:
 		a.Status = NoData
 		return a
 	case q.Type == TXT:
-		a.text(t.service.Metadata, t.listed)
-		return a
-	case q.Type == Other || q.Type == PTR:
-		a.Status = NoData
+		a.text(t, len(whole.Instances) == 0)
 		return a
 	}
 	if q.Mode == "" || t.service.DNS.Mode != "" {
@@ -152,7 +151,9 @@ func (r *tables) service(t target, q Question, rnd *rand.Rand) Answer {
 	var near [tiersInAll]tier
 	tiers := r.tiers(near[:0], t, whole, q.From)
 	if len(tiers) == 0 {
-		a.Status = NoData
+		if q.Type != Any { // for that there is TXT
+			a.Status = NoData
+		}
 		if whole.All > 0 {
 			a.Reason = NoneHealthy
 		}
@@ -186,13 +187,25 @@ func (a *Answer) of(tiers []tier, q Question, rnd *rand.Rand) {
 	}
 }
 
-// text answers with metadata. Without any there is no record, but in a list.
-func (a *Answer) text(metadata map[string]string, listed bool) {
-	if a.Listed = listed; len(metadata) == 0 && !listed {
+// text answers with metadata. Without any there is no record, but in a list and
+// at a name that holds nothing else: there an empty one shows that it exists, to
+// those too who have the zone and cannot ask us (decision 0010).
+func (a *Answer) text(t target, empty bool) {
+	metadata := t.service.Metadata
+	if t.selected && !t.listed {
+		metadata = nil
+	}
+	if a.Listed = t.listed || empty && silent(metadata); !a.Listed && silent(metadata) {
 		a.Status = NoData
 		return
 	}
 	a.Metadata = append(a.Metadata, metadata)
+}
+
+// silent reports whether metadata says nothing: a pair needs a key (RFC 1464).
+func silent(metadata map[string]string) bool {
+	_, nameless := metadata[""]
+	return len(metadata) == 0 || nameless && len(metadata) == 1
 }
 
 // ofAddress answers a name that spells an address.
@@ -214,11 +227,11 @@ func ofInstances(t target, q Question, rnd *rand.Rand) Answer {
 		return b
 	case SRV, SVCB:
 		sel := registry.Selection{Instances: t.instances, Named: len(t.instances), All: len(t.instances)}
-		a.of([]tier{{set: set{Selection: sel}}}, q, rnd)
+		a.of([]tier{{set: set{Selection: sel, heaviest: heaviest(t.instances)}}}, q, rnd)
 		return a
 	case TXT:
 		for _, i := range t.instances {
-			if len(i.Metadata) > 0 {
+			if !silent(i.Metadata) {
 				a.Metadata = append(a.Metadata, i.Metadata)
 			}
 		}

@@ -61,6 +61,7 @@ func fill(r *roll) {
 	r.put(&registry.Claim{Folded: "told.svc", Service: told})
 	r.instance(told, "10.0.11.1", 443, 1, meta("alpn", "h2,http/1.1"))
 	r.instance(told, "10.0.11.2", 80, 1)
+	r.instance(r.service("un.told", 0), "10.0.11.3", 80, 1, in("hz"))
 	udp := r.service("syslog", 0)
 	r.instance(udp, "10.0.7.1", 514, 1, meta("protocol", "udp"))
 	r.instance(udp, "10.0.7.2", 514, 1, meta("protocol", "relp/udp"))
@@ -70,6 +71,8 @@ var (
 	noData = answer.Answer{Status: answer.NoData}
 	noName = answer.Answer{Status: answer.NoName}
 	found  = answer.Answer{}
+
+	emptyText = answer.Answer{Listed: true, Metadata: []map[string]string{nil}}
 )
 
 func addrs(list ...string) answer.Answer {
@@ -124,6 +127,10 @@ func TestResolve(t *testing.T) {
 		{"protected servers", "shaky.svc", answer.SRV,
 			because(answer.Protected, servers(at("10.0.10.1", 80, 1000), at("10.0.10.2", 80, 1000)))},
 		{"no instance at all", "empty.svc", answer.A, noData},
+		{"a name that holds nothing else has an empty text", "empty.svc", answer.TXT, emptyText},
+		{"so has one with none healthy", "sick.svc", answer.TXT, emptyText},
+		{"no text without metadata", "dual.svc", answer.TXT, noData},
+		{"a text is something", "empty.svc", answer.Any, found},
 		{"unknown", "nope.svc", answer.A, noName},
 		{"unknown above a service", "x.order-api.svc", answer.A, noName},
 		{"no wildcards", "*.svc", answer.A, noName},
@@ -140,6 +147,8 @@ func TestResolve(t *testing.T) {
 		{"cluster and version", "order-api.svc.bj.cl.v1.ver", answer.A, addrs("10.0.0.1")},
 		{"cluster and a version of another", "order-api.svc.sh.cl.v1.ver", answer.A, noName},
 		{"scopes in the wrong order", "order-api.svc.v1.ver.bj.cl", answer.A, noName},
+		{"cluster of a service below alone", "told.svc.hz.cl", answer.A, noData},
+		{"above selectors of nothing", "_tcp.cl", answer.A, noName},
 		{"empty non-terminal of a cluster", "svc.bj.cl", answer.A, noData},
 		{"group and namespace", "order-api.svc.pay-v2.grp.dev.ns", answer.A, addrs("10.0.6.1")},
 		{"raw group", `Order_API.svc.PAY\:V2.grp.dev.ns`, answer.A, addrs("10.0.6.1")},

@@ -32,6 +32,14 @@ type target struct {
 	list      list
 }
 
+// status returns the outcome for a name that holds nothing.
+func (t target) status() Status {
+	if t.kind == leading {
+		return NoData
+	}
+	return NoName
+}
+
 // find returns what a name below the zone is.
 func find(snap *registry.Snapshot, name string, raw bool) target {
 	if name == "" {
@@ -47,7 +55,7 @@ func find(snap *registry.Snapshot, name string, raw bool) target {
 	}
 	if len(labels) > 1 && isProto(labels[0]) && !isProto(labels[1]) {
 		_, rest, _ := strings.Cut(name, ".")
-		return above(find(snap, rest, raw), lower(labels[0][1:]))
+		return above(snap, below, find(snap, rest, raw), lower(labels[0][1:]))
 	}
 	n, ok := registry.ParseName(labels, raw)
 	if !ok || labels[0] == "_" {
@@ -106,18 +114,15 @@ func (t target) at(snap *registry.Snapshot, label, below string) target {
 // above returns what _tcp or _udp in front of a name is: it leads to the names
 // that an application before it makes. A resolver that minimises names (RFC 9156)
 // asks for it on its way and would take "no such name" for an end (RFC 8020).
-func above(t target, proto string) target {
-	switch t.kind {
-	case service:
+func above(snap *registry.Snapshot, below string, t target, proto string) target {
+	if t.kind == service && !t.selected {
 		for _, i := range t.service.Instances {
 			if type_, ok := i.Type(); ok && type_.Proto == proto && t.filter.Admits(i) {
 				return target{kind: leading}
 			}
 		}
-	case leading: // svc: each service may stand before it
-		return t
 	}
-	return target{}
+	return absent(snap, below) // svc: services of one label may stand before it
 }
 
 // absent returns what a name is that holds nothing: it exists all the same when a

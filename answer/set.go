@@ -28,7 +28,7 @@ func (f family) has(i *registry.Instance) bool {
 	case v6:
 		return i.Addr.Is6()
 	case secured:
-		return i.Metadata[MetaALPN] != ""
+		return i.Metadata[MetaALPN] != "" && i.Weight > 0 // at its own name an instance may have none
 	}
 	return !hasAddr(i)
 }
