@@ -188,7 +188,7 @@ func (l *lookup) service(below string) (alias string) {
 	case ask.Type == answer.Any:
 		l.any()
 	case a.Alias != "":
-		l.add(&dns.CNAME{Hdr: header(l.owner, dns.TypeCNAME, ttl), Target: dns.Fqdn(a.Alias)})
+		l.add(&dns.CNAME{Hdr: header(l.owner, dns.TypeCNAME, ttl), Target: hostName(a.Alias)})
 	case ask.Type == answer.SRV:
 		l.Answer = srv(l.owner, l.zone.Name, ttl, a.Servers)
 		if !a.Cut { // else there is no room for it
@@ -201,7 +201,12 @@ func (l *lookup) service(below string) (alias string) {
 		l.Answer = texts(l.owner, ttl, a)
 	case ask.Type == answer.PTR:
 		for _, name := range a.Names {
-			l.Answer = append(l.Answer, pointer(l.owner, ttl, qualified(name, l.zone.Name)))
+			if name = qualified(name, l.zone.Name); fits(name) {
+				l.Answer = append(l.Answer, pointer(l.owner, ttl, name))
+			}
+		}
+		if len(l.Answer) == 0 {
+			l.Status = answer.NoData
 		}
 	default:
 		l.Answer = addresses(l.Answer, l.owner, ttl, a.Addrs)

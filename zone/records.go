@@ -3,6 +3,7 @@ package zone
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 
@@ -78,10 +79,14 @@ func srv(owner, zone string, ttl uint32, servers []answer.Server) []dns.RR {
 // target returns the name at which a server is found.
 func target(s answer.Server, zone string) string {
 	if !s.Addr.IsValid() {
-		return dns.Fqdn(s.Host)
+		return hostName(s.Host)
 	}
 	return addressName(s.Addr, zone)
 }
+
+// hostName returns a host name in full. One that is registered in two spellings
+// is one name (RFC 4343).
+func hostName(host string) string { return strings.ToLower(dns.Fqdn(host)) }
 
 // addressName returns the name of an address in a zone.
 func addressName(a netip.Addr, zone string) string {

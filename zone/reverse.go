@@ -46,6 +46,23 @@ func parseReverse(name string) (netip.Addr, bool) {
 	return netip.AddrFrom16(b), err == nil
 }
 
+// reverseName returns the reverse name of an address.
+func reverseName(a netip.Addr) string {
+	var b strings.Builder
+	if a.Is4() {
+		octets := a.As4()
+		for i := len(octets) - 1; i >= 0; i-- {
+			b.WriteString(strconv.Itoa(int(octets[i])) + ".")
+		}
+		return b.String() + arpa4
+	}
+	nibbles := hex.EncodeToString(a.AsSlice())
+	for i := len(nibbles) - 1; i >= 0; i-- {
+		b.WriteString(nibbles[i:i+1] + ".")
+	}
+	return b.String() + arpa6
+}
+
 // spelled hands the labels of text to take, the last one first, and returns how
 // many there are; false when there are more than most or take refuses one.
 func spelled(text string, most int, take func(i int, label string) bool) (int, bool) {

@@ -115,9 +115,14 @@ func servable(name string) error {
 		return fmt.Errorf("zone %q is not a domain name", name)
 	case name == ".", name == "internal.":
 		return fmt.Errorf("zone %q is not ours to serve: name a zone of your own, muster.internal for example", name)
+	case !fits(addressName(longestAddr, name)) && !isReverse(name):
+		return fmt.Errorf("zone %q is too long: there is no room in it for the name of an address", name)
 	}
 	return nil
 }
+
+// longestAddr has the longest name of all addresses.
+var longestAddr = netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
 
 func isReverse(name string) bool {
 	return within(name, arpa4) || within(name, arpa6)
@@ -131,6 +136,12 @@ func (zs *Zones) Match(name string) *Zone {
 		}
 	}
 	return nil
+}
+
+// outer returns the zone of ours below which another one begins, nil for none.
+func (zs *Zones) outer(z *Zone) *Zone {
+	_, parent, _ := strings.Cut(z.Name, ".")
+	return zs.Match(parent)
 }
 
 // within reports whether name is the zone or lies below it; both in lower case.
@@ -147,22 +158,30 @@ func within(name, zone string) bool {
 // hosts are the name servers that lie in our zones: we answer for their addresses.
 type hosts struct {
 	addrs map[string][]netip.Addr
-	above map[string]bool // names that only lead to one of them
+	above map[string]bool // names that only lead to one of them, or to a zone that begins below another one
 }
 
 func newHosts(zs *Zones) hosts {
 	h := hosts{map[string][]netip.Addr{}, map[string]bool{}}
 	for _, z := range zs.all {
+		if outer := zs.outer(z); outer != nil {
+			h.lead(z.Name, outer)
+		}
 		for _, ns := range z.servers {
 			home := zs.Match(ns.Name)
 			if home == nil {
 				continue
 			}
 			h.addrs[ns.Name] = ns.Addrs
-			for _, name, _ := strings.Cut(ns.Name, "."); len(name) > len(home.Name); _, name, _ = strings.Cut(name, ".") {
-				h.above[name] = true
-			}
+			h.lead(ns.Name, home)
 		}
 	}
 	return h
+}
+
+// lead notes the names that lead from a zone to a name.
+func (h hosts) lead(name string, home *Zone) {
+	for _, name, _ = strings.Cut(name, "."); len(name) > len(home.Name); _, name, _ = strings.Cut(name, ".") {
+		h.above[name] = true
+	}
 }
