@@ -20,6 +20,7 @@ type etcdSource struct {
 	endpoints etcdstore.Endpoints
 	log       *slog.Logger
 	store     atomic.Pointer[etcdstore.Store] // nil until there is a client
+	entered   chan struct{}                   // closed when there is one; nil until it is started
 
 	cancel context.CancelFunc // nil until it is started
 	wg     sync.WaitGroup
@@ -44,7 +45,7 @@ func (e *etcdSource) start() error {
 	}
 	e.log = slog.New(logger{clog.NewWithPlugin(name), ""})
 	ctx, cancel := context.WithCancel(context.Background())
-	e.cancel = cancel
+	e.cancel, e.entered = cancel, make(chan struct{})
 	e.wg.Go(func() {
 		if err := e.run(ctx); err != nil {
 			e.log.Error("etcd is not followed any more", "err", err)
@@ -77,6 +78,7 @@ func (e *etcdSource) run(ctx context.Context) error {
 	}
 	store := etcdstore.New(client, etcdstore.Config{Logger: e.log, ReadOnly: true})
 	e.store.Store(store)
+	close(e.entered)
 	return errors.Join(store.Run(ctx), client.Close())
 }
 
@@ -86,6 +88,14 @@ func (e *etcdSource) Snapshot() *registry.Snapshot {
 		return s.View().Snapshot()
 	}
 	return nil
+}
+
+// Changed implements [Changing].
+func (e *etcdSource) Changed() <-chan struct{} {
+	if s := e.store.Load(); s != nil {
+		return s.View().Changed()
+	}
+	return e.entered
 }
 
 // Epoch implements [Source].

@@ -53,6 +53,9 @@ func setup(c *caddy.Controller) error {
 	if err := s.updatable(m); err != nil {
 		return plugin.Error(name, err)
 	}
+	if err := s.secondaries.follow(c, m); err != nil {
+		return plugin.Error(name, c.Err(err.Error()))
+	}
 	c.OnStartup(func() error {
 		m.introduce()
 		return nil
@@ -87,6 +90,7 @@ type settings struct {
 	atlas atlas
 	etcd  etcdstore.Endpoints
 	fall  *[]string // nil without the property
+	secondaries
 
 	defaultTTL bool // was given
 	noCookies  bool
@@ -103,7 +107,7 @@ func (s *settings) parse() error {
 	seen := map[string]bool{}
 	for c.NextBlock() {
 		property := c.Val()
-		if seen[property] && !slices.Contains([]string{"ns", "ttl", "locate"}, property) {
+		if seen[property] && !slices.Contains([]string{"ns", "ttl", "locate", "notify"}, property) {
 			return c.Errf("%s is given twice", property)
 		}
 		seen[property] = true
@@ -175,6 +179,10 @@ func (s *settings) property(property string, args []string) (err error) {
 			return errors.New("want a user and a password")
 		}
 		s.etcd.Username, s.etcd.Password = args[0], args[1]
+	case "notify":
+		return s.notify(args)
+	case "journal":
+		s.journal, err = states(args)
 	case "fallthrough":
 		s.fall = &args
 	default:

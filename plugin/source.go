@@ -39,6 +39,15 @@ type Registrar interface {
 	Change(ctx context.Context, decide func(*registry.Snapshot) (registry.Changes, error)) (registry.Receipt, error)
 }
 
+// Changing is a Source that tells when it changes, which those who follow a zone
+// are told by NOTIFY.
+type Changing interface {
+	Source
+	// Changed returns a channel that is closed when the roll changes. To miss
+	// nothing it is called before Snapshot.
+	Changed() <-chan struct{}
+}
+
 type storageKey struct{}
 
 // StorageKey is the key under which a process that runs CoreDNS inside itself

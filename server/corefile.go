@@ -61,6 +61,8 @@ type unready struct{}
 
 func (unready) Snapshot() *registry.Snapshot { return nil }
 
+func (unready) Changed() <-chan struct{} { return nil }
+
 func (unready) Epoch() uint32 { return 0 }
 
 func (unready) Stale() (time.Duration, bool) { return 0, false }

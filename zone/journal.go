@@ -113,35 +113,42 @@ const pointersPerInstance = 32
 // newer reports whether serial a is newer than b (RFC 1982, 3.2).
 func newer(a, b uint32) bool { return int32(a-b) > 0 }
 
+// Extent says how much an answer of [Zones.Since] holds.
+type Extent uint8
+
+// The extents.
+const (
+	Current Extent = iota // the SOA: there is nothing newer
+	Changed               // what changed
+	Entire                // the whole zone
+)
+
 // Since yields what brings somebody who has a zone as of serial to a state: the
 // SOA alone when there is nothing newer, the difference when the journal has the
 // old state and it is the smaller answer (RFC 1995, 4), else the whole zone.
-func (zs *Zones) Since(j *Journal, serial uint32, st State, z *Zone) iter.Seq[[]dns.RR] {
-	soa := zs.soa(st, z)
+func (zs *Zones) Since(j *Journal, serial uint32, st State, z *Zone) (iter.Seq[[]dns.RR], Extent) {
+	soa := zs.SOA(st, z)
 	if serial == st.Serial() || newer(serial, st.Serial()) {
 		// Newer is what another server knows already; ours will follow (RFC 1995, 2).
-		return slices.Values([][]dns.RR{{soa}})
+		return slices.Values([][]dns.RR{{soa}}), Current
 	}
 	old, ok := j.At(serial)
 	if !ok {
-		return zs.Whole(st, z)
+		return zs.Whole(st, z), Entire
 	}
 	deleted, added, ok := zs.Difference(old, st, z, mostRecords)
 	if !ok || !zs.exceeds(st, z, len(deleted)+len(added)+2) {
-		return zs.Whole(st, z)
+		return zs.Whole(st, z), Entire
 	}
 	return func(yield func([]dns.RR) bool) {
-		if !yield([]dns.RR{soa, zs.soa(old, z)}) {
-			return
-		}
-		for _, part := range [][]dns.RR{deleted, {soa}, added, {soa}} {
+		for _, part := range [][]dns.RR{{soa, zs.SOA(old, z)}, deleted, {soa}, added, {soa}} {
 			for records := range slices.Chunk(part, batch) {
 				if !yield(records) {
 					return
 				}
 			}
 		}
-	}
+	}, Changed
 }
 
 // exceeds reports whether the whole zone has more records than n.

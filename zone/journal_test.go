@@ -31,16 +31,19 @@ func crowd(services, states int) (all []zone.State) {
 // kind tells answers to IXFR apart (RFC 1995, 4).
 func kind(zs *zone.Zones, j *zone.Journal, serial uint32, st zone.State) string {
 	var all []dns.RR
-	for part := range zs.Since(j, serial, st, zs.All()[0]) {
+	parts, extent := zs.Since(j, serial, st, zs.All()[0])
+	for part := range parts {
 		all = append(all, part...)
 	}
-	if len(all) == 1 {
+	if len(all) == 1 && extent == zone.Current {
 		return "SOA"
 	}
-	if soa, ok := all[1].(*dns.SOA); ok {
+	if soa, ok := all[1].(*dns.SOA); ok && extent == zone.Changed {
 		return fmt.Sprint("from ", soa.Serial)
+	} else if !ok && extent == zone.Entire {
+		return "zone"
 	}
-	return "zone"
+	return fmt.Sprint(extent, all)
 }
 
 func TestWhatIsSentToWhomKnowsASerial(t *testing.T) {

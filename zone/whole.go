@@ -22,7 +22,7 @@ const batch = 256
 func (zs *Zones) Whole(st State, z *Zone) iter.Seq[[]dns.RR] {
 	return func(yield func([]dns.RR) bool) {
 		c := content{zs, z, st.Snapshot}
-		soa := zs.soa(st, z)
+		soa := zs.SOA(st, z)
 		records := append([]dns.RR{soa}, c.apex()...)
 		for part := range c.parts() {
 			if records = append(records, part...); len(records) >= batch {
@@ -36,8 +36,8 @@ func (zs *Zones) Whole(st State, z *Zone) iter.Seq[[]dns.RR] {
 	}
 }
 
-// soa returns the SOA record of a zone in a state.
-func (zs *Zones) soa(st State, z *Zone) dns.RR {
+// SOA returns the SOA record of a zone in a state.
+func (zs *Zones) SOA(st State, z *Zone) dns.RR {
 	return z.soa(z.Name, zs.cfg.TTL, zs.cfg.NegativeTTL, st.Serial())
 }
 

@@ -1,0 +1,228 @@
+package plugin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	_ "github.com/coredns/coredns/plugin/acl"
+	_ "github.com/coredns/coredns/plugin/bind"
+	_ "github.com/coredns/coredns/plugin/transfer"
+	_ "github.com/coredns/coredns/plugin/tsig"
+	"github.com/miekg/dns"
+
+	muster "github.com/musterhq/muster/plugin"
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/registry/registrytest"
+)
+
+func init() {
+	dnsserver.Directives = slices.Concat([]string{"bind", "acl", "tsig", "transfer"}, dnsserver.Directives)
+	// What a Muster server puts into an instance there is no other way to put into
+	// one that caddy makes.
+	caddy.RegisterPlugin("roll", caddy.Plugin{ServerType: "dns", Action: func(c *caddy.Controller) error {
+		c.Set(muster.StorageKey, *started.Load())
+		return nil
+	}})
+	dnsserver.Directives = slices.Insert(dnsserver.Directives, 0, "roll")
+}
+
+// started is the source of the server that is started next.
+var started atomic.Pointer[muster.Source]
+
+const secret = "c2VjcmV0LW9mLXRoZS10cmFuc2ZlcnMtMzItYnl0ZXM="
+
+// following is a source that tells when it changes.
+type following struct {
+	*source
+	store *registrytest.Store
+}
+
+func (f following) Changed() <-chan struct{} { return f.store.View().Changed() }
+
+func newFollowing() following {
+	store := registrytest.NewStore()
+	return following{&source{Registry: registry.New(store, &registrytest.Roll{})}, store}
+}
+
+// start starts a CoreDNS with the plugins that transfers need on a free port of
+// loopback, and returns where.
+func start(t *testing.T, s muster.Source, block string) (address string, stop func()) {
+	t.Helper()
+	started.Store(&s)
+	dnsserver.Port = "0"
+	corefile := fmt.Sprintf("muster.internal 10.in-addr.arpa {\nroll\nbind 127.0.0.1\n%s\n}\n", block)
+	instance, err := caddy.Start(caddy.CaddyfileInput{Filepath: "Corefile", Contents: []byte(corefile), ServerTypeName: "dns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := errors.Join(append(instance.ShutdownCallbacks(), instance.Stop())...); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(stop)
+	for _, server := range instance.Servers() {
+		if tcp := server.Addr(); tcp != nil {
+			return tcp.String(), stop
+		}
+	}
+	t.Fatal("no server")
+	return "", nil
+}
+
+// take takes a zone, since a serial when that is not 0, and returns the records.
+func take(server, zone string, serial uint32, key string) ([]dns.RR, error) {
+	m := new(dns.Msg)
+	if serial == 0 {
+		m.SetAxfr(zone)
+	} else {
+		m.SetIxfr(zone, serial, "ns1."+zone, "hostmaster."+zone)
+	}
+	transfer := &dns.Transfer{DialTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
+	if key != "" {
+		m.SetTsig(key, dns.HmacSHA256, 300, time.Now().Unix())
+		transfer.TsigSecret = map[string]string{key: secret}
+	}
+	envelopes, err := transfer.In(m, server)
+	if err != nil {
+		return nil, err
+	}
+	var all []dns.RR
+	for e := range envelopes {
+		if e.Error != nil {
+			return nil, e.Error
+		}
+		all = append(all, e.RR...)
+	}
+	return all, nil
+}
+
+func serialOf(rr dns.RR) uint32 { return rr.(*dns.SOA).Serial }
+
+const open = "transfer {\nto *\n}\nmuster muster.internal 10.in-addr.arpa\n"
+
+func TestTransfer(t *testing.T) {
+	f := following{fixture(t), nil}
+	server, _ := start(t, f, open)
+	all, err := take(server, "muster.internal.", 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := serialOf(all[0])
+	if last, ok := all[len(all)-1].(*dns.SOA); !ok || last.Serial != serial || serial != uint32(f.Snapshot().Revision()) {
+		t.Errorf("transfer begins with serial %d and ends with %v, want %d", serial, all[len(all)-1], f.Snapshot().Revision())
+	}
+	text := linesOf(all)
+	for _, want := range []string{
+		"order-api.svc.muster.internal. 5 IN SRV 0 3000 8080 ip-10-0-0-2.addr.muster.internal.",
+		"ext-db.svc.muster.internal. 5 IN CNAME db.example.net.",
+		"muster.internal. 5 IN NS ns1.muster.internal.", "ns1.muster.internal. 5 IN A 127.0.0.1",
+	} {
+		if !slices.Contains(text, want) {
+			t.Errorf("the zone lacks %s", want)
+		}
+	}
+	pointers, err := take(server, "10.in-addr.arpa.", 0, "")
+	if err != nil || !slices.Contains(linesOf(pointers), "1.0.0.10.in-addr.arpa. 5 IN PTR ip-10-0-0-1.addr.muster.internal.") {
+		t.Errorf("reverse zone = %q, %v, want the pointer to 10.0.0.1", linesOf(pointers), err)
+	}
+
+	if same, err := take(server, "muster.internal.", serial, ""); err != nil || len(same) != 1 {
+		t.Errorf("changes since now = %q, %v, want the SOA alone", linesOf(same), err)
+	}
+	f.register(t, key("order-api"), "10.0.0.77", 8080)
+	changes, err := take(server, "muster.internal.", serial, "")
+	if err != nil || len(changes) < 4 || len(changes) > 40 || serialOf(changes[1]) != serial {
+		t.Fatalf("changes since %d = %q, %v, want few, from that serial", serial, linesOf(changes), err)
+	}
+	whole, err := take(server, "muster.internal.", serial-1, "")
+	if err != nil || len(whole) < len(all) {
+		t.Errorf("since a serial that nobody was sent there come %d records, %v, want the zone", len(whole), err)
+	}
+}
+
+// linesOf returns records with a blank between their parts.
+func linesOf(records []dns.RR) (all []string) {
+	for _, rr := range records {
+		all = append(all, strings.ReplaceAll(rr.String(), "\t", " "))
+	}
+	return all
+}
+
+func TestTransferRefuses(t *testing.T) {
+	const keyed = "tsig {\nsecret xfr. " + secret + "\nrequire AXFR IXFR\n}\n" + open
+	tests := []struct {
+		name, block, zone, key string
+		ready                  bool
+		want                   string
+	}{
+		{"a zone of ours", open, "muster.internal.", "", true, ""},
+		{"a name below it", open, "svc.muster.internal.", "", true, "bad xfr rcode: 5"},
+		{"no plugin transfer", "muster", "muster.internal.", "", true, "bad xfr rcode: 5"},
+		{"an address that is not named", "transfer {\nto 192.0.2.1\n}\nmuster", "muster.internal.", "", true, "bad xfr rcode: 5"},
+		{"an address that acl blocks", "acl {\nblock type AXFR net 127.0.0.1\n}\n" + open, "muster.internal.", "", true, "bad xfr rcode: 5"},
+		{"before the roll is known", open, "muster.internal.", "", false, "bad xfr rcode: 2"},
+		{"no key", keyed, "muster.internal.", "", true, "bad xfr rcode: 5"},
+		{"the wrong key", keyed, "muster.internal.", "other.", true, "bad"},
+		{"the key", keyed, "muster.internal.", "xfr.", true, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFollowing()
+			f.register(t, key("a"), "10.0.0.1", 80)
+			f.unready.Store(!test.ready)
+			server, _ := start(t, f, test.block)
+			_, err := take(server, test.zone, 0, test.key)
+			if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(got, test.want) {
+				t.Errorf("transfer ends with %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// Somebody who stops reading does not hold up the end.
+func TestTransferThatNobodyReadsEnds(t *testing.T) {
+	f := newFollowing()
+	for i := range 3000 {
+		f.register(t, key(fmt.Sprint("s", i)), "10.0.0.1", uint16(i))
+	}
+	server, stop := start(t, f, open)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	m := new(dns.Msg)
+	if err := (&dns.Conn{Conn: conn}).WriteMsg(m.SetAxfr("muster.internal.")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 2)); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		stop()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		t.Error("the server does not end within 20 s")
+	}
+}
