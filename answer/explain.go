@@ -186,7 +186,7 @@ func (e *Explanation) ofInstances(t target, q Question) {
 			e.Healthy++
 		}
 	}
-	e.divide([]tier{{set: set{Selection: sel}}}, q)
+	e.divide([]tier{{set: set{Selection: sel, heaviest: heaviest(t.instances)}}}, q)
 	for n := range e.Instances {
 		if c := &e.Instances[n]; q.Type == TXT && c.Why == NotOfType && len(c.Metadata) > 0 {
 			c.Why = ""
