@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -66,6 +67,10 @@ func (unready) Changed() <-chan struct{} { return nil }
 func (unready) Epoch() uint32 { return 0 }
 
 func (unready) Stale() (time.Duration, bool) { return 0, false }
+
+func (unready) Change(context.Context, func(*registry.Snapshot) (registry.Changes, error)) (registry.Receipt, error) {
+	return registry.Receipt{}, registry.ErrUnavailable
+}
 
 // ReloadCorefile reads the Corefile again and puts it in force without losing a
 // query. One that is broken is an error, and the old one stays in force.

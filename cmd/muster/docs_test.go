@@ -65,6 +65,17 @@ func TestDocumentedSettings(t *testing.T) {
 	}
 }
 
+// TestDocumentedCorefiles checks every block of documents that is marked corefile.
+func TestDocumentedCorefiles(t *testing.T) {
+	for _, name := range documents(t) {
+		for _, b := range fenced(t, name, "corefile") {
+			if err := checkFile("corefile", b.where, []byte(b.text)); err != nil {
+				t.Errorf("%s: %v", b.where, err)
+			}
+		}
+	}
+}
+
 // TestDocumentedFiles follows the links of documents to other files.
 func TestDocumentedFiles(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)

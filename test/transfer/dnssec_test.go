@@ -24,7 +24,7 @@ func TestDNSSEC(t *testing.T) {
 	key := anchor(s, zones[0])
 	file := write(t, t.TempDir(), "anchor.conf", strings.Replace(documented(t, "dnssec.md", "anchor", port, ""), "KEY", key, 1))
 
-	command := strings.Fields(documented(t, "dnssec.md", "sh", port, ""))
+	command := strings.Fields(documented(t, "dnssec.md", "delv", port, ""))
 	validate := func(name, qtype string) string {
 		var args []string
 		for _, arg := range command[1:] {
