@@ -113,7 +113,7 @@ func TestLargeZoneWhileItChanges(t *testing.T) {
 	var made atomic.Int64
 	churning.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			if _, err := m.Register(ctx, named(fmt.Sprint("s", i*7919%crowded())), at(1<<20+i%1000)); err == nil {
+			if _, err := m.Register(t.Context(), named(fmt.Sprint("s", i*7919%crowded())), at(1<<20+i%1000)); err == nil {
 				made.Add(1)
 			}
 		}
