@@ -117,7 +117,7 @@ func (t target) at(snap *registry.Snapshot, label, below string) target {
 func above(snap *registry.Snapshot, below string, t target, proto string) target {
 	if t.kind == service && !t.selected {
 		for _, i := range t.service.Instances {
-			if type_, ok := i.Type(); ok && type_.Proto == proto && t.filter.Admits(i) {
+			if spoken, ok := i.Type(); ok && spoken.Proto == proto && t.filter.Admits(i) {
 				return target{kind: leading}
 			}
 		}

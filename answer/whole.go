@@ -22,14 +22,15 @@ type Held struct {
 	Listed   bool                // of TXT, as in [Answer]
 }
 
-// Whole yields what is held at each name of a service of snap.
-func Whole(snap *registry.Snapshot, s *registry.Service) iter.Seq[Held] {
+// Whole yields what is held at each name of a service of snap. Of the names of its
+// instances there are those at the addresses of at alone, unless that is nil.
+func Whole(snap *registry.Snapshot, s *registry.Service, at map[netip.Addr]bool) iter.Seq[Held] {
 	return func(yield func(Held) bool) {
 		for n := range s.Names() {
 			if n.Filter == (registry.Filter{}) && snap.ByName(n.String()) != s {
 				continue // two have this exact name, and the other one holds it
 			}
-			if !yield(plain(s, n)) || !selected(s, n, yield) || !located(s, n, yield) {
+			if !yield(plain(s, n)) || !selected(s, n, yield) || !located(s, n, at, yield) {
 				return
 			}
 		}
@@ -86,7 +87,7 @@ func selected(s *registry.Service, n registry.ServiceName, yield func(Held) bool
 }
 
 // located yields what is held at the names of the instances, one for each address.
-func located(s *registry.Service, n registry.ServiceName, yield func(Held) bool) bool {
+func located(s *registry.Service, n registry.ServiceName, only map[netip.Addr]bool, yield func(Held) bool) bool {
 	var at []*registry.Instance // at one address: they stand side by side
 	put := func() bool {
 		if len(at) == 0 {
@@ -103,7 +104,7 @@ func located(s *registry.Service, n registry.ServiceName, yield func(Held) bool)
 		return yield(h)
 	}
 	for _, i := range s.Instances {
-		if !hasAddr(i) || !n.Filter.Admits(i) {
+		if !hasAddr(i) || only != nil && !only[i.Addr] || !n.Filter.Admits(i) {
 			continue
 		}
 		if len(at) > 0 && at[0].Addr != i.Addr {

@@ -198,7 +198,7 @@ type courier struct {
 	next    chan zone.State   // the newest state that is to be told of; written to by hand alone
 	log     *slog.Logger
 
-	complaint string // what was said last about the other side; owned by run
+	complaint string // what was wrong with the other side last; owned by run
 }
 
 // hand gives the courier a state to tell of, in place of one it has not come to.
@@ -243,25 +243,26 @@ func (c *courier) tell(ctx context.Context, st zone.State, attempt int) bool {
 	case ctx.Err() != nil:
 		return false
 	case err != nil:
-		if attempt == patientFor {
-			c.complain("a secondary does not answer", "err", err)
+		if attempt == patientFor && c.complains("silent") {
+			c.log.Warn("a secondary does not answer", "err", err)
 		}
 		return false
 	case reply.Rcode != dns.RcodeSuccess:
-		c.complain("a secondary does not follow", "rcode", dns.RcodeToString[reply.Rcode])
+		if rcode := dns.RcodeToString[reply.Rcode]; c.complains(rcode) {
+			c.log.Warn("a secondary does not follow", "rcode", rcode)
+		}
 	case c.complaint != "":
-		c.log.Info("a secondary answers again")
+		c.log.Info("a secondary follows again")
 		c.complaint = ""
 	}
 	return true
 }
 
-// complain logs what is wrong once, until it changes.
-func (c *courier) complain(message, key string, value any) {
-	if c.complaint != message {
-		c.log.Warn(message, key, value)
-		c.complaint = message
-	}
+// complains reports whether it is news what is wrong.
+func (c *courier) complains(of string) (news bool) {
+	news = c.complaint != of
+	c.complaint = of
+	return news
 }
 
 // message returns a NOTIFY with the SOA as it is, a hint (RFC 1996, 3.7).

@@ -53,7 +53,7 @@ func setup(c *caddy.Controller) error {
 	if err := s.updatable(m); err != nil {
 		return plugin.Error(name, err)
 	}
-	if err := s.secondaries.follow(c, m); err != nil {
+	if err := s.follow(c, m); err != nil {
 		return plugin.Error(name, c.Err(err.Error()))
 	}
 	c.OnStartup(func() error {

@@ -33,8 +33,7 @@ type transfers struct {
 	underWay sync.WaitGroup
 }
 
-// Transfer implements [transfer.Transferer]. The plugin transfer asks it, and says
-// who may have a zone. All of a transfer comes from one state: what is sent as
+// Transfer is what the plugin transfer asks for a zone; who may have it is decided there. All of a transfer comes from one state: what is sent as
 // changes leads from a state that somebody was told or sent.
 func (m *Muster) Transfer(name string, serial uint32) (<-chan []dns.RR, error) {
 	z := m.zones.Match(name)

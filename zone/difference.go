@@ -1,7 +1,9 @@
 package zone
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -75,19 +77,98 @@ func (d *difference) services() bool {
 	return len(d.deleted)+len(d.added) <= d.most
 }
 
+// service compares what follows from a service; nil means absent. Names of its
+// instances are left aside where nothing changed, so that one of many costs little.
 func (d *difference) service(was, is *registry.Service) bool {
 	if d.is.zone.reverse {
 		return true
 	}
-	var before, after []dns.RR
+	var at map[netip.Addr]bool
+	var sameTTL bool
+	if was != nil && is != nil {
+		if sameTTL = d.is.TTL(was) == d.is.TTL(is); sameTTL && was.DNSName() == is.DNSName() && d.was.exact(was) == d.is.exact(is) {
+			at = map[netip.Addr]bool{}
+			for old, now := range registry.DiffInstances(was, is) {
+				at[addrOf(old, now)] = true
+			}
+		}
+	}
+	var gone, come []dns.RR
+	before := map[string]answer.Held{}
 	if was != nil {
-		before = d.was.of(was)
+		for h := range answer.Whole(d.was.snap, was, at) {
+			before[h.Name] = h
+		}
+		gone = d.was.entries(was)
 	}
 	if is != nil {
-		after = d.is.of(is)
+		for h := range answer.Whole(d.is.snap, is, at) {
+			old, there := before[h.Name]
+			if delete(before, h.Name); there {
+				if sameTTL {
+					old, h = apart(old, h)
+				}
+				gone = d.was.held(gone, d.is.TTL(was), old)
+			}
+			come = d.is.held(come, d.is.TTL(is), h)
+		}
+		come = append(come, d.is.entries(is)...)
 	}
-	d.compare(before, after)
+	for _, h := range before {
+		gone = d.was.held(gone, d.is.TTL(was), h)
+	}
+	d.compare(gone, come)
 	return len(d.deleted)+len(d.added) <= d.most
+}
+
+// exact reports whether a service has its exact name.
+func (c content) exact(s *registry.Service) bool { return c.snap.ByName(s.Key.Exact()) == s }
+
+// apart returns two states of one name without what they share; they may still
+// share some of it.
+func apart(was, is answer.Held) (answer.Held, answer.Held) {
+	if was.Alias == is.Alias {
+		was.Alias, is.Alias = "", ""
+	}
+	if was.Listed == is.Listed && slices.EqualFunc(was.Metadata, is.Metadata, maps.Equal) {
+		was.Metadata, is.Metadata = nil, nil
+	}
+	was.Addrs, is.Addrs = unshared(was.Addrs, is.Addrs)
+	// Two spellings of a host make one record, which is there as long as one of them is.
+	if !slices.ContainsFunc(was.Servers, byName) && !slices.ContainsFunc(is.Servers, byName) {
+		was.Servers, is.Servers = unshared(was.Servers, is.Servers)
+		was.Secure, is.Secure = unshared(was.Secure, is.Secure)
+	}
+	return was, is
+}
+
+// unshared returns two lists without what stands in both. Most of that stands at
+// the same place from the beginning or from the end.
+func unshared[T comparable](was, is []T) (gone, come []T) {
+	for len(was) > 0 && len(is) > 0 && was[0] == is[0] {
+		was, is = was[1:], is[1:]
+	}
+	for len(was) > 0 && len(is) > 0 && was[len(was)-1] == is[len(is)-1] {
+		was, is = was[:len(was)-1], is[:len(is)-1]
+	}
+	if len(was) == 0 || len(is) == 0 {
+		return was, is
+	}
+	return without(was, is), without(is, was)
+}
+
+// without returns what of list is not among others.
+func without[T comparable](list, others []T) (rest []T) {
+	set := make(map[T]bool, len(others))
+	for _, v := range others {
+		set[v] = true
+	}
+	for _, v := range list {
+		if !set[v] {
+			rest = append(rest, v)
+		}
+	}
+	return rest
 }
 
 // heir notes the service that did not change itself, but got the exact name of s,

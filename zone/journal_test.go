@@ -164,3 +164,29 @@ func TestDifferenceOverARestore(t *testing.T) {
 		t.Errorf("difference = -%q +%q, %v, want what a's second instance adds", lines(deleted), text, ok)
 	}
 }
+
+// One instance of very many costs what it costs.
+func BenchmarkDifferenceOfOneInstanceOfMany(b *testing.B) {
+	for _, n := range []int{10, 1000, 50_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var r roll
+			k := r.service(key("big"))
+			for i := range n {
+				r.instance(k, fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), 80, meta("version", "v1"))
+			}
+			was := zone.State{Snapshot: r.snapshot(nil)}
+			r.instance(k, "10.0.0.1", 80, meta("version", "v1"), weight(7))
+			is := zone.State{Snapshot: r.snapshot(was.Snapshot)}
+			zs, err := zone.New(zone.Config{Names: []string{"muster.internal"}, TTL: 5})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if gone, come, ok := zs.Difference(was, is, zs.All()[0], 1000); !ok || len(gone) == 0 || len(gone) != len(come) {
+					b.Fatalf("difference = -%d +%d, %v", len(gone), len(come), ok)
+				}
+			}
+		})
+	}
+}

@@ -130,19 +130,26 @@ func (c content) at(a netip.Addr) []dns.RR {
 // of returns the records that follow from a service.
 func (c content) of(s *registry.Service) (records []dns.RR) {
 	ttl := c.TTL(s)
-	for held := range answer.Whole(c.snap, s) {
-		if owner := qualified(held.Name, c.zone.Name); c.holds(owner) {
-			records = c.held(records, owner, ttl, held)
-		}
+	for held := range answer.Whole(c.snap, s, nil) {
+		records = c.held(records, ttl, held)
 	}
+	return append(records, c.entries(s)...)
+}
+
+// entries returns the entries of a service in lists to browse.
+func (c content) entries(s *registry.Service) (records []dns.RR) {
 	for list, name := range answer.Entries(c.snap, s) {
 		records = c.entry(records, list, name)
 	}
 	return records
 }
 
-// held appends what one name holds.
-func (c content) held(records []dns.RR, owner string, ttl uint32, held answer.Held) []dns.RR {
+// held appends what one name holds, if it is the zone's.
+func (c content) held(records []dns.RR, ttl uint32, held answer.Held) []dns.RR {
+	owner := qualified(held.Name, c.zone.Name)
+	if !c.holds(owner) {
+		return records
+	}
 	if held.Alias != "" {
 		return append(records, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, ttl), Target: hostName(held.Alias)})
 	}
@@ -164,7 +171,7 @@ func (c content) held(records []dns.RR, owner string, ttl uint32, held answer.He
 // once drops records that say what another one says: a host name may be
 // registered in two spellings.
 func once(records []dns.RR, servers []answer.Server) []dns.RR {
-	if !slices.ContainsFunc(servers, func(s answer.Server) bool { return s.Host != "" }) {
+	if !slices.ContainsFunc(servers, byName) {
 		return records
 	}
 	seen := make(map[string]bool, len(records))
@@ -175,6 +182,9 @@ func once(records []dns.RR, servers []answer.Server) []dns.RR {
 		return was
 	})
 }
+
+// byName reports whether a server is found by a host name.
+func byName(s answer.Server) bool { return s.Host != "" }
 
 // overview returns the records by which a namespace is known to be browsed.
 func (c content) overview(label string) (records []dns.RR) {

@@ -28,7 +28,7 @@ type secondary struct {
 func startSecondary(t *testing.T, program, language, document, at string, port int, args ...string) *secondary {
 	t.Helper()
 	dir := t.TempDir()
-	text := comparable(onLoopback(documented(t, document, language, port, dir), port, at))
+	text := admitting(onLoopback(documented(t, document, language, port, dir), port, at))
 	file := write(t, dir, program+".conf", text)
 	s := &secondary{name: program, at: at}
 	s.process = process{t: t, args: append(append([]string{peer.Path(t, program)}, args...), "-c", file)}
@@ -37,8 +37,8 @@ func startSecondary(t *testing.T, program, language, document, at string, port i
 	return s
 }
 
-// comparable lets the test take a zone from a secondary.
-func comparable(text string) string {
+// admitting lets the test take a zone from a secondary.
+func admitting(text string) string {
 	for old, fresh := range map[string]string{
 		"    action: notify\n": "    action: notify\n  - id: taken\n    address: 127.0.0.1\n    action: transfer\n",
 		"    acl: told\n":      "    acl: [told, taken]\n",
