@@ -78,8 +78,11 @@ func listen(t *testing.T, text string, s muster.Source) map[string]string {
 		if err := server.Stop(); err != nil {
 			t.Error(err)
 		}
-		<-ended
-		<-ended
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
 	})
 	return at
 }

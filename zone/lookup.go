@@ -85,7 +85,7 @@ func (l *lookup) bounded(ttl uint32) uint32 {
 }
 
 func (l *lookup) follow(z *Zone) {
-	alias := l.find(z, l.Question.Owner)
+	alias := l.find(z, l.Owner)
 	for range maxAliases {
 		if alias == "" || l.Type == dns.TypeCNAME || slices.ContainsFunc(l.Answer, owns(dns.Fqdn(alias))) {
 			return
