@@ -138,8 +138,8 @@ func (e *endpoint) acceptConns() {
 		wait.reset()
 		c := newConn(accepted, e)
 		if !e.conns.add(c) {
-			accepted.Close()
 			e.droppedConns.count()
+			accepted.Close()
 			continue
 		}
 		e.loops.Go(c.serve)
