@@ -194,6 +194,46 @@ func TestTransferRefuses(t *testing.T) {
 	}
 }
 
+// A serial means the same on all servers: whoever has it from another one gets
+// what changed if this one told or sent the same state to anybody.
+func TestSerialOfAnotherServer(t *testing.T) {
+	f := newFollowing()
+	f.epoch.Store(5000)
+	for i := range 50 {
+		f.register(t, key(fmt.Sprint("s", i)), "10.0.0.1", 80)
+	}
+	one, _ := start(t, f, open)
+	other, _ := start(t, f, open)
+	third, _ := start(t, f, open)
+	known, err := take(one, "muster.internal.", 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := serialOf(known[0])
+	if want := uint32(f.Snapshot().Revision()) + 5000; serial != want {
+		t.Errorf("serial = %d, want %d", serial, want)
+	}
+	if _, err := take(other, "10.in-addr.arpa.", 0, ""); err != nil { // of whatever zone
+		t.Fatal(err)
+	}
+	f.register(t, key("s1"), "10.0.0.2", 80)
+	for name, test := range map[string]struct {
+		server      string
+		incremental bool
+	}{"that sent it": {one, true}, "that sent the same state to another": {other, true}, "that sent nothing": {third, false}} {
+		all, err := take(test.server, "muster.internal.", serial, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := all[1].(*dns.SOA); ok != test.incremental {
+			t.Errorf("a server %s sends %d records, what changed: %v, want %v", name, len(all), ok, test.incremental)
+		}
+	}
+	if same, err := take(third, "muster.internal.", serial+1000, ""); err != nil || len(same) != 1 {
+		t.Errorf("to a newer serial there come %d records, %v, want the SOA", len(same), err)
+	}
+}
+
 // Somebody who stops reading does not hold up the end.
 func TestTransferThatNobodyReadsEnds(t *testing.T) {
 	f := newFollowing()
