@@ -30,7 +30,7 @@ func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
-			verdicts: s.verdicts, names: s.names, addrs: s.addrs, unreadable: s.unreadable, digests: s.digests,
+			verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
 	for _, c := range changes {

@@ -23,6 +23,7 @@ type Dump struct {
 	Verdicts   map[VerdictKey]DumpedRecord
 	Names      map[string]int
 	Addrs      map[netip.Addr]int
+	Networks   map[netip.Prefix]int
 	Unreadable map[Key]int64
 	Digests    map[string]uint64
 	Digest     uint64
@@ -60,7 +61,7 @@ func (s *Snapshot) Dump() Dump {
 		Instances: s.instances, Namespaces: map[string]DumpedRecord{}, Services: map[ServiceKey]DumpedService{},
 		Agents: map[string]Agent{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
 		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
-		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()),
+		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()), Networks: maps.Collect(s.networks.All()),
 		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
 	}
 	d.Shadowed = s.shadowed

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"unique"
@@ -101,6 +102,9 @@ func (b *builder) countAddrs(was, is *Service) {
 		if i != nil && i.Addr.IsValid() {
 			n, _ := b.addrs.Get(i.Addr)
 			b.addrs = set(b.addrs, b.e, i.Addr, n+by, n+by > 0)
+			if change := b2i(n+by > 0) - b2i(n > 0); change != 0 && i.Addr.Is4() {
+				b.countNetworks(i.Addr, change)
+			}
 		}
 	}
 	for old, now := range DiffInstances(was, is) {
@@ -108,6 +112,16 @@ func (b *builder) countAddrs(was, is *Service) {
 			add(now, +1)
 			add(old, -1)
 		}
+	}
+}
+
+// countNetworks counts an address in the networks that reverse names lead through.
+// Those of IPv6 would be 31 for each address, and are not counted.
+func (b *builder) countNetworks(a netip.Addr, by int) {
+	for bits := 8; bits < a.BitLen(); bits += 8 {
+		network, _ := a.Prefix(bits) // the length fits
+		n, _ := b.networks.Get(network)
+		b.networks = set(b.networks, b.e, network, n+by, n+by > 0)
 	}
 }
 

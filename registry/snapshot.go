@@ -29,9 +29,10 @@ type Snapshot struct {
 	overrides  trie.Map[InstanceKey, kept[*Override]]
 	tombstones trie.Map[InstanceKey, kept[*Tombstone]]
 	verdicts   trie.Map[VerdictKey, kept[*Verdict]]
-	names      trie.Map[string, int]     // every name below the zone that holds or leads to something, with its count
-	addrs      trie.Map[netip.Addr, int] // how many instances have the address
-	unreadable trie.Map[Key, int64]      // revisions of records that readers see as absent
+	names      trie.Map[string, int]       // every name below the zone that holds or leads to something, with its count
+	addrs      trie.Map[netip.Addr, int]   // how many instances have the address
+	networks   trie.Map[netip.Prefix, int] // how many IPv4 addresses lie in it, for lengths of 8, 16 and 24
+	unreadable trie.Map[Key, int64]        // revisions of records that readers see as absent
 	digests    Digests
 
 	sortOnce sync.Once
@@ -207,6 +208,13 @@ func (s *Snapshot) HasName(name string) bool {
 // HasAddr reports whether an instance is registered at a now.
 func (s *Snapshot) HasAddr(a netip.Addr) bool {
 	_, ok := s.addrs.Get(a)
+	return ok
+}
+
+// HasAddrIn reports whether an instance is registered in an IPv4 network now, whose
+// length is that of a reverse name: 8, 16 or 24.
+func (s *Snapshot) HasAddrIn(network netip.Prefix) bool {
+	_, ok := s.networks.Get(network)
 	return ok
 }
 

@@ -153,17 +153,22 @@ func (l *lookup) host(addrs []netip.Addr) {
 	}
 }
 
-// reverse answers for a name of a reverse zone. What only leads to addresses
-// exists, whether or not one of them is registered: "no such name" would be an
-// end to a resolver on its way down.
+// reverse answers for a name of a reverse zone. What leads to addresses exists: "no
+// such name" would be an end to a resolver on its way down. Of IPv6 nobody counts
+// where there are any, so there all of it does.
 func (l *lookup) reverse(name string) {
-	addr, ok := parseReverse(name)
+	network, ok := parseReverse(name)
 	switch {
-	case ok && !addr.IsValid():
-	case !ok || !l.Snapshot.HasAddr(addr):
+	case !ok:
+		l.Status = answer.NoName
+	case !network.IsSingleIP():
+		if network.Addr().Is4() && !l.Snapshot.HasAddrIn(network) {
+			l.Status = answer.NoName
+		}
+	case !l.Snapshot.HasAddr(network.Addr()):
 		l.Status = answer.NoName
 	case l.Type == dns.TypePTR:
-		l.add(pointer(l.owner, l.ttl, addressName(addr, l.forward.Name)))
+		l.add(pointer(l.owner, l.ttl, addressName(network.Addr(), l.forward.Name)))
 	case l.Type == dns.TypeANY:
 		l.any()
 	}

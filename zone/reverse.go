@@ -14,9 +14,9 @@ const (
 )
 
 // parseReverse reads a name in lower case as a reverse name (RFC 1035, 3.5; RFC
-// 3596, 2.5). It returns the address; an invalid one for a name that leads to
-// addresses but spells none whole; false for any other name.
-func parseReverse(name string) (netip.Addr, bool) {
+// 3596, 2.5). It returns the address, or the network of those that the name leads
+// to; false for any other name.
+func parseReverse(name string) (netip.Prefix, bool) {
 	if text, ok := strings.CutSuffix(name, "."+arpa4); ok {
 		var b [4]byte
 		n, ok := spelled(text, len(b), func(i int, label string) bool {
@@ -24,26 +24,20 @@ func parseReverse(name string) (netip.Addr, bool) {
 			b[i] = byte(octet)
 			return err == nil && strconv.Itoa(int(octet)) == label
 		})
-		if !ok || n < len(b) {
-			return netip.Addr{}, ok
-		}
-		return netip.AddrFrom4(b), true
+		return netip.PrefixFrom(netip.AddrFrom4(b), n*8), ok
 	}
 	text, ok := strings.CutSuffix(name, "."+arpa6)
 	if !ok {
-		return netip.Addr{}, false
+		return netip.Prefix{}, false
 	}
-	var nibbles [32]byte
+	nibbles := []byte(strings.Repeat("0", 32))
 	n, ok := spelled(text, len(nibbles), func(i int, label string) bool {
 		nibbles[i] = label[0]
 		return len(label) == 1 && strings.Contains("0123456789abcdef", label)
 	})
-	if !ok || n < len(nibbles) {
-		return netip.Addr{}, ok
-	}
 	var b [16]byte
-	_, err := hex.Decode(b[:], nibbles[:])
-	return netip.AddrFrom16(b), err == nil
+	_, err := hex.Decode(b[:], nibbles)
+	return netip.PrefixFrom(netip.AddrFrom16(b), n*4), ok && err == nil
 }
 
 // reverseName returns the reverse name of an address.
