@@ -176,12 +176,18 @@ func browsedNames(snap *registry.Snapshot, s *registry.Service) iter.Seq2[regist
 	}
 }
 
-// Entries yields the entries of a service in lists to browse: the name of the
-// list, and that of the service in it.
-func Entries(snap *registry.Snapshot, s *registry.Service) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
+// Entry is the entry of a service in a list to browse.
+type Entry struct {
+	Type registry.AppType // that the list is of
+	List string           // name of the list
+	Name string           // by which the service is found
+}
+
+// Entries yields the entries of a service in lists to browse.
+func Entries(snap *registry.Snapshot, s *registry.Service) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
 		for t, name := range browsedNames(snap, s) {
-			if !yield((list{namespace: labelOf(s)}).below(t.String()), name) {
+			if !yield(Entry{t, list{namespace: labelOf(s)}.below(t.String()), name}) {
 				return
 			}
 		}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 )
@@ -22,6 +23,13 @@ const (
 func (k ServiceKey) Exact() string {
 	sum := sha256.Sum256([]byte(k.String()))
 	return "h-" + hex.EncodeToString(sum[:5]) + "." + LabelService
+}
+
+// Hash returns a number that is the same everywhere, of which each bit is as good
+// as any: where a choice of services is to be fair and not left to chance.
+func (k ServiceKey) Hash() uint64 {
+	sum := sha256.Sum256([]byte(k.String()))
+	return binary.BigEndian.Uint64(sum[len(sum)-8:])
 }
 
 // maxFolded leaves room for a zone in the 255 octets of a name.

@@ -66,10 +66,11 @@ func (d *difference) services() bool {
 		}
 	}
 	for s := range renamed {
-		d.service(s, s)
+		d.names(s)
 	}
 	for label := range labels {
 		d.compare(d.was.overviewIn(label), d.is.overviewIn(label))
+		d.lists(label)
 	}
 	for a := range addrs {
 		d.address(a)
@@ -97,12 +98,13 @@ func (d *difference) service(was, is *registry.Service) bool {
 	before := map[string]answer.Held{}
 	if was != nil {
 		for h := range answer.Whole(d.was.snap, was, at) {
-			before[h.Name] = h
+			before[h.Name] = d.was.fit(h)
 		}
 		gone = d.was.entries(was)
 	}
 	if is != nil {
 		for h := range answer.Whole(d.is.snap, is, at) {
+			h = d.is.fit(h)
 			old, there := before[h.Name]
 			if delete(before, h.Name); there {
 				if sameTTL {
@@ -169,6 +171,36 @@ func without[T comparable](list, others []T) (rest []T) {
 		}
 	}
 	return rest
+}
+
+// names compares the names of a service that did not change itself.
+func (d *difference) names(s *registry.Service) {
+	if !d.is.zone.reverse {
+		d.compare(d.was.of(s), d.is.of(s))
+	}
+}
+
+// lists compares the entries of services that did not change in lists of which
+// another part is told than before.
+func (d *difference) lists(label string) {
+	if d.is.zone.reverse {
+		return
+	}
+	moved := map[*registry.Service]bool{}
+	for _, t := range d.was.snap.Types(label) {
+		if d.was.part(label, t) == d.is.part(label, t) {
+			continue
+		}
+		services, _ := d.was.snap.Speaking(label, t)
+		for s := range services {
+			if d.is.snap.Service(s.Key) == s {
+				moved[s] = true
+			}
+		}
+	}
+	for s := range moved {
+		d.compare(d.was.entries(s), d.is.entries(s))
+	}
 }
 
 // heir notes the service that did not change itself, but got the exact name of s,

@@ -13,6 +13,9 @@ import (
 // maxString is how many octets a character-string has at most (RFC 1035, 3.3).
 const maxString = 255
 
+// maxLabel is how many octets a label has at most (RFC 1035, 2.3.4).
+const maxLabel = 63
+
 // texts returns metadata as TXT records: one for each pair (RFC 1464), or, in a
 // list to browse, one for all of them (RFC 6763, 6). There a pair has one string,
 // and one that is too long for it is left out.

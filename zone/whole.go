@@ -131,17 +131,30 @@ func (c content) at(a netip.Addr) []dns.RR {
 func (c content) of(s *registry.Service) (records []dns.RR) {
 	ttl := c.TTL(s)
 	for held := range answer.Whole(c.snap, s, nil) {
-		records = c.held(records, ttl, held)
+		records = c.held(records, ttl, c.fit(held))
 	}
 	return append(records, c.entries(s)...)
 }
 
-// entries returns the entries of a service in lists to browse.
+// entries returns the entries of a service in lists to browse, but of lists that
+// are too long those of some services alone.
 func (c content) entries(s *registry.Service) (records []dns.RR) {
-	for list, name := range answer.Entries(c.snap, s) {
-		records = c.entry(records, list, name)
+	label, _ := answer.Browsing(s)
+	for e := range answer.Entries(c.snap, s) {
+		if part := c.part(label, e.Type); part == 0 || s.Key.Hash()>>(64-part) == 0 {
+			records = c.entry(records, e.List, e.Name)
+		}
 	}
 	return records
+}
+
+// part returns of how many bits the hash of a service must be zero for it to be in
+// the list of those in a namespace that speak t: each one halves the list.
+func (c content) part(label string, t registry.AppType) (bits int) {
+	_, n := c.snap.Speaking(label, t)
+	for most := fullMessage / (sizeEntry + maxLabel + 1 + 2); n>>bits > most; bits++ { // what follows the label is compressed
+	}
+	return bits
 }
 
 // held appends what one name holds, if it is the zone's.

@@ -209,3 +209,68 @@ func follow(t *testing.T, zs *zone.Zones, was, is zone.State, z *zone.Zone) {
 		t.Fatalf("%s: what was with the difference, want -, got +:\n%s", z.Name, diff)
 	}
 }
+
+// Whatever is large is told so that whoever has the zone can answer it, and its
+// differences lead on all the same.
+func TestSetsOfAZoneFitIntoAMessage(t *testing.T) {
+	zs, err := zone.New(zone.Config{Names: []string{"muster.internal"}, TTL: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zs.All()[0]
+	var r roll
+	big := r.service(key("big"))
+	grow := func(from, to int) {
+		for i := from; i < to; i++ {
+			r.instance(big, fmt.Sprintf("10.1.%d.%d", i/250, i%250), 80, meta("alpn", "h2"))
+			r.instance(r.service(key(fmt.Sprint("s", i))), fmt.Sprintf("10.2.%d.%d", i/250, i%250), 80, meta("protocol", "http"))
+		}
+	}
+	grow(0, 700)
+	was := zone.State{Snapshot: r.snapshot(nil)}
+	if got := count(zs, was, z, "_http._tcp.muster.internal.", dns.TypePTR); got != 700 {
+		t.Errorf("a list of 700 that fits has %d entries", got)
+	}
+	grow(700, 1700)
+	for step := range 2 {
+		is := zone.State{Snapshot: r.snapshot(was.Snapshot)}
+		follow(t, zs, was, is, z)
+		follow(t, zs, is, was, z)
+		was = is
+		grow(1700+step*100, 1800+step*100)
+	}
+	for owner, qtype := range map[string]uint16{
+		"_http._tcp.muster.internal.": dns.TypePTR, "big.svc.muster.internal.": dns.TypeSRV, "_big._tcp.svc.muster.internal.": dns.TypeSRV,
+	} {
+		if n := count(zs, was, z, owner, qtype); n < 300 || n > 1500 {
+			t.Errorf("%s %s has %d records, want some hundred", owner, dns.Type(qtype), n)
+		}
+	}
+	sets := map[string]*dns.Msg{}
+	for part := range zs.Whole(was, z) {
+		for _, rr := range part {
+			k := rr.Header().Name + dns.Type(rr.Header().Rrtype).String()
+			if sets[k] == nil {
+				sets[k] = new(dns.Msg).SetQuestion(rr.Header().Name, rr.Header().Rrtype)
+				sets[k].Compress = true
+			}
+			sets[k].Answer = append(sets[k].Answer, rr)
+		}
+	}
+	for k, m := range sets {
+		if len(m.Answer) > 100 && m.Len() > dns.MaxMsgSize {
+			t.Errorf("%s takes %d octets", k, m.Len())
+		}
+	}
+}
+
+func count(zs *zone.Zones, st zone.State, z *zone.Zone, owner string, qtype uint16) (n int) {
+	for part := range zs.Whole(st, z) {
+		for _, rr := range part {
+			if rr.Header().Name == owner && rr.Header().Rrtype == qtype {
+				n++
+			}
+		}
+	}
+	return n
+}
