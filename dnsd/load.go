@@ -126,6 +126,9 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 		return inst, fmt.Errorf("corefile: %w", err)
 	}
 	inst.configs, loading.configs = loading.configs, nil
+	for _, c := range inst.configs {
+		overQUIC{}.first(c)
+	}
 	inst.servers, err = loading.context.MakeServers()
 	if err != nil {
 		return inst, fmt.Errorf("corefile: %s: %w", filename, err)

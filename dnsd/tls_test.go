@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/coredns/coredns/pb"
 	"github.com/miekg/dns"
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
@@ -102,12 +104,14 @@ func (s *secured) client(t *testing.T, seen *string, protocols ...string) *tls.C
 	}
 }
 
-// transports ask one question over a new connection, and return the answer with
-// the serial of the server's certificate.
-var transports = []struct {
+// transport asks one question over a new connection, and returns the answer with the
+// serial of the server's certificate.
+type transport struct {
 	name, scheme, network string
 	ask                   func(t *testing.T, s *secured, query []byte) (answer []byte, serial string)
-}{
+}
+
+var transports = []transport{
 	{"DoT", "tls", "tcp", askTLS},
 	{"DoH by POST", "https", "tcp", func(t *testing.T, s *secured, query []byte) ([]byte, string) {
 		t.Helper()
@@ -174,6 +178,29 @@ func askHTTPS(t *testing.T, s *secured, req *http.Request) (answer []byte, seria
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 || resp.Header.Get("Content-Type") != "application/dns-message" {
 		t.Errorf("%s = %s %s of %s, want 200 over HTTP/2", req.Method, resp.Proto, resp.Status, resp.Header.Get("Content-Type"))
+	}
+	if answer, err = io.ReadAll(resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return answer, serial
+}
+
+func askHTTP3(t *testing.T, s *secured, query []byte) (answer []byte, serial string) {
+	t.Helper()
+	transport := &http3.Transport{TLSClientConfig: s.client(t, &serial)}
+	defer transport.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.addr+"/dns-query", bytes.NewReader(query))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/dns-message")
+	resp, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		t.Fatalf("POST = %v", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.ProtoMajor != 3 {
+		t.Errorf("POST = %s %s, want 200 over HTTP/3", resp.Proto, resp.Status)
 	}
 	if answer, err = io.ReadAll(resp.Body); err != nil {
 		t.Fatal(err)
@@ -275,6 +302,26 @@ func TestCertificateChangesAtReload(t *testing.T) {
 			}
 			if got := s.server.Addrs(); len(got) != 0 {
 				t.Errorf("Addrs() = %v, want none for %s://", got, tr.scheme)
+			}
+		})
+	}
+}
+
+// What comes over a stream is answered whole, also where the stream is one of QUIC, and
+// also to who does not tell how large a datagram may be.
+func TestSecuredAnswersAreWhole(t *testing.T) {
+	query, err := question("a.", dns.TypeTXT).Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat(" "+strings.Repeat("x", 200), 10)
+	for _, tr := range append(slices.Clone(transports), transport{"DoH over HTTP/3", "https3", "udp", askHTTP3}) {
+		t.Run(tr.name, func(t *testing.T) {
+			s := openSecured(t, tr.scheme, " template IN TXT {\n answer \"{{ .Name }} 5 IN TXT"+text+"\"\n }", dnsd.Config{})
+			answer, _ := tr.ask(t, s, query)
+			var m dns.Msg
+			if err := m.Unpack(answer); err != nil || m.Truncated || len(m.Answer) != 1 {
+				t.Errorf("answer of %d octets: %v, TC %t, %d records, want one that is whole", len(answer), err, m.Truncated, len(m.Answer))
 			}
 		})
 	}
