@@ -256,6 +256,20 @@ func extendedError(m *dns.Msg) string {
 func TestAcceptance(t *testing.T) {
 	t.Parallel()
 	address := lab.Address()
+	corefile, transports := everywhere(t, address, "", "")
+	s := start(t, corefile)
+	register(t, s)
+	for _, via := range transports {
+		t.Run(via.Name, func(t *testing.T) { accept(t, via) })
+	}
+	t.Run("the HTTP list gives the same", func(t *testing.T) { sameList(t, s, lab.UDP(address+":"+lab.Port)) })
+	t.Run("weight 0 and back", func(t *testing.T) { weightAndBack(t, s, lab.UDP(address+":"+lab.Port)) })
+}
+
+// everywhere returns a Corefile with a block for each transport, of the plugin's
+// properties and behind these other directives, and the transports.
+func everywhere(t *testing.T, address, directives, properties string) (corefile string, transports []lab.Transport) {
+	t.Helper()
 	signs, err := authority.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -264,23 +278,17 @@ func TestAcceptance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := block(address, lab.Port, "")
-	corefile := plain
-	for scheme, port := range map[string]string{"tls": "5853", "https": "5443"} {
+	plain := strings.Replace(block(address, lab.Port, properties), "errors\n", "errors\n"+directives, 1)
+	corefile = plain
+	for scheme, port := range map[string]string{"tls": "5853", "https": "5443", "quic": "5854"} {
 		secure := strings.NewReplacer(":"+lab.Port, ":"+port, "    errors\n", "    errors\n    tls "+cert+" "+key+"\n").Replace(plain)
 		zones, rest, _ := strings.Cut(secure, " {")
 		corefile += scheme + "://" + strings.ReplaceAll(zones, " ", " "+scheme+"://") + " {" + rest
 	}
-	s := start(t, corefile)
-	register(t, s)
-	for _, via := range []lab.Transport{
+	return corefile, []lab.Transport{
 		lab.UDP(address + ":" + lab.Port), lab.TCP(address + ":" + lab.Port), lab.DoT(address+":5853", signs.Cert),
-		lab.DoH("GET", address+":5443", signs.Cert), lab.DoH("POST", address+":5443", signs.Cert),
-	} {
-		t.Run(via.Name, func(t *testing.T) { accept(t, via) })
+		lab.DoH("GET", address+":5443", signs.Cert), lab.DoH("POST", address+":5443", signs.Cert), lab.DoQ(address+":5854", signs.Cert),
 	}
-	t.Run("the HTTP list gives the same", func(t *testing.T) { sameList(t, s, lab.UDP(address+":"+lab.Port)) })
-	t.Run("weight 0 and back", func(t *testing.T) { weightAndBack(t, s, lab.UDP(address+":"+lab.Port)) })
 }
 
 // sameList asks for the set of the service under protection at both doors.
