@@ -22,9 +22,10 @@ const root = "../.."
 
 // Variables by which the copy in the sandbox knows what was built outside.
 const (
-	variableMuster = "MUSTER_DNS_MUSTER"
-	variableEtcd   = "MUSTER_DNS_ETCD"
-	variableWhy    = "MUSTER_DNS_NO_SANDBOX"
+	variableMuster  = "MUSTER_DNS_MUSTER"
+	variableEtcd    = "MUSTER_DNS_ETCD"
+	variableCoreDNS = "MUSTER_DNS_COREDNS"
+	variableWhy     = "MUSTER_DNS_NO_SANDBOX"
 )
 
 func TestMain(m *testing.M) {
@@ -86,6 +87,15 @@ func prepare() (remove func(), err error) {
 	etcd, err := lab.BuildEtcd(ctx, root)
 	if err != nil {
 		return remove, err
+	}
+	if os.Getenv("MUSTER_CI") != "" || os.Getenv("MUSTER_STOCK") != "" {
+		coredns, err := lab.BuildCoreDNS(ctx, root, dir)
+		if err != nil {
+			return remove, fmt.Errorf("a CoreDNS with the plugin: %w", err)
+		}
+		if err := os.Setenv(variableCoreDNS, coredns); err != nil {
+			return remove, err
+		}
 	}
 	return remove, errors.Join(os.Setenv(variableMuster, muster), os.Setenv(variableEtcd, etcd), os.Setenv("TMPDIR", dir))
 }
