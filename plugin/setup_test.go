@@ -132,7 +132,7 @@ func TestReadme(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(string(text), -1) {
 		sections = append(sections, m[1])
 	}
-	want := []string{"Name", "Description", "Syntax", "Updates", "Metrics", "Ready", "Examples", "Bugs", "See Also"}
+	want := []string{"Name", "Description", "Syntax", "Updates", "Compilation", "Metrics", "Ready", "Examples", "Bugs", "See Also"}
 	if !slices.Equal(sections, want) {
 		t.Errorf("sections = %q, want %q", sections, want)
 	}
