@@ -273,7 +273,8 @@ func (b *builder) finish(d *draft) {
 		b.services = b.services.Without(b.e, s.Key)
 		return
 	}
-	s.names, s.types = s.ownNames(), s.ownTypes()
+	s.types = s.ownTypes()
+	s.names = s.ownNames() // of the types too
 	b.index(d.was, s)
 	b.services = b.services.With(b.e, s.Key, s)
 }

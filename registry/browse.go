@@ -23,7 +23,11 @@ func (t AppType) String() string { return "_" + t.App + "._" + t.Proto }
 // Type returns what the instance says it speaks, and false when it says nothing
 // that fits into a label.
 func (i *Instance) Type() (AppType, bool) {
-	app, proto, ok := strings.Cut(lower(i.Metadata[metaProtocol]), "/")
+	says := i.Metadata[metaProtocol]
+	if says == "" {
+		return AppType{}, false
+	}
+	app, proto, ok := strings.Cut(lower(says), "/")
 	switch {
 	case !ok && app == "udp":
 		// The application is the service, if it is called by one label.
@@ -33,6 +37,20 @@ func (i *Instance) Type() (AppType, bool) {
 		proto = "tcp"
 	}
 	return AppType{app, proto}, appLabel(app) && (proto == "udp" || proto == "tcp" && !ok)
+}
+
+// isOwnUDP reports whether the instance speaks what its service is called after,
+// over udp.
+func (i *Instance) isOwnUDP() bool {
+	if i.Metadata[metaProtocol] == "" {
+		return false
+	}
+	t, ok := i.Type()
+	if !ok || t.Proto != "udp" {
+		return false
+	}
+	folded, ok := foldService(i.Key.Service.Name)
+	return ok && t.App == folded
 }
 
 // appLabel reports whether an application fits into a label, with an underscore

@@ -11,17 +11,15 @@ import (
 // those that lead to names of its instances and to its selectors.
 func (s *Service) ownNames() []string {
 	var names []string
-	for n, instances := range s.namesAndInstances() {
+	for n, held := range s.namesAndHeld() {
 		names = append(names, n.String())
-		if slices.ContainsFunc(instances, hasAddr) {
+		if held.addr {
 			names = append(names, n.Instances())
 		}
-		app, ok := n.Application()
-		if !ok {
-			continue
+		if _, ok := n.Application(); ok {
+			names = append(names, unique.Make(n.above("tcp")).Value()) // many services share it
 		}
-		names = append(names, unique.Make(n.above("tcp")).Value()) // many services share it
-		if slices.ContainsFunc(instances, speaks(AppType{app, "udp"})) {
+		if held.udp {
 			names = append(names, unique.Make(n.above("udp")).Value())
 		}
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -42,7 +43,7 @@ func (n ServiceName) above(proto string) string { return "_" + proto + "." + Lab
 // for each cluster, version and pair of them that an instance has.
 func (s *Service) Names() iter.Seq[ServiceName] {
 	return func(yield func(ServiceName) bool) {
-		for n := range s.namesAndInstances() {
+		for n := range s.namesAndHeld() {
 			if !yield(n) {
 				return
 			}
@@ -50,43 +51,69 @@ func (s *Service) Names() iter.Seq[ServiceName] {
 	}
 }
 
-// namesAndInstances yields the names with the instances that their filters admit.
-func (s *Service) namesAndInstances() iter.Seq2[ServiceName, []*Instance] {
-	return func(yield func(ServiceName, []*Instance) bool) {
+// held is what the instances that a name admits have: any of them an address, any
+// the service itself as its application over udp.
+type held struct{ addr, udp bool }
+
+// namesAndHeld yields the names with what their instances have.
+func (s *Service) namesAndHeld() iter.Seq2[ServiceName, held] {
+	return func(yield func(ServiceName, held) bool) {
+		var all held
+		scopes := s.scopes(&all)
 		exact := strings.TrimSuffix(s.Key.Exact(), "."+LabelService)
-		if !yield(ServiceName{service: exact}, s.Instances) || s.folded == "" {
+		if !yield(ServiceName{service: exact}, held{all.addr, slices.Contains(s.types, AppType{exact, "udp"})}) || s.folded == "" {
 			return
 		}
 		head, tail, _ := s.Key.fold()
 		head = strings.TrimSuffix(head, "."+LabelService)
-		if !yield(ServiceName{service: head, scopes: tail}, s.Instances) {
+		if !yield(ServiceName{service: head, scopes: tail}, all) {
 			return
 		}
-		var order []Filter
-		admitted := map[Filter][]*Instance{}
-		admit := func(f Filter, i *Instance) {
-			if _, seen := admitted[f]; !seen {
-				order = append(order, f)
-			}
-			admitted[f] = append(admitted[f], i)
-		}
-		for _, i := range s.Instances {
-			if i.cluster != "" {
-				admit(Filter{Cluster: i.cluster}, i)
-			}
-			if i.version != "" {
-				admit(Filter{Version: i.version}, i)
-			}
-			if i.cluster != "" && i.version != "" {
-				admit(Filter{Cluster: i.cluster, Version: i.version}, i)
-			}
-		}
-		for _, f := range order {
-			if !yield(ServiceName{Filter: f, service: head, scopes: f.scopes() + tail}, admitted[f]) {
+		for _, sc := range scopes {
+			if !yield(ServiceName{Filter: sc.Filter, service: head, scopes: sc.scopes() + tail}, sc.held) {
 				return
 			}
 		}
 	}
+}
+
+// scoped is what is held in a cluster, of a version, or of both.
+type scoped struct {
+	Filter
+	held
+}
+
+// scopes returns each cluster, version and pair of them that an instance has, in
+// the order in which they come, and puts into all what all of them hold. It runs
+// for every change of a service, so instances alike cost little.
+func (s *Service) scopes(all *held) (found []scoped) {
+	at := map[Filter]int{}
+	hold := func(f Filter, h held) {
+		if f == (Filter{}) {
+			return
+		}
+		i, ok := at[f]
+		if !ok {
+			i = len(found)
+			at[f], found = i, append(found, scoped{Filter: f})
+		}
+		found[i].addr, found[i].udp = found[i].addr || h.addr, found[i].udp || h.udp
+	}
+	var last scoped
+	for n, i := range s.Instances {
+		is := scoped{Filter{Cluster: i.cluster, Version: i.version}, held{hasAddr(i), i.isOwnUDP()}}
+		if n > 0 && is == last {
+			continue
+		}
+		last = is
+		all.addr, all.udp = all.addr || is.addr, all.udp || is.udp
+		hold(Filter{Cluster: i.cluster}, is.held)
+		hold(Filter{Version: i.version}, is.held)
+		if i.cluster != "" && i.version != "" {
+			hold(is.Filter, is.held)
+		}
+	}
+	return found
 }
 
 // scopes returns the labels that stand for cluster and version.
@@ -101,10 +128,3 @@ func (f Filter) scopes() (labels string) {
 }
 
 func hasAddr(i *Instance) bool { return i.Addr.IsValid() }
-
-func speaks(t AppType) func(*Instance) bool {
-	return func(i *Instance) bool {
-		spoken, ok := i.Type()
-		return ok && spoken == t
-	}
-}
