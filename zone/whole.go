@@ -151,8 +151,11 @@ func (c content) entries(s *registry.Service) (records []dns.RR) {
 // part returns of how many bits the hash of a service must be zero for it to be in
 // the list of those in a namespace that speak t: each one halves the list.
 func (c content) part(label string, t registry.AppType) (bits int) {
+	const most = fullMessage / (sizeEntry + maxLabel + 1 + 2) // what follows the label is compressed
 	_, n := c.snap.Speaking(label, t)
-	for most := fullMessage / (sizeEntry + maxLabel + 1 + 2); n>>bits > most; bits++ { // what follows the label is compressed
+	for n > most {
+		n >>= 1
+		bits++
 	}
 	return bits
 }
