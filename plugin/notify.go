@@ -81,6 +81,12 @@ func (s *secondaries) follow(c *caddy.Controller, m *Muster) error {
 		states = *s.journal
 	}
 	m.journal, m.stopped = zone.NewJournal(states), make(chan struct{})
+	c.OnStartup(func() error {
+		if st, ready := m.state(); ready {
+			m.journal.Keep(st) // the journal begins with what others may know from before
+		}
+		return nil
+	})
 	c.OnShutdown(m.stop)
 	if len(s.targets) == 0 {
 		return nil

@@ -118,6 +118,7 @@ const open = "transfer {\nto *\n}\nmuster muster.internal 10.in-addr.arpa\n"
 func TestTransfer(t *testing.T) {
 	f := following{fixture(t), nil}
 	server, _ := start(t, f, open)
+	f.register(t, key("order-api"), "10.0.0.76", 8080)
 	all, err := take(server, "muster.internal.", 0, "")
 	if err != nil {
 		t.Fatal(err)
@@ -205,6 +206,7 @@ func TestSerialOfAnotherServer(t *testing.T) {
 	one, _ := start(t, f, open)
 	other, _ := start(t, f, open)
 	third, _ := start(t, f, open)
+	f.register(t, key("s0"), "10.0.0.2", 80)
 	known, err := take(one, "muster.internal.", 0, "")
 	if err != nil {
 		t.Fatal(err)
@@ -231,6 +233,30 @@ func TestSerialOfAnotherServer(t *testing.T) {
 	}
 	if same, err := take(third, "muster.internal.", serial+1000, ""); err != nil || len(same) != 1 {
 		t.Errorf("to a newer serial there come %d records, %v, want the SOA", len(same), err)
+	}
+}
+
+// Who has a zone from before a start may have it with other times to live: what
+// changed since does not lead from there.
+func TestNoDifferenceFromBeforeTheStart(t *testing.T) {
+	f := newFollowing()
+	for i := range 20 {
+		f.register(t, key(fmt.Sprint("s", i)), "10.0.0.1", 80)
+	}
+	old, stop := start(t, f, open)
+	known, err := take(old, "muster.internal.", 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	server, _ := start(t, f, "transfer {\nto *\n}\nmuster {\nttl 60\n}")
+	if _, err := take(server, "muster.internal.", 0, ""); err != nil { // by somebody else
+		t.Fatal(err)
+	}
+	f.register(t, key("s1"), "10.0.0.2", 80)
+	all, err := take(server, "muster.internal.", serialOf(known[0]), "")
+	if err != nil || len(all) < len(known) || all[1].Header().Ttl != 60 {
+		t.Errorf("there come %d records, %v, of them %v; want the zone", len(all), err, all[1])
 	}
 }
 

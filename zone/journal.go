@@ -23,10 +23,16 @@ const leastKept = 10_000
 // by how much changed since the oldest one. What changed is what an old state
 // keeps in memory, and one from which all is different helps nobody. It is safe
 // for concurrent use; a nil Journal keeps nothing.
+//
+// The first state is not kept: whoever knows it may have it from before, when the
+// same roll was told with other times to live or name servers, and no difference
+// would lead on from there. What comes later is known from this Journal's zones.
 type Journal struct {
 	limit int
 
 	mu     sync.Mutex
+	begun  bool
+	first  uint32 // serial of the first state
 	states []kept // in the order in which they came
 	pinned int    // sum of the changes
 }
@@ -41,13 +47,19 @@ type kept struct {
 // NewJournal returns a journal of so many states, 0 for none.
 func NewJournal(states int) *Journal { return &Journal{limit: states} }
 
-// Keep takes in a state. One whose serial is there already takes its place.
+// Keep takes in a state, the first one aside. One whose serial is there already takes its place.
 func (j *Journal) Keep(st State) {
 	if j == nil || j.limit == 0 {
 		return
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if !j.begun {
+		j.begun, j.first = true, st.Serial()
+	}
+	if st.Serial() == j.first {
+		return
+	}
 	if at := j.find(st.Serial()); at >= 0 {
 		if j.states[at].Snapshot == st.Snapshot {
 			return

@@ -62,7 +62,8 @@ func TestWhatIsSentToWhomKnowsASerial(t *testing.T) {
 		{"the serial there is", 10, now.Serial(), "SOA"},
 		{"a newer one, of another server", 10, now.Serial() + 3, "SOA"},
 		{"the one before", 10, states[4].Serial(), fmt.Sprint("from ", states[4].Serial())},
-		{"the oldest one", 10, states[0].Serial(), fmt.Sprint("from ", states[0].Serial())},
+		{"the oldest one", 10, states[1].Serial(), fmt.Sprint("from ", states[1].Serial())},
+		{"the first one, known from before", 10, states[0].Serial(), "zone"},
 		{"one that nobody was sent", 10, states[0].Serial() - 1, "zone"},
 		{"the oldest one that is kept", 3, states[3].Serial(), fmt.Sprint("from ", states[3].Serial())},
 		{"one that is not kept any more", 3, states[2].Serial(), "zone"},
@@ -101,6 +102,7 @@ func TestAllThatChangedIsSentAsTheZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := zone.NewJournal(10)
+	j.Keep(zone.State{Snapshot: new(roll).snapshot(nil), Epoch: 99})
 	j.Keep(was)
 	j.Keep(is)
 	if got := kind(zs, j, was.Serial(), is); got != "zone" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,9 +193,16 @@ func TestSecondaries(t *testing.T) {
 	m.run()
 	followed(changes() / 2)
 	t.Logf("%d changes after a crash: %v whole zones, %v differences", changes()/2, m.transfers(t, "zone"), m.transfers(t, "changes"))
-	if some := m.transfers(t, "changes"); some < float64(len(all)*len(zones)) {
-		t.Errorf("after a crash there are %v differences, want that they go on", some)
+	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole > float64(len(all)*len(zones)) || some < float64(len(all)*len(zones)) {
+		t.Errorf("after a crash there are sent %v whole zones and %v differences, want at most one of each zone to each, and that they go on", whole, some)
 	}
+	whole := m.transfers(t, "zone")
+	if err := m.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	m.await(30*time.Second, "the Corefile is read again", func() bool { return strings.Contains(m.log.String(), "dns reloaded") })
+	followed(20)
+	t.Logf("20 changes after a reload: %v whole zones, %v differences", m.transfers(t, "zone")-whole, m.transfers(t, "changes"))
 	for _, s := range all {
 		for _, zone := range zones {
 			sameZone(t, zone, m.dns, s.at, us, them)
