@@ -55,7 +55,7 @@ var arrows = map[string][]string{
 	"server/relay": {"registry"},
 	"server/nacos": {"registry", "config"},
 	"server": {
-		"registry", "config", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"registry", "config", "answer", "zone", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/relay", "server/nacos", "internal/atomicfile", "internal/dirlock",
 	},
 	"agent/...": {

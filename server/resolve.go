@@ -15,6 +15,7 @@ import (
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/zone"
 )
 
 func (f *face) mountResolve(a huma.API) {
@@ -80,7 +81,7 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 	}
 	out.Name = below
 	rule := s.source.rule(out.Zone, from)
-	e := answer.Explain(snap, answer.Question{Name: below, Type: answerType(qtype), Raw: rule.Raw, Mode: rule.Mode, From: rule.From})
+	e := answer.Explain(snap, answer.Question{Name: below, Type: zone.TypeOf(qtype), Raw: rule.Raw, Mode: rule.Mode, From: rule.From})
 	tell(&out, snap, e)
 	if s := e.Service; s != nil {
 		out.Rules = &api.AnswerRules{Mode: e.Mode, TTL: s.DNS.TTL, Topology: s.DNS.Topology, Zone: rule.From.Zone, Region: rule.From.Region}
@@ -132,28 +133,6 @@ func explainReverse(snap *registry.Snapshot, name string, qtype uint16) answer.E
 		}
 	}
 	return e
-}
-
-func answerType(qtype uint16) answer.Type {
-	switch qtype {
-	case dns.TypeA:
-		return answer.A
-	case dns.TypeAAAA:
-		return answer.AAAA
-	case dns.TypeSRV:
-		return answer.SRV
-	case dns.TypeCNAME:
-		return answer.CNAME
-	case dns.TypeTXT:
-		return answer.TXT
-	case dns.TypePTR:
-		return answer.PTR
-	case dns.TypeSVCB, dns.TypeHTTPS:
-		return answer.SVCB
-	case dns.TypeANY:
-		return answer.Any
-	}
-	return answer.Other
 }
 
 // tell writes an explanation down.

@@ -176,7 +176,7 @@ func (l *lookup) reverse(name string) {
 
 // service answers for a name below the zone from the roll.
 func (l *lookup) service(below string) (alias string) {
-	ask := answer.Question{Name: below, Type: answerType(l.Type), Raw: l.cfg.Raw, Max: l.cfg.Answers, Mode: l.cfg.Mode, From: l.From}
+	ask := answer.Question{Name: below, Type: TypeOf(l.Type), Raw: l.cfg.Raw, Max: l.cfg.Answers, Mode: l.cfg.Mode, From: l.From}
 	switch ask.Type {
 	case answer.SRV:
 		ask.Max = l.Room / leastServer
@@ -219,7 +219,8 @@ func (l *lookup) service(below string) (alias string) {
 	return a.Alias
 }
 
-func answerType(qtype uint16) answer.Type {
+// TypeOf returns what a type of records is to package answer.
+func TypeOf(qtype uint16) answer.Type {
 	switch qtype {
 	case dns.TypeA:
 		return answer.A
