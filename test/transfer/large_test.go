@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
 )
 
 // content is a set of records of which the members are not kept.
@@ -104,8 +106,12 @@ func TestLargeZoneWhileItChanges(t *testing.T) {
 		return api.Instance{Address: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), Port: 80, Metadata: map[string]string{"version": "v1"}}
 	}
 	inParallel(t, 32, crowded(), func(ctx context.Context, i int) error {
-		_, err := m.Register(ctx, named(fmt.Sprint("s", i)), at(i))
-		return err
+		for {
+			_, err := m.Register(ctx, named(fmt.Sprint("s", i)), at(i))
+			if !errors.Is(err, client.ErrUnavailable) { // a slow disk is another matter
+				return err
+			}
+		}
 	})
 	t.Logf("%d services are registered in %v", crowded(), time.Since(began).Round(time.Millisecond))
 

@@ -71,6 +71,9 @@ func (p *process) kill() {
 // stop asks the process to end, and kills it when it does not.
 func (p *process) stop() {
 	p.t.Helper()
+	if p.t.Failed() {
+		p.t.Logf("%v wrote:\n%s", p.args, tail(p.log.String()))
+	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.done:
@@ -98,7 +101,7 @@ func (p *process) await(patience time.Duration, what string, ok func() bool) {
 }
 
 // tail returns the last lines of a log.
-func tail(log string) string { return log[max(0, len(log)-8000):] }
+func tail(log string) string { return log[max(0, len(log)-20_000):] }
 
 // muster is a running server, the only one on its addresses.
 type muster struct {

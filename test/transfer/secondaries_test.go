@@ -175,8 +175,10 @@ func TestSecondaries(t *testing.T) {
 	}
 	followed(changes() / 2)
 	t.Logf("%d changes in %v: %v whole zones, %v differences", changes()/2, time.Since(began), m.transfers(t, "zone"), m.transfers(t, "changes"))
-	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole > float64(len(all)*len(zones)) || some < float64(len(all)*len(zones)) {
-		t.Errorf("sent are %v whole zones and %v differences, want differences alone after the start", whole, some)
+	// A secondary on a busy machine may ask for all of it once more.
+	few := float64(2 * len(all) * len(zones))
+	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole > few || some < few {
+		t.Errorf("sent are %v whole zones and %v differences, want differences alone but for a few", whole, some)
 	}
 	for _, s := range all {
 		for _, zone := range zones {
@@ -193,8 +195,8 @@ func TestSecondaries(t *testing.T) {
 	m.run()
 	followed(changes() / 2)
 	t.Logf("%d changes after a crash: %v whole zones, %v differences", changes()/2, m.transfers(t, "zone"), m.transfers(t, "changes"))
-	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole > float64(len(all)*len(zones)) || some < float64(len(all)*len(zones)) {
-		t.Errorf("after a crash there are sent %v whole zones and %v differences, want at most one of each zone to each, and that they go on", whole, some)
+	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole > few || some < few {
+		t.Errorf("after a crash there are sent %v whole zones and %v differences, want few, and that they go on", whole, some)
 	}
 	whole := m.transfers(t, "zone")
 	if err := m.cmd.Process.Signal(syscall.SIGHUP); err != nil {
