@@ -11,6 +11,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/peer"
+	"github.com/musterhq/muster/test/dns/lab"
 )
 
 // A secondary that signs, configured as the document has it, gives answers that
@@ -22,7 +23,7 @@ func TestDNSSEC(t *testing.T) {
 	m.fill(t)
 	s := startSecondary(t, "knotd", "knot", "dnssec.md", address(2, port), port)
 	key := anchor(s, zones[0])
-	file := write(t, t.TempDir(), "anchor.conf", strings.Replace(documented(t, "dnssec.md", "anchor", port, ""), "KEY", key, 1))
+	file := lab.Write(t, "anchor.conf", strings.Replace(documented(t, "dnssec.md", "anchor", port, ""), "KEY", key, 1))
 
 	command := strings.Fields(documented(t, "dnssec.md", "delv", port, ""))
 	validate := func(name, qtype string) string {
@@ -59,7 +60,7 @@ func TestDNSSEC(t *testing.T) {
 		{"what leads to services", "svc.muster.internal", "A", "resolution failed: ncache nxrrset\n" + negative},
 	} {
 		got := ""
-		s.await(30*time.Second, test.about+": "+test.want, func() bool {
+		s.AwaitFor(30*time.Second, test.about+": "+test.want, func() bool {
 			got = validate(test.name, test.qtype)
 			if !strings.Contains(strings.ReplaceAll(got, ";; ", ""), test.want) {
 				t.Logf("%s: delv says %q", test.about, got)
@@ -70,14 +71,14 @@ func TestDNSSEC(t *testing.T) {
 	}
 
 	m.register(t, named("order-api"), api.Instance{Address: "10.0.0.99", Port: 8080})
-	s.await(30*time.Second, "a new instance validates", func() bool {
+	s.AwaitFor(30*time.Second, "a new instance validates", func() bool {
 		got := validate("order-api.svc.muster.internal", "A")
 		return strings.Contains(got, "; fully validated") && strings.Contains(got, "10.0.0.99")
 	})
 	if _, err := m.PutService(t.Context(), named("nope"), api.ServiceSpec{}); err != nil {
 		t.Fatal(err)
 	}
-	s.await(30*time.Second, "a name that did not exist validates as one that does", func() bool {
+	s.AwaitFor(30*time.Second, "a name that did not exist validates as one that does", func() bool {
 		return strings.Contains(validate("nope.svc.muster.internal", "A"), "ncache nxrrset")
 	})
 	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole != float64(len(zones)) || some == 0 {
@@ -87,7 +88,7 @@ func TestDNSSEC(t *testing.T) {
 
 // anchor waits until a secondary has signed a zone, and returns its key.
 func anchor(s *secondary, zone string) (key string) {
-	s.await(60*time.Second, "it has signed "+zone, func() bool {
+	s.AwaitFor(60*time.Second, "it has signed "+zone, func() bool {
 		reply, _, err := (&dns.Client{Timeout: time.Second, Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion(zone, dns.TypeDNSKEY), s.at)
 		if err != nil {
 			return false

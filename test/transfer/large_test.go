@@ -178,7 +178,7 @@ func inParallel(t *testing.T, workers, n int, f func(ctx context.Context, i int)
 // memory returns a figure of the process in bytes.
 func (m *muster) memory(t *testing.T, name string) int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func (m *muster) memory(t *testing.T, name string) int {
 // forgetPeak begins to measure the peak of memory anew.
 func (m *muster) forgetPeak(t *testing.T) {
 	t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", m.cmd.Process.Pid), []byte("5"), 0o600); err != nil {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", m.PID()), []byte("5"), 0o600); err != nil {
 		t.Log(err)
 	}
 }

@@ -17,11 +17,13 @@ import (
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/peer"
+	"github.com/musterhq/muster/test/dns/lab"
 )
 
 // secondary is a server of another make that follows our zones.
 type secondary struct {
-	process
+	*lab.Process
+
 	name, at string
 }
 
@@ -30,12 +32,8 @@ func startSecondary(t *testing.T, program, language, document, at string, port i
 	t.Helper()
 	dir := t.TempDir()
 	text := admitting(onLoopback(documented(t, document, language, port, dir), port, at))
-	file := write(t, dir, program+".conf", text)
-	s := &secondary{name: program, at: at}
-	s.process = process{t: t, args: append(append([]string{peer.Path(t, program)}, args...), "-c", file)}
-	s.start()
-	t.Cleanup(s.stop)
-	return s
+	file := lab.Write(t, program+".conf", text)
+	return &secondary{lab.Start(t, peer.Path(t, program), append(args, "-c", file)...), program, at}
 }
 
 // admitting lets the test take a zone from a secondary.
@@ -100,7 +98,7 @@ func (m *muster) fill(t *testing.T) {
 // transfers returns how many transfers of an extent the server has counted.
 func (m *muster) transfers(t *testing.T, extent string) (n float64) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+m.http+"/metrics", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+m.HTTP+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,11 +116,11 @@ func (m *muster) transfers(t *testing.T, extent string) (n float64) {
 }
 
 // caughtUp waits until a secondary has the serials that we have now.
-func (s *secondary) caughtUp(m *muster) {
-	s.t.Helper()
+func (s *secondary) caughtUp(t *testing.T, m *muster) {
+	t.Helper()
 	for _, zone := range zones {
 		serial := serialAt(m.dns, zone)
-		s.await(60*time.Second, fmt.Sprintf("it has %s at serial %d", zone, serial), func() bool {
+		s.AwaitFor(60*time.Second, fmt.Sprintf("it has %s at serial %d", zone, serial), func() bool {
 			return serial != 0 && int32(serialAt(s.at, zone)-serial) >= 0
 		})
 	}
@@ -150,7 +148,7 @@ func TestSecondaries(t *testing.T) {
 		startSecondary(t, "named", "named", "secondaries.md", bind, port, "-g"),
 	}
 	for _, s := range all {
-		s.caughtUp(m)
+		s.caughtUp(t, m)
 	}
 	if whole := m.transfers(t, "zone"); whole != float64(len(all)*len(zones)) {
 		t.Errorf("%v zones were sent as a whole at the start, want one of each to each", whole)
@@ -168,7 +166,7 @@ func TestSecondaries(t *testing.T) {
 			}
 			told := time.Now()
 			for _, s := range all {
-				s.caughtUp(m)
+				s.caughtUp(t, m)
 				longest[s.name] = max(longest[s.name], time.Since(told).Round(time.Millisecond))
 			}
 		}
@@ -186,23 +184,21 @@ func TestSecondaries(t *testing.T) {
 		}
 	}
 
-	m.kill()
+	m.Kill()
 	for _, s := range all {
 		if serialAt(s.at, zones[0]) == 0 {
 			t.Errorf("%s does not answer without us", s.name)
 		}
 	}
-	m.run()
+	m.RestartServer()
 	followed(changes() / 2)
 	t.Logf("%d changes after a crash: %v whole zones, %v differences", changes()/2, m.transfers(t, "zone"), m.transfers(t, "changes"))
 	if whole, some := m.transfers(t, "zone"), m.transfers(t, "changes"); whole > few || some < few {
 		t.Errorf("after a crash there are sent %v whole zones and %v differences, want few, and that they go on", whole, some)
 	}
 	whole := m.transfers(t, "zone")
-	if err := m.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	m.await(30*time.Second, "the Corefile is read again", func() bool { return strings.Contains(m.log.String(), "dns reloaded") })
+	m.Signal(syscall.SIGHUP)
+	m.AwaitFor(30*time.Second, "the Corefile is read again", func() bool { return strings.Contains(m.Log(), "dns reloaded") })
 	followed(20)
 	t.Logf("20 changes after a reload: %v whole zones, %v differences", m.transfers(t, "zone")-whole, m.transfers(t, "changes"))
 	for _, s := range all {

@@ -14,7 +14,7 @@ import (
 type Process struct {
 	tb   testing.TB
 	cmd  *exec.Cmd
-	log  output
+	log  *output
 	done chan struct{} // closed when it has ended
 }
 
@@ -39,20 +39,54 @@ func (o *output) String() string {
 // Start starts a program, which is asked to end when the test does.
 func Start(tb testing.TB, program string, args ...string) *Process {
 	tb.Helper()
-	// It outlives the test's context, so that the clean-up can stop it well.
-	ctx := context.WithoutCancel(tb.Context())
-	p := &Process{tb: tb, cmd: exec.CommandContext(ctx, program, args...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		tb.Fatalf("start %s: %v", program, err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // its state says how it ended
-		close(p.done)
-	}()
-	tb.Cleanup(p.Stop)
+	p := &Process{tb: tb}
+	p.start(program, args)
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("%v wrote:\n%s", p.cmd.Args, tail(p.Log()))
+		}
+		p.Stop()
+	})
 	return p
 }
+
+func (p *Process) start(program string, args []string) {
+	p.tb.Helper()
+	// It outlives the test's context, so that the clean-up can stop it well.
+	cmd, done := exec.CommandContext(context.WithoutCancel(p.tb.Context()), program, args...), make(chan struct{})
+	p.cmd, p.done, p.log = cmd, done, &output{}
+	cmd.Stdout, cmd.Stderr = p.log, p.log
+	if err := cmd.Start(); err != nil {
+		p.tb.Fatalf("start %s: %v", program, err)
+	}
+	go func() {
+		_ = cmd.Wait() // its state says how it ended
+		close(done)
+	}()
+}
+
+// Kill ends the program as a crash does.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// Restart starts the program anew, with other arguments if there are any, once it
+// has ended.
+func (p *Process) Restart(args ...string) {
+	p.tb.Helper()
+	<-p.done
+	if len(args) == 0 {
+		args = p.cmd.Args[1:]
+	}
+	p.start(p.cmd.Path, args)
+}
+
+// PID returns the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// tail returns the end of a log.
+func tail(log string) string { return log[max(0, len(log)-20_000):] }
 
 // Stop asks the program to end, and ends it when it does not.
 func (p *Process) Stop() {
@@ -61,8 +95,7 @@ func (p *Process) Stop() {
 	select {
 	case <-p.done:
 	case <-time.After(20 * time.Second):
-		p.Signal(syscall.SIGKILL)
-		<-p.done
+		p.Kill()
 		p.tb.Errorf("%s did not end within 20 s of SIGTERM:\n%s", p.cmd.Path, p.Log())
 	}
 }
@@ -76,7 +109,13 @@ func (p *Process) Log() string { return p.log.String() }
 // Await polls until ok, and fails the test when the program ends first.
 func (p *Process) Await(what string, ok func() bool) {
 	p.tb.Helper()
-	if !poll(30*time.Second, ok, p.done) {
-		p.tb.Fatalf("%v: no %s:\n%s", p.cmd.Args, what, p.Log())
+	p.AwaitFor(30*time.Second, what, ok)
+}
+
+// AwaitFor is Await with another patience.
+func (p *Process) AwaitFor(patience time.Duration, what string, ok func() bool) {
+	p.tb.Helper()
+	if !poll(patience, ok, p.done) {
+		p.tb.Fatalf("%v: not within %v: %s\n%s", p.cmd.Args, patience, what, tail(p.Log()))
 	}
 }

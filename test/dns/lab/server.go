@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/musterhq/muster/api"
@@ -18,6 +19,8 @@ type Server struct {
 	*client.Client
 
 	HTTP string // host:port
+
+	data string
 }
 
 // StartServer starts a server with that Corefile and waits until it is ready. args
@@ -26,23 +29,42 @@ func StartServer(tb testing.TB, muster, corefile string, args ...string) *Server
 	tb.Helper()
 	data := tb.TempDir()
 	all := append([]string{"server", "--corefile", Write(tb, "Corefile", corefile), "--http", "127.0.0.1:0", "--data-dir", data}, args...)
-	s := &Server{Process: Start(tb, muster, all...)}
+	s := &Server{Process: Start(tb, muster, all...), data: data}
+	s.awaitReady()
+	return s
+}
+
+// RestartServer starts the server anew, at the same addresses, once it has ended,
+// and waits until it is ready.
+func (s *Server) RestartServer() {
+	s.tb.Helper()
+	_ = os.Remove(s.addresses()) // of the earlier run
+	args := slices.Clone(s.cmd.Args[1:])
+	args[slices.Index(args, "--http")+1] = s.HTTP
+	s.Restart(args...)
+	s.awaitReady()
+}
+
+func (s *Server) addresses() string { return filepath.Join(s.data, "addresses.json") }
+
+func (s *Server) awaitReady() {
+	s.tb.Helper()
 	s.Await("addresses.json", func() bool {
 		var at struct{ HTTP string }
-		b, err := os.ReadFile(filepath.Join(data, "addresses.json"))
+		b, err := os.ReadFile(s.addresses())
 		if err != nil || json.Unmarshal(b, &at) != nil {
 			return false
 		}
 		s.HTTP = at.HTTP
 		return true
 	})
-	s.Await("readiness", func() bool { return status(tb.Context(), "http://"+s.HTTP+"/readyz") == http.StatusOK })
-	var err error
-	if s.Client, err = client.New([]string{s.HTTP}, client.Config{}); err != nil {
-		tb.Fatal(err)
+	s.Await("readiness", func() bool { return status(s.tb.Context(), "http://"+s.HTTP+"/readyz") == http.StatusOK })
+	c, err := client.New([]string{s.HTTP}, client.Config{})
+	if err != nil {
+		s.tb.Fatal(err)
 	}
-	tb.Cleanup(s.Close)
-	return s
+	s.Client = c
+	s.tb.Cleanup(c.Close)
 }
 
 // StartEtcd starts an etcd of one member and returns its URL when it is healthy.
