@@ -154,7 +154,7 @@ func (r *tables) service(t target, q Question, rnd *rand.Rand) Answer {
 		if q.Type != Any { // for that there is TXT
 			a.Status = NoData
 		}
-		if whole.All > 0 {
+		if whole.All > 0 && len(whole.Instances) == 0 { // else they are elsewhere
 			a.Reason = NoneHealthy
 		}
 		return a

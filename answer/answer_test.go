@@ -185,6 +185,11 @@ func TestResolve(t *testing.T) {
 		{"above selectors of a cluster", "_tcp.order-api.svc.bj.cl", answer.A, noData},
 		{"above selectors of another cluster", "_tcp.order-api.svc.sh.cl", answer.A, noName},
 
+		{"above selectors, spelled raw", "_tcp.ORDER_API.svc", answer.A, noData},
+		{"above selectors of an exact name", "_tcp.h-c94e40b095.svc", answer.A, noData},
+		{"a cluster that nobody is in", "order-api.svc.r17.cl", answer.A, noName},
+		{"a selector that nobody speaks, of a cluster", "_ftp._tcp.order-api.svc.bj.cl", answer.SRV, noName},
+
 		{"an instance", "ip-10-0-0-1.order-api.inst", answer.A, addrs("10.0.0.1")},
 		{"an instance in capitals", "IP-10-0-0-1.Order-API.INST", answer.A, addrs("10.0.0.1")},
 		{"an instance of the other family", "ip-10-0-0-1.order-api.inst", answer.AAAA, noData},
@@ -247,6 +252,8 @@ func TestResolve(t *testing.T) {
 		{"address with leading zeros", "ip-10-0-0-01.addr", answer.A, noName},
 		{"address shortened", "ip6-2001-db8--2.addr", answer.AAAA, noName},
 		{"address in raw form", "ip_10_0_0_1.addr", answer.A, noName},
+		{"address in a namespace", "ip-10-0-0-1.addr.dev.ns", answer.A, noName},
+		{"address in a group of a namespace", "ip-10-0-0-1.addr.pay-v2.grp.dev.ns", answer.A, noName},
 		{"address with a scope", "ip-10-0-0-1.addr.bj.cl", answer.A, noName},
 		{"no address", "order-api.addr", answer.A, noName},
 		{"empty non-terminal of addresses", "addr", answer.A, noData},

@@ -46,50 +46,51 @@ func findList(snap *registry.Snapshot, labels []string) (target, bool) {
 	if !isProto(labels[n]) {
 		return target{}, false
 	}
-	spoken := snap.Types(l.namespace)
-	enumerable := len(spoken) > 0 || l.namespace == "" && snap.HasBrowsable()
-	proto := lower(labels[n][1:])
-	app := ""
+	proto, app := lower(labels[n][1:]), ""
 	if n > 0 {
 		app = lower(labels[n-1])
 	}
+	exists := func(name string) target { return absent(snap, l.below(name)) }
 	switch {
-	case n == 0 && (proto == "udp" && enumerable || slices.ContainsFunc(spoken, func(t registry.AppType) bool { return t.Proto == proto })):
-		return target{kind: leading}, true
-	case app == labelDNSSD && proto == "udp" && enumerable:
-		return l.enumeration(labels[:n-1], len(spoken) > 0)
-	case n == 0 || n > 2 || !strings.HasPrefix(app, "_"):
-	default:
-		l.what, l.speaking = services, registry.AppType{App: app[1:], Proto: proto}
-		if !slices.Contains(spoken, l.speaking) {
-			break
-		}
-		if n == 1 {
-			return target{kind: browsed, list: l}, true
-		}
-		s := snap.ByBrowsed(l.namespace, labels[0])
-		if s == nil || !slices.Contains(s.Types(), l.speaking) {
-			break
-		}
-		return target{kind: service, service: s, filter: registry.Filter{Type: l.speaking}, selected: true, listed: true}, true
+	case n == 0:
+		return exists("_" + proto), true
+	case app == labelDNSSD && proto == "udp":
+		return l.enumeration(snap, labels[:n-1]), true
+	case n > 2 || !strings.HasPrefix(app, "_"):
+		return target{}, true
 	}
-	return target{}, true
+	l.what, l.speaking = services, registry.AppType{App: app[1:], Proto: proto}
+	if !snap.Speaks(l.namespace, l.speaking) {
+		return target{}, true
+	}
+	if n == 1 {
+		return target{kind: browsed, list: l}, true
+	}
+	s := snap.ByBrowsed(l.namespace, labels[0])
+	if s == nil || !slices.Contains(s.Types(), l.speaking) {
+		return target{}, true
+	}
+	return target{kind: service, service: s, filter: registry.Filter{Type: l.speaking}, selected: true, listed: true}, true
 }
 
 // enumeration returns what the labels in front of _dns-sd._udp ask for.
-func (l list) enumeration(labels []string, spoken bool) (target, bool) {
+func (l list) enumeration(snap *registry.Snapshot, labels []string) target {
+	name := labelDNSSD + "._udp"
+	if len(labels) > 0 {
+		name = lower(labels[len(labels)-1]) + "." + name
+	}
+	if len(labels) > 1 || !snap.HasName(l.below(name)) {
+		return target{}
+	}
 	switch {
 	case len(labels) == 0:
-		return target{kind: leading}, true
-	case len(labels) > 1:
-	case lower(labels[0]) == labelServices && spoken:
+		return target{kind: leading}
+	case lower(labels[0]) == labelServices:
 		l.what = types
-		return target{kind: browsed, list: l}, true
-	case lower(labels[0]) == "b" || lower(labels[0]) == "lb":
+	default: // b and lb
 		l.what = domains
-		return target{kind: browsed, list: l}, true
 	}
-	return target{}, true
+	return target{kind: browsed, list: l}
 }
 
 // browse answers a list: to PTR, and to nothing else.
@@ -101,8 +102,17 @@ func browse(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answe
 	default:
 		return Answer{Status: NoData}
 	}
-	var a Answer
-	a.Names, a.Cut = some(listed(snap, t.list), q.Max, rnd)
+	if t.list.what != services {
+		names, cut := some(listed(snap, t.list), q.Max, rnd)
+		return Answer{Names: names, Cut: cut}
+	}
+	// There may be many: only those that are told are spelled.
+	speaking, _ := snap.Speaking(t.list.namespace, t.list.speaking)
+	keys, cut := some(speaking, q.Max, rnd)
+	a := Answer{Names: make([]string, len(keys)), Cut: cut}
+	for i, k := range keys {
+		a.Names[i] = t.list.entry(snap.Service(k))
+	}
 	return a
 }
 
@@ -114,7 +124,7 @@ func Lists(snap *registry.Snapshot) iter.Seq2[string, iter.Seq[string]] {
 			return yield(l.below("b."+labelDNSSD+"._udp"), listed(snap, l)) &&
 				yield(l.below("lb."+labelDNSSD+"._udp"), listed(snap, l))
 		}
-		if snap.HasBrowsable() && !enumerate(list{}) {
+		if snap.HasName(labelDNSSD+"._udp") && !enumerate(list{}) {
 			return
 		}
 		for namespace := range snap.Browsable() {
@@ -181,8 +191,8 @@ func listed(snap *registry.Snapshot, l list) iter.Seq[string] {
 			}
 		case services:
 			speaking, _ := snap.Speaking(l.namespace, l.speaking)
-			for s := range speaking {
-				if !yield(l.below(escape(s.Browsed()) + "." + l.speaking.String())) {
+			for k := range speaking {
+				if !yield(l.entry(snap.Service(k))) {
 					return
 				}
 			}
@@ -190,18 +200,25 @@ func listed(snap *registry.Snapshot, l list) iter.Seq[string] {
 	}
 }
 
-// some returns at most limit of the names, each with the same chance, and whether
-// there are more; 0 is all of them.
-func some(names iter.Seq[string], limit int, rnd *rand.Rand) (chosen []string, cut bool) {
+// entry returns the name by which a service is found in the list.
+func (l list) entry(s *registry.Service) string {
+	return l.below(escape(s.Browsed()) + "." + l.speaking.String())
+}
+
+// some returns at most limit of a list in any order, each with the same chance,
+// and whether there are more; 0 is all of them.
+func some[T any](list iter.Seq[T], limit int, rnd *rand.Rand) (chosen []T, cut bool) {
 	seen := 0
-	for name := range names {
+	for v := range list {
 		seen++
 		if limit == 0 || len(chosen) < limit {
-			chosen = append(chosen, name)
+			chosen = append(chosen, v)
 		} else if i := rnd.IntN(seen); i < limit {
-			chosen[i] = name
+			chosen[i] = v
 		}
 	}
+	// Of what does not fit after all the last ones are dropped.
+	rnd.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	return chosen, len(chosen) < seen
 }
 

@@ -88,7 +88,11 @@ func Explain(snap *registry.Snapshot, q Question) Explanation {
 	q.Max = 0
 	t := find(snap, q.Name, q.Raw)
 	e := Explanation{Service: t.service, Filter: t.filter, Addr: t.addr, Answer: (*tables)(nil).resolve(snap, t, q, Random)}
-	switch t.kind {
+	kind := t.kind
+	if t.service != nil && (kind == nothing || kind == leading) {
+		kind = service // of which nothing is at the name
+	}
+	switch kind {
 	case service:
 		e.Is = NameOfService
 		e.parts(t)

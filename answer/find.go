@@ -2,7 +2,7 @@ package answer
 
 import (
 	"net/netip"
-	"strings"
+	"slices"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -22,7 +22,7 @@ const (
 // target is what a name is found to be, with what it names.
 type target struct {
 	kind      kind
-	service   *registry.Service
+	service   *registry.Service // also when nothing of it is at the name
 	filter    registry.Filter
 	selected  bool // by _app._proto: there is SRV alone
 	listed    bool // found by browsing: there is TXT too
@@ -54,8 +54,12 @@ func find(snap *registry.Snapshot, name string, raw bool) target {
 		return t
 	}
 	if len(labels) > 1 && isProto(labels[0]) && !isProto(labels[1]) {
-		_, rest, _ := strings.Cut(name, ".")
-		return above(snap, below, find(snap, rest, raw), lower(labels[0][1:]))
+		// A resolver that minimises names (RFC 9156) asks for it on its way to an
+		// application, and would take "no such name" for an end (RFC 8020).
+		if n, ok := registry.ParseName(labels[1:], raw); ok && n.Proto == "" && n.Kind == registry.LabelService {
+			below = lower(labels[0]) + "." + n.Scoped() // it may be spelled raw
+		}
+		return absent(snap, below)
 	}
 	n, ok := registry.ParseName(labels, raw)
 	if !ok || labels[0] == "_" {
@@ -63,7 +67,7 @@ func find(snap *registry.Snapshot, name string, raw bool) target {
 	}
 	if n.Kind == registry.LabelAddress {
 		addr, ok := ParseAddress(n.Service)
-		if !ok || n.Base != below || !snap.HasAddr(addr) {
+		if !ok || below != n.Service+"."+registry.LabelAddress || !snap.HasAddr(addr) {
 			return absent(snap, below)
 		}
 		return target{kind: addressed, addr: addr}
@@ -81,14 +85,17 @@ func find(snap *registry.Snapshot, name string, raw bool) target {
 	if n.Kind == registry.LabelInstance {
 		return t.at(snap, n.Address, below)
 	}
+	t.selected = n.Proto != ""
 	switch {
-	case n.Proto == "":
 	case n.App != "":
-		t.selected, t.filter.Type = true, registry.AppType{App: n.App, Proto: n.Proto}
+		t.filter.Type = registry.AppType{App: n.App, Proto: n.Proto}
 	case n.Proto == "udp": // _syslog._udp.svc: the service is the application
-		t.selected, t.filter.Type = true, registry.AppType{App: n.Service, Proto: n.Proto}
-	default:
-		t.selected = true
+		t.filter.Type = registry.AppType{App: n.Service, Proto: n.Proto}
+	}
+	// What no instance has is not looked for among them: anybody can ask for it, and
+	// there may be many.
+	if scoped && !snap.HasName(n.Scoped()) || t.filter.Type != (registry.AppType{}) && !slices.Contains(s.Types(), t.filter.Type) {
+		t.kind = absent(snap, below).kind
 	}
 	return t
 }
@@ -109,20 +116,6 @@ func (t target) at(snap *registry.Snapshot, label, below string) target {
 		return absent(snap, below)
 	}
 	return t
-}
-
-// above returns what _tcp or _udp in front of a name is: it leads to the names
-// that an application before it makes. A resolver that minimises names (RFC 9156)
-// asks for it on its way and would take "no such name" for an end (RFC 8020).
-func above(snap *registry.Snapshot, below string, t target, proto string) target {
-	if t.kind == service && !t.selected {
-		for _, i := range t.service.Instances {
-			if spoken, ok := i.Type(); ok && spoken.Proto == proto && t.filter.Admits(i) {
-				return target{kind: leading}
-			}
-		}
-	}
-	return absent(snap, below) // svc: services of one label may stand before it
 }
 
 // absent returns what a name is that holds nothing: it exists all the same when a

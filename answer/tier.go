@@ -60,14 +60,13 @@ func addrs(tiers []tier, f family, q Question, rnd *rand.Rand) []netip.Addr {
 	var out []netip.Addr
 	var buf [small]share
 	for i := range tiers {
-		limit := q.Max
-		if limit > 0 {
-			limit -= len(out)
-		}
-		drawn := tiers[i].draw(buf[:0], f, limit, q.Mode, rnd)
+		// One that is in a nearer tier too, by another port, may be drawn again.
+		drawn, nearer := tiers[i].draw(buf[:0], f, q.Max, q.Mode, rnd), out
 		out = slices.Grow(out, len(drawn))
 		for _, s := range drawn {
-			out = append(out, s.of.Addr)
+			if (q.Max == 0 || len(out) < q.Max) && !slices.Contains(nearer, s.of.Addr) {
+				out = append(out, s.of.Addr)
+			}
 		}
 		if q.Max > 0 && len(out) >= q.Max || len(out) > 0 && q.Mode != "" && q.Mode != registry.ModeOrdered {
 			break

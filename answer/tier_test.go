@@ -79,8 +79,26 @@ func TestPinnedToAZoneWithoutAnyone(t *testing.T) {
 	var r answer.Resolver
 	for _, typ := range []answer.Type{answer.A, answer.SRV} {
 		a := r.Resolve(spread("pin", 1), answer.Question{Name: "x.svc", Type: typ, From: answer.Place{Zone: "z"}}, random(1))
-		if a.Status != answer.NoData || a.Reason != answer.NoneHealthy {
-			t.Errorf("%v: %+v, want no data, as none is healthy there", typ, a)
+		if a.Status != answer.NoData || a.Reason != answer.Plain {
+			t.Errorf("%v: %+v, want no data, though others are healthy", typ, a)
+		}
+	}
+}
+
+// An address has one zone for each of its ports, and is answered once all the same.
+func TestAddressInTwoTiersIsAnsweredOnce(t *testing.T) {
+	k := registry.ServiceKey{Namespace: "public", Group: "DEFAULT_GROUP", Name: "x"}
+	var r roll
+	r.put(&registry.ServiceRecord{Key: k, DNS: registry.DNSOptions{Topology: "prefer"}})
+	r.put(&registry.Claim{Folded: "x.svc", Service: k})
+	r.instance(k, "10.9.0.1", 80, 1, meta("zone", "a"))
+	r.instance(k, "10.9.0.1", 81, 1, meta("zone", "b"))
+	r.instance(k, "10.9.0.2", 80, 1, meta("zone", "b"))
+	var resolver answer.Resolver
+	for limit, want := range map[int]int{0: 2, 1: 1, 2: 2, 3: 2} {
+		a := resolver.Resolve(r.snapshot(), answer.Question{Name: "x.svc", Type: answer.A, Max: limit, From: answer.Place{Zone: "a"}}, answer.Random)
+		if len(a.Addrs) != want || a.Addrs[0] != netip.MustParseAddr("10.9.0.1") {
+			t.Errorf("at most %d: %v, want %d with the near one first", limit, a.Addrs, want)
 		}
 	}
 }

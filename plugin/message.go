@@ -56,8 +56,28 @@ func fit(m *dns.Msg, size int) {
 		return
 	}
 	answers := m.Answer
+	fair(answers)
 	if most(len(answers), func(n int) { m.Answer = answers[:n] }) < len(answers) {
 		m.Truncated = true
+	}
+}
+
+// fair brings servers of one priority into any order, so that those that stay are a
+// fair choice: in weighted order the heavy ones would stay, and whoever picks one of
+// them by weight (RFC 2782) would count the weight twice.
+func fair(answers []dns.RR) {
+	priority := func(i int) int {
+		if rr, ok := answers[i].(*dns.SRV); ok {
+			return int(rr.Priority)
+		}
+		return -1
+	}
+	for from, to := 0, 0; from < len(answers); from = to {
+		for to = from + 1; to < len(answers) && priority(to) == priority(from); to++ {
+		}
+		if tier := answers[from:to]; priority(from) >= 0 {
+			answer.Random.Shuffle(len(tier), func(i, j int) { tier[i], tier[j] = tier[j], tier[i] })
+		}
 	}
 }
 

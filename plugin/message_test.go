@@ -80,6 +80,47 @@ func TestWhatExceedsTCPIsAFairChoice(t *testing.T) {
 	}
 }
 
+// What does not fit is left out without regard to weight: who picks by weight among
+// the rest (RFC 2782) must not count it twice.
+func TestServersThatFitAreAFairChoice(t *testing.T) {
+	s := newSource()
+	for i := range 2400 {
+		s.register(t, key("huge"), fmt.Sprintf("10.1.%d.%d", i>>8, i&255), 8080, weight(float64(1+i%2*8)))
+	}
+	server := serve(t, block, s)
+	heavy, all := 0, 0
+	for range 20 {
+		reply, _ := exchange(t, server, ask("huge.svc", "SRV"), true)
+		for _, rr := range reply.Answer {
+			all++
+			if rr.(*dns.SRV).Weight > 1000 {
+				heavy++
+			}
+		}
+	}
+	// 20 times some 1,200 of 2,400: a standard deviation is a quarter of a percent.
+	if share := float64(heavy) / float64(all); all < 20_000 || share < 0.48 || share > 0.52 {
+		t.Errorf("%d of %d are heavy, want a half", heavy, all)
+	}
+}
+
+func TestListsThatDoNotFitShowEverybodyInTurn(t *testing.T) {
+	s := newSource()
+	for i := range 3000 {
+		s.register(t, key(fmt.Sprintf("a-service-with-a-longer-name-%d", i)), "10.0.0.1", uint16(i+1), meta("protocol", "http"))
+	}
+	server, seen := serve(t, block, s), map[string]bool{}
+	for range 30 {
+		reply, _ := exchange(t, server, ask("_http._tcp", "PTR"), true)
+		for _, rr := range reply.Answer {
+			seen[rr.(*dns.PTR).Ptr] = true
+		}
+	}
+	if len(seen) != 3000 {
+		t.Errorf("30 lists show %d of 3000", len(seen))
+	}
+}
+
 func TestMalformedAndForeign(t *testing.T) {
 	server := serve(t, block, fixture(t))
 	good := ask("order-api.svc", "A")

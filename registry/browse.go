@@ -13,6 +13,9 @@ import (
 // service is called after.
 const metaProtocol = "protocol"
 
+// dnsSD is the application whose names hold lists to browse (RFC 6763, 9).
+const dnsSD = "dns-sd"
+
 // AppType is what an instance speaks, as the two labels in front of a service
 // say it (RFC 2782): the application and tcp or udp, without underscores.
 type AppType struct{ App, Proto string }
@@ -36,19 +39,14 @@ func (i *Instance) Type() (AppType, bool) {
 	case !ok:
 		proto = "tcp"
 	}
+	if app == dnsSD { // its names are those of lists
+		return AppType{}, false
+	}
 	return AppType{app, proto}, appLabel(app) && (proto == "udp" || proto == "tcp" && !ok)
 }
 
-// isOwnUDP reports whether the instance speaks what its service is called after,
-// over udp.
-func (i *Instance) isOwnUDP() bool {
-	if i.Metadata[metaProtocol] == "" {
-		return false
-	}
-	t, ok := i.Type()
-	if !ok || t.Proto != "udp" {
-		return false
-	}
+// isOwn reports whether a type is what the service of the instance is called after.
+func (i *Instance) isOwn(t AppType) bool {
 	folded, ok := foldService(i.Key.Service.Name)
 	return ok && t.App == folded
 }
@@ -150,15 +148,41 @@ func (b *builder) browse(was, is *Service) {
 		services, _ := of.Get(t)
 		services = services.Without(b.e, k)
 		of = set(of, b.e, t, services, services.Len() > 0)
+		if services.Len() == 0 {
+			b.count([]string{listName(t.String(), label)}, -1)
+		}
 	}
 	for _, t := range after {
-		services, _ := of.Get(t)
+		services, spoken := of.Get(t)
 		of = of.With(b.e, t, services.With(b.e, k, struct{}{}))
+		if !spoken {
+			b.count([]string{listName(t.String(), label)}, +1)
+		}
 	}
 	b.types = set(b.types, b.e, label, of, of.Len() > 0)
-	if by := b2i(of.Len() > 0) - b2i(browsed); by != 0 && label != "" {
-		b.count([]string{label + "." + LabelNamespace}, by)
+	if by := b2i(of.Len() > 0) - b2i(browsed); by != 0 {
+		b.count(enumerations(label), by)
 	}
+}
+
+// listName returns the name below the zone of a list in the namespace that folds
+// to label.
+func listName(name, label string) string {
+	if label == "" {
+		return name
+	}
+	return name + "." + label + "." + LabelNamespace
+}
+
+// enumerations returns the names of the lists that say that there is something to
+// browse in the namespace that folds to label, those of the zone among them.
+func enumerations(label string) []string {
+	const below = "_" + dnsSD + "._udp"
+	names := []string{"b." + below, "lb." + below, listName("_services."+below, label)}
+	if label != "" {
+		names = append(names, listName("b."+below, label), listName("lb."+below, label))
+	}
+	return names
 }
 
 // Browsable yields the labels of the namespaces that have something to browse, in
@@ -173,9 +197,6 @@ func (s *Snapshot) Browsable() iter.Seq[string] {
 	}
 }
 
-// HasBrowsable reports whether Browsable yields anything.
-func (s *Snapshot) HasBrowsable() bool { return s.types.Len() > 0 }
-
 // Types returns what is spoken in the namespace that folds to label, in order.
 func (s *Snapshot) Types(label string) []AppType {
 	of, _ := s.types.Get(label)
@@ -187,14 +208,22 @@ func (s *Snapshot) Types(label string) []AppType {
 	return types
 }
 
+// Speaks reports whether an instance of a service in the namespace that folds to
+// label speaks t.
+func (s *Snapshot) Speaks(label string, t AppType) bool {
+	of, _ := s.types.Get(label)
+	_, ok := of.Get(t)
+	return ok
+}
+
 // Speaking yields the services of the namespace that folds to label of which an
 // instance speaks t, in no order, and returns how many there are.
-func (s *Snapshot) Speaking(label string, t AppType) (iter.Seq[*Service], int) {
+func (s *Snapshot) Speaking(label string, t AppType) (iter.Seq[ServiceKey], int) {
 	of, _ := s.types.Get(label)
 	speaking, _ := of.Get(t)
-	return func(yield func(*Service) bool) {
+	return func(yield func(ServiceKey) bool) {
 		for k := range speaking.All() {
-			if !yield(s.Service(k)) {
+			if !yield(k) {
 				return
 			}
 		}

@@ -29,7 +29,8 @@ func TestBrowsing(t *testing.T) {
 	http := registry.AppType{App: "http", Proto: "tcp"}
 	browse := func(label string, t registry.AppType) (texts []string) {
 		services, n := s.Snapshot().Speaking(label, t)
-		for v := range services {
+		for k := range services {
+			v := s.Snapshot().Service(k)
 			texts = append(texts, v.Browsed())
 			if s.Snapshot().ByBrowsed(label, v.Browsed()) != v {
 				texts = append(texts, v.Browsed()+" leads elsewhere")

@@ -19,8 +19,14 @@ func (s *Service) ownNames() []string {
 		if _, ok := n.Application(); ok {
 			names = append(names, unique.Make(n.above("tcp")).Value()) // many services share it
 		}
-		if held.udp {
+		if held.own {
 			names = append(names, unique.Make(n.above("udp")).Value())
+		}
+		if held.tcp {
+			names = append(names, "_tcp."+n.String())
+		}
+		if held.udp {
+			names = append(names, "_udp."+n.String())
 		}
 	}
 	slices.Sort(names)

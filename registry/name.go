@@ -170,6 +170,13 @@ type Name struct {
 	Base       string // what is claimed: service, kind (svc for an instance), group and namespace; no selector, cluster or version
 }
 
+// Scoped returns the name of the service with all scopes, without a selector, as it
+// stands among the names of the snapshot.
+func (n Name) Scoped() string {
+	kind := n.Service + "." + LabelService
+	return kind + Filter{Cluster: n.Cluster, Version: n.Version}.scopes() + strings.TrimPrefix(n.Base, kind)
+}
+
 // ParseName takes apart the labels of a question below the zone, leftmost
 // first, unescaped. It returns false for a name that can hold nothing: no kind
 // label, a label that folds to nothing, or a wildcard. With raw false the

@@ -51,9 +51,25 @@ func (s *Service) Names() iter.Seq[ServiceName] {
 	}
 }
 
-// held is what the instances that a name admits have: any of them an address, any
-// the service itself as its application over udp.
-type held struct{ addr, udp bool }
+// held is what any of the instances that a name admits has.
+type held struct {
+	addr     bool
+	tcp, udp bool // an application over it
+	own      bool // the service itself as its application over udp
+}
+
+func (h held) or(o held) held {
+	return held{h.addr || o.addr, h.tcp || o.tcp, h.udp || o.udp, h.own || o.own}
+}
+
+func (i *Instance) held() held {
+	h := held{addr: hasAddr(i)}
+	if t, ok := i.Type(); ok {
+		h.tcp, h.udp = t.Proto == "tcp", t.Proto == "udp"
+		h.own = h.udp && i.isOwn(t)
+	}
+	return h
+}
 
 // namesAndHeld yields the names with what their instances have.
 func (s *Service) namesAndHeld() iter.Seq2[ServiceName, held] {
@@ -61,7 +77,9 @@ func (s *Service) namesAndHeld() iter.Seq2[ServiceName, held] {
 		var all held
 		scopes := s.scopes(&all)
 		exact := strings.TrimSuffix(s.Key.Exact(), "."+LabelService)
-		if !yield(ServiceName{service: exact}, held{all.addr, slices.Contains(s.types, AppType{exact, "udp"})}) || s.folded == "" {
+		underExact := all
+		underExact.own = slices.Contains(s.types, AppType{exact, "udp"})
+		if !yield(ServiceName{service: exact}, underExact) || s.folded == "" {
 			return
 		}
 		head, tail, _ := s.Key.fold()
@@ -97,16 +115,16 @@ func (s *Service) scopes(all *held) (found []scoped) {
 			i = len(found)
 			at[f], found = i, append(found, scoped{Filter: f})
 		}
-		found[i].addr, found[i].udp = found[i].addr || h.addr, found[i].udp || h.udp
+		found[i].held = found[i].or(h)
 	}
 	var last scoped
 	for n, i := range s.Instances {
-		is := scoped{Filter{Cluster: i.cluster, Version: i.version}, held{hasAddr(i), i.isOwnUDP()}}
+		is := scoped{Filter{Cluster: i.cluster, Version: i.version}, i.held()}
 		if n > 0 && is == last {
 			continue
 		}
 		last = is
-		all.addr, all.udp = all.addr || is.addr, all.udp || is.udp
+		*all = all.or(is.held)
 		hold(Filter{Cluster: i.cluster}, is.held)
 		hold(Filter{Version: i.version}, is.held)
 		if i.cluster != "" && i.version != "" {

@@ -192,8 +192,8 @@ func (d *difference) lists(label string) {
 			continue
 		}
 		services, _ := d.was.snap.Speaking(label, t)
-		for s := range services {
-			if d.is.snap.Service(s.Key) == s {
+		for k := range services {
+			if s := d.was.snap.Service(k); d.is.snap.Service(k) == s {
 				moved[s] = true
 			}
 		}

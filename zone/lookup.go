@@ -196,7 +196,7 @@ func (l *lookup) service(below string) (alias string) {
 		l.add(&dns.CNAME{Hdr: header(l.owner, dns.TypeCNAME, ttl), Target: hostName(a.Alias)})
 	case ask.Type == answer.SRV:
 		l.Answer = srv(l.owner, l.zone.Name, ttl, a.Servers)
-		if !a.Cut { // else there is no room for it
+		if !a.Cut && least(l.Answer) < l.Room { // else there is no room for it
 			l.Extra = glue(l.Answer, l.ttl, a.Servers)
 		}
 	case ask.Type == answer.SVCB:
@@ -217,6 +217,14 @@ func (l *lookup) service(below string) (alias string) {
 		l.Answer = addresses(l.Answer, l.owner, ttl, a.Addrs)
 	}
 	return a.Alias
+}
+
+// least returns how many octets SRV records take at least.
+func least(records []dns.RR) (octets int) {
+	for _, rr := range records {
+		octets += leastServer + len(targetOf(rr))
+	}
+	return octets
 }
 
 // TypeOf returns what a type of records is to package answer.
