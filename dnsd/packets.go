@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 
 	"golang.org/x/net/ipv4"
@@ -38,18 +39,25 @@ func (e *endpoint) readPackets() {
 		}
 		wait.reset()
 		gates := e.current.Load().gates
+		handed := false
 		for i := range in[:n] {
-			e.take(&in[i], gates, out)
+			handed = e.take(&in[i], gates, out) || handed
 		}
 		out.flush()
+		if handed && n > 1 {
+			// In a flood this goroutine has always something to read, and another
+			// thread that takes the query over may have to wait for a processor.
+			runtime.Gosched()
+		}
 	}
 }
 
-// take deals with one packet. Answers that are known at once go to out.
-func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) {
+// take deals with one packet, and reports whether another goroutine does the rest.
+// Answers that are known at once go to out.
+func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) (handed bool) {
 	query := m.Buffers[0][:m.N]
 	if !admit(query) {
-		return
+		return false
 	}
 	addr := m.Addr.(*net.UDPAddr)
 	from := addr.AddrPort()
@@ -57,32 +65,33 @@ func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) {
 	if len(gates) > 0 {
 		if answer, truncated := gates.Admit(query, from); truncated {
 			out.add(m, cut(out.buffer(), query))
-			return
+			return false
 		} else if !answer {
-			return
+			return false
 		}
 	}
 	if e.hot != nil {
 		if n, ok := e.hot.Answer(out.buffer(), query, from); ok {
 			out.add(m, n)
-			return
+			return false
 		}
 	}
 	if e.packets.Add(1) > maxPackets {
 		e.packets.Add(-1)
 		e.droppedPackets.count()
-		return
+		return false
 	}
 	r := e.acquire()
 	if r == nil {
 		e.packets.Add(-1)
-		return
+		return false
 	}
 	p := packets.Get().(*packet)
 	p.wire = append(p.wire[:0], query...)
 	p.responder = r
 	p.client = &udpClient{endpoint: e, from: addr, oob: e.oob(m)}
 	e.workers.start(p)
+	return true
 }
 
 // packet is a query over UDP. It is used again once its message has been read.
