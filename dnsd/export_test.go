@@ -6,6 +6,7 @@ var (
 	Unpack         = unpack
 	Cut            = cut
 	AskedKeepalive = askedKeepalive
+	Admitted       = admitted
 )
 
 // WithoutBatches makes servers opened from now on do without, until restore.
