@@ -15,7 +15,12 @@ import (
 	"github.com/musterhq/muster/test/faults/sandbox"
 )
 
-var longFlag = flag.Bool("dns.long", false, "ask resolvers for two minutes, and stop etcd for half a minute")
+var (
+	longFlag    = flag.Bool("dns.long", false, "ask resolvers for two minutes, and stop etcd for half a minute")
+	floodFlag   = flag.Duration("dns.flood", 0, "flood the server three times for so long at full speed, and demand that p99 stays below twice what it is without")
+	garbageFlag = flag.String("dns.garbage", "", "run no tests but send garbage to this address until told to end")
+	garbageRate = flag.Int("dns.garbage.rate", 0, "so many packets of garbage a second, 0: at full speed")
+)
 
 // root is the folder of the module, seen from this package.
 const root = "../.."
@@ -30,6 +35,9 @@ const (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if *garbageFlag != "" {
+		os.Exit(sendGarbage(*garbageFlag, *garbageRate))
+	}
 	// Most of the tests wait for caches and timers: they may do so together.
 	_ = flag.Set("test.parallel", "16") // the flag is there
 	os.Exit(run(m))
