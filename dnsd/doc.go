@@ -32,7 +32,8 @@
 // sockets of those over TCP stay, so that no connection is refused; connections get
 // CoreDNS's farewell, and then the bound of [Config.Drain]. The sockets of those over
 // QUIC are bound anew, the new one before the old one is closed, and connections to
-// the old one end without a word: a client finds out by its own timeout.
+// the old one end without a word: a client finds out by its own timeout. Plugins
+// see a query over QUIC as one over TCP, since its answer may be as long.
 //
 // TSIG is verified everywhere. Answers are signed over UDP, TCP and TLS only: the
 // others leave a TSIG record as the plugin made it, without a true signature.
