@@ -128,7 +128,7 @@ func fixture(tb testing.TB) *source {
 	s.register(tb, registry.ServiceKey{Namespace: "dev", Group: registry.DefaultGroup, Name: "order-api"}, "10.0.8.1", 8080)
 	if _, err := s.CreateService(tb.Context(), key("web"), registry.ServiceSpec{
 		Metadata: map[string]string{"team": "a=b", "a=key": `c:\dir`, "long": strings.Repeat("x", 300), "": "no key"},
-		DNS:      registry.DNSOptions{TTL: new(uint32(60)), Topology: registry.TopologyPrefer},
+		DNS:      &registry.DNSOptions{TTL: new(uint32(60)), Topology: registry.TopologyPrefer},
 	}); err != nil {
 		tb.Fatal(err)
 	}

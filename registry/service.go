@@ -12,7 +12,7 @@ type ServiceSpec struct {
 	Ephemeral        bool // fixed at creation
 	ProtectThreshold float64
 	Metadata         map[string]string
-	DNS              DNSOptions
+	DNS              *DNSOptions // nil: none at creation, and left alone by an update
 }
 
 // CreateService declares a service before it has instances; one that exists is
@@ -21,18 +21,23 @@ func (r *Registry) CreateService(ctx context.Context, k ServiceKey, spec Service
 	if err := spec.validate(k); err != nil {
 		return Receipt{}, err
 	}
+	var options DNSOptions
+	if spec.DNS != nil {
+		options = *spec.DNS
+	}
 	return r.apply(ctx, func(p *plan) error {
 		if s := p.snap.Service(k); s != nil && s.Revision != 0 {
 			return fmt.Errorf("service %s exists already: %w", k, ErrConflict)
 		}
 		p.createService(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral, Declared: true,
-			ProtectThreshold: spec.ProtectThreshold, Metadata: maps.Clone(spec.Metadata), DNS: spec.DNS})
+			ProtectThreshold: spec.ProtectThreshold, Metadata: maps.Clone(spec.Metadata), DNS: options})
 		return nil
 	})
 }
 
-// UpdateService replaces threshold, metadata and DNS options of a service that
-// exists, else the error is ErrNotFound. Its kind does not change.
+// UpdateService replaces threshold, metadata and, if there are any in spec, DNS
+// options of a service that exists, else the error is ErrNotFound. Its kind does
+// not change.
 func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
 	if err := spec.validate(k); err != nil {
 		return Receipt{}, err
@@ -42,11 +47,14 @@ func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec Service
 		if s == nil {
 			return fmt.Errorf("service %s: %w", k, ErrNotFound)
 		}
-		rec := s.ServiceRecord
-		if rec.Declared && rec.ProtectThreshold == spec.ProtectThreshold && maps.Equal(rec.Metadata, spec.Metadata) && rec.DNS.equal(spec.DNS) {
+		rec, options := s.ServiceRecord, s.DNS
+		if spec.DNS != nil {
+			options = *spec.DNS
+		}
+		if rec.Declared && rec.ProtectThreshold == spec.ProtectThreshold && maps.Equal(rec.Metadata, spec.Metadata) && rec.DNS.equal(options) {
 			return nil
 		}
-		rec.Declared, rec.ProtectThreshold, rec.Metadata, rec.DNS = true, spec.ProtectThreshold, maps.Clone(spec.Metadata), spec.DNS
+		rec.Declared, rec.ProtectThreshold, rec.Metadata, rec.DNS = true, spec.ProtectThreshold, maps.Clone(spec.Metadata), options
 		p.check(k.record(), s.Revision)
 		p.put(&rec)
 		return nil
@@ -82,8 +90,10 @@ func (spec ServiceSpec) validate(k ServiceKey) error {
 	if t := spec.ProtectThreshold; !(t >= 0 && t <= 1) { // also refuses NaN
 		return invalid("protectThreshold", strconv.FormatFloat(t, 'g', -1, 64), "is not between 0 and 1")
 	}
-	if err := spec.DNS.validate(); err != nil {
-		return err
+	if spec.DNS != nil {
+		if err := spec.DNS.validate(); err != nil {
+			return err
+		}
 	}
 	return validateMetadata(spec.Metadata)
 }

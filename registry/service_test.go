@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/musterhq/muster/registry"
 )
 
@@ -201,7 +203,7 @@ func TestDNSOptions(t *testing.T) {
 	for _, test := range tests {
 		was := s.Snapshot().Service(k).DNS
 		want := test.o
-		if _, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{DNS: test.o}); !errors.Is(err, test.err) {
+		if _, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{DNS: &test.o}); !errors.Is(err, test.err) {
 			t.Errorf("%s: UpdateService = %v, want %v", test.name, err, test.err)
 		} else if err != nil {
 			want = was
@@ -209,10 +211,32 @@ func TestDNSOptions(t *testing.T) {
 		if got := s.Snapshot().Service(k).DNS; got.Mode != want.Mode || got.Topology != want.Topology || (got.TTL == nil) != (want.TTL == nil) {
 			t.Errorf("%s: options = %+v, want %+v", test.name, got, want)
 		}
-		if receipt, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{DNS: s.Snapshot().Service(k).DNS}); err != nil || receipt.Wrote && test.name != "none" {
+		if receipt, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{DNS: &s.Snapshot().Service(k).DNS}); err != nil || receipt.Wrote && test.name != "none" {
 			t.Errorf("%s: the same once more wrote %v, %v", test.name, receipt.Wrote, err)
 		}
 	}
+}
+
+// Who says nothing of DNS changes nothing of it.
+func TestUpdateLeavesDNSOptionsAlone(t *testing.T) {
+	s := newSetting(t)
+	k := service("order-api")
+	options := registry.DNSOptions{TTL: new(uint32(60)), Mode: "sampled", Topology: "pin"}
+	if _, err := s.CreateService(t.Context(), k, registry.ServiceSpec{DNS: &options}); err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{})
+	if err != nil || receipt.Wrote {
+		t.Errorf("an update to what stands = %+v, %v, want no write", receipt, err)
+	}
+	if _, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{ProtectThreshold: 0.5}); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Snapshot().Service(k)
+	if diff := cmp.Diff(options, got.DNS); diff != "" || got.ProtectThreshold != 0.5 {
+		t.Errorf("threshold %v, options (-want +got):\n%s", got.ProtectThreshold, diff)
+	}
+	s.whole()
 }
 
 // However two services that fold to one name are created at once, one holds it

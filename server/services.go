@@ -91,9 +91,9 @@ type servicePut struct {
 
 func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, error) {
 	k := in.key()
-	spec := registry.ServiceSpec{ProtectThreshold: in.Body.ProtectThreshold, Metadata: in.Body.Metadata}
+	spec := registry.ServiceSpec{ProtectThreshold: in.Body.ProtectThreshold, Metadata: in.Body.Metadata, DNS: &registry.DNSOptions{}}
 	if d := in.Body.DNS; d != nil {
-		spec.DNS = registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
+		spec.DNS = &registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
 	}
 	if in.Body.Ephemeral != nil {
 		spec.Ephemeral = *in.Body.Ephemeral

@@ -1,6 +1,12 @@
 package nacos_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/musterhq/muster/registry"
+)
 
 const (
 	inst = "/nacos/v1/ns/instance?serviceName=s"
@@ -68,6 +74,21 @@ func TestServices(t *testing.T) {
 			ask("GET "+svc, "200", `+"clusters":[{"name":"a","healthChecker":{"type":"TCP"},"metadata":{}},{"name":"b"`),
 		}},
 	})
+}
+
+// Nacos knows no DNS options, so its updates leave them as they are.
+func TestUpdateOfAServiceKeepsItsDNSOptions(t *testing.T) {
+	w := newWorld(t)
+	k := registry.ServiceKey{Namespace: "public", Group: "DEFAULT_GROUP", Name: "s"}
+	options := registry.DNSOptions{TTL: new(uint32(60)), Mode: "sampled", Topology: "pin"}
+	if _, err := w.reg.CreateService(t.Context(), k, registry.ServiceSpec{DNS: &options}); err != nil {
+		t.Fatal(err)
+	}
+	ask("PUT "+svc+"&protectThreshold=0.8&metadata=a%3Db", "200", "=ok").run(t, w.serve(t).URL)
+	got := w.reg.Snapshot().Service(k)
+	if diff := cmp.Diff(options, got.DNS); diff != "" || got.ProtectThreshold != 0.8 {
+		t.Errorf("threshold %v, options (-want +got):\n%s", got.ProtectThreshold, diff)
+	}
 }
 
 func TestInstances(t *testing.T) {
