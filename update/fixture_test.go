@@ -31,6 +31,13 @@ func (r *roll) service(namespace, group, name string, shadowed bool) registry.Se
 	return k
 }
 
+// kept adds the name of a service that is gone.
+func (r *roll) kept(name string) {
+	k := registry.ServiceKey{Namespace: "public", Group: "DEFAULT_GROUP", Name: name}
+	folded, _ := k.Folded()
+	r.put(&registry.Claim{Folded: folded, Service: k, Released: true})
+}
+
 // instance adds an instance; weights below 0 stand for one that is sick.
 func (r *roll) instance(k registry.ServiceKey, endpoint string, weight float64, cluster string, pairs ...string) {
 	host, port, _ := strings.Cut(endpoint, " ")
@@ -68,6 +75,8 @@ func fixture() *registry.Snapshot {
 	r.instance(shadow, "10.0.4.2 80", 1, "DEFAULT")
 	r.service("public", "DEFAULT_GROUP", "nameless", true)
 	r.service("public", "DEFAULT_GROUP", "empty", false)
+	r.kept("com.foo.Gone")
+	r.kept("gone")
 	many := r.service("public", "DEFAULT_GROUP", "many", false)
 	for i := range update.MaxChanges + 1 {
 		r.instance(many, fmt.Sprintf("10.0.7.%d 80", i), 1, "DEFAULT")

@@ -89,6 +89,7 @@ func (o *owner) key(snap *registry.Snapshot) (registry.ServiceKey, error) {
 		}
 	}
 	folded, ok := k.Folded()
+	holder, _, held := snap.Holder(folded)
 	switch {
 	case !ok:
 		return k, refuse("%s: no service has this name, and a new one cannot get it", o.text)
@@ -96,6 +97,8 @@ func (o *owner) key(snap *registry.Snapshot) (registry.ServiceKey, error) {
 		return k, refuse("%s: the service is found as %s", o.text, folded)
 	case snap.Service(k) != nil:
 		return k, refuse("%s: service %s is there without this name; it is found as %s", o.text, k, k.Exact())
+	case held && holder != k: // else the new service would be found by its exact name alone
+		return k, refuse("%s: the name is kept for service %s, which is gone", o.text, holder)
 	}
 	return k, nil
 }

@@ -60,6 +60,9 @@ func TestRead(t *testing.T) {
 		{"the owner of a name that two would have", []string{"add com.foo.bar.svc 60 SRV 0 1000 80 ip-10-0-0-9.addr"},
 			[]string{"+public@@DEFAULT_GROUP@@com.foo.Bar@@10.0.0.9:80 1 DEFAULT"}},
 
+		{"a name that is kept for the same service", []string{"add gone.svc 60 SRV 0 1000 80 ip-10-0-0-9.addr"},
+			[]string{"+public@@DEFAULT_GROUP@@gone@@10.0.0.9:80 1 DEFAULT"}},
+
 		{"into a cluster", []string{"add order-api.svc.bj.cl 60 SRV 0 1000 80 ip-10-0-0-9.addr"},
 			[]string{"+" + api + "10.0.0.9:80 1 bj"}},
 		{"into a cluster in its spelling", []string{"add order-api.svc.sh-2.cl 60 SRV 0 1000 80 ip-10-0-0-9.addr"},
@@ -192,6 +195,8 @@ func TestReadRefuses(t *testing.T) {
 		{"the default namespace spelled out", []string{"add new.svc.public.ns" + srv}, dns.RcodeRefused, "found as new.svc"},
 		{"an exact name of nobody", []string{"add h-0123456789.svc" + srv}, dns.RcodeRefused, "no service has this name"},
 		{"a service that has not its name", []string{"add nameless.svc" + srv}, dns.RcodeRefused, "found as h-"},
+		{"a name that is kept for another service", []string{"add com.foo.gone.svc" + srv},
+			dns.RcodeRefused, "kept for service public@@DEFAULT_GROUP@@com.foo.Gone"},
 
 		{"priority", []string{"add order-api.svc 60 SRV 1 1000 80 ip-10-0-0-9.addr"}, dns.RcodeRefused, "priority 1"},
 		{"port 0", []string{"add order-api.svc 60 SRV 0 1000 0 ip-10-0-0-9.addr"}, dns.RcodeRefused, "port 0"},
