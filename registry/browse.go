@@ -30,7 +30,7 @@ func (i *Instance) Type() (AppType, bool) {
 	if says == "" {
 		return AppType{}, false
 	}
-	app, proto, ok := strings.Cut(lower(says), "/")
+	app, proto, ok := strings.Cut(Lower(says), "/")
 	switch {
 	case !ok && app == "udp":
 		// The application is the service, if it is called by one label.
@@ -90,7 +90,7 @@ func (s *Service) Browsed() string {
 // ByBrowsed returns the service that a text as of [Service.Browsed] stands for in
 // the namespace that folds to label, or nil.
 func (s *Snapshot) ByBrowsed(label, text string) *Service {
-	service, group, grouped := strings.Cut(lower(text), "@")
+	service, group, grouped := strings.Cut(Lower(text), "@")
 	base := service + "." + LabelService
 	if looksExact(service) {
 		found := s.ByName(base)

@@ -138,9 +138,9 @@ func isASCII(s string) bool {
 	return true
 }
 
-// lower lower-cases ASCII letters and no others (F6): unlike strings.ToLower it
-// makes no k of a Kelvin sign.
-func lower(s string) string {
+// Lower lower-cases ASCII letters and no others (F6): unlike strings.ToLower it
+// makes no k of a Kelvin sign, and what it returns is as long as s.
+func Lower(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
@@ -189,7 +189,7 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 		label string
 		to    *string
 	}{{LabelNamespace, &ns}, {labelGroup, &group}, {labelVersion, &n.Version}, {labelCluster, &n.Cluster}} {
-		if i := len(rest) - 2; i >= 1 && lower(rest[i+1]) == scope.label {
+		if i := len(rest) - 2; i >= 1 && Lower(rest[i+1]) == scope.label {
 			if *scope.to = scopeLabel(rest[i]); *scope.to == "" {
 				return n, false
 			}
@@ -199,7 +199,7 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 	if len(rest) == 0 {
 		return n, false
 	}
-	n.Kind = lower(rest[len(rest)-1])
+	n.Kind = Lower(rest[len(rest)-1])
 	rest = rest[:len(rest)-1]
 	base := n.Kind
 	switch n.Kind {
@@ -208,12 +208,12 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 		if len(rest) < 2 {
 			return n, false
 		}
-		n.Address, rest, base = lower(rest[0]), rest[1:], LabelService
+		n.Address, rest, base = Lower(rest[0]), rest[1:], LabelService
 	default:
 		return n, false
 	}
 	if n.Address == "" && len(rest) >= 2 && len(rest[0]) > 1 && rest[0][0] == '_' && isProto(rest[1]) {
-		n.App, n.Proto = lower(rest[0][1:]), lower(rest[1][1:])
+		n.App, n.Proto = Lower(rest[0][1:]), Lower(rest[1][1:])
 		rest = rest[2:]
 	}
 	if len(rest) == 0 && n.App != "" { // _order-api._tcp.svc: the app is the service
@@ -235,12 +235,12 @@ func ParseName(labels []string, raw bool) (Name, bool) {
 // fold sets Service from the labels left of the kind. A whole label that folds
 // to nothing ends it, else "*.order-api" would be order-api.
 func (n *Name) fold(labels []string, raw bool) bool {
-	if len(labels) == 1 && looksExact(lower(labels[0])) {
-		n.Service = lower(labels[0])
+	if len(labels) == 1 && looksExact(Lower(labels[0])) {
+		n.Service = Lower(labels[0])
 		return true
 	}
 	for _, l := range labels {
-		if strings.Contains(l, "*") || !raw && !plainLabel(lower(l)) {
+		if strings.Contains(l, "*") || !raw && !plainLabel(Lower(l)) {
 			return false
 		}
 		if strings.Trim(l, ".:/") == "" || foldLabel(strings.Trim(l, ".:/")) == "" {
@@ -253,7 +253,7 @@ func (n *Name) fold(labels []string, raw bool) bool {
 }
 
 func isProto(label string) bool {
-	label = lower(label)
+	label = Lower(label)
 	return label == "_tcp" || label == "_udp"
 }
 

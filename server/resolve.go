@@ -61,7 +61,7 @@ func invalidQuery(field, value, reason string) error {
 // explain finds out whose the name is, and what its zone says of it.
 func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, from netip.Addr) api.Explanation {
 	out := api.Explanation{Name: strings.TrimSuffix(name, "."), Type: dns.TypeToString[qtype], Revision: snap.Revision()}
-	whole := strings.ToLower(dns.Fqdn(name))
+	whole := registry.Lower(dns.Fqdn(name))
 	if isReverse(whole) {
 		out.Zone = s.zoneOf(whole)
 		tell(&out, snap, explainReverse(snap, whole, qtype))

@@ -134,6 +134,17 @@ func TestExplainOverHTTP(t *testing.T) {
 	}
 }
 
+// Letters that are longer or shorter in lower case leave a name as long as it is.
+func TestExplainNamesThatAreNotASCII(t *testing.T) {
+	c := dial(t, running(t))
+	for _, name := range []string{strings.Repeat("Ⱥ", 25), strings.Repeat("K", 25), strings.Repeat("a\xff", 25), "Ⱥ.svc"} {
+		e, err := c.Explain(t.Context(), client.ResolveQuery{Name: name + ".Muster.internal."})
+		if err != nil || e.Status != "nxdomain" || e.Name != strings.ToValidUTF8(name, "�") {
+			t.Errorf("Explain(%q) = %s %q, %v, want nxdomain of what stands before the zone", name, e.Status, e.Name, err)
+		}
+	}
+}
+
 func TestSourceOfThePlugin(t *testing.T) {
 	s := running(t)
 	if got := s.Hold(); got != 5*time.Second {
