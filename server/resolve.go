@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coredns/coredns/plugin/pkg/dnsutil"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/miekg/dns"
 
@@ -64,7 +63,7 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 	whole := registry.Lower(dns.Fqdn(name))
 	if isReverse(whole) {
 		out.Zone = s.zoneOf(whole)
-		tell(&out, snap, explainReverse(snap, whole, qtype))
+		tell(&out, snap, s.explainReverse(snap, whole, qtype))
 		if out.Zone == "" && s.cfg.Corefile == "" {
 			refuse(&out)
 		}
@@ -115,17 +114,19 @@ func isReverse(name string) bool {
 	return dns.IsSubDomain("in-addr.arpa.", name) || dns.IsSubDomain("ip6.arpa.", name)
 }
 
-// explainReverse explains a reverse name in lower case.
-func explainReverse(snap *registry.Snapshot, name string, qtype uint16) answer.Explanation {
-	addr, err := netip.ParseAddr(dnsutil.ExtractAddressFromReverse(name))
-	if err != nil {
+// explainReverse explains a reverse name in lower case. Those of networks are there
+// as long as an address is in them, and for zones that begin there or below.
+func (s *Server) explainReverse(snap *registry.Snapshot, name string, qtype uint16) answer.Explanation {
+	network, ok := zone.ParseReverse(name)
+	if !ok || !network.IsSingleIP() {
 		e := answer.Explanation{Is: answer.NameReverse, Answer: answer.Answer{Status: answer.NoName}}
-		if labels := dns.CountLabel(name); labels < 6 || labels < 34 && dns.IsSubDomain("ip6.arpa.", name) {
+		begins := func(z string) bool { return dns.IsSubDomain(name, z) }
+		if ok && (network.Addr().Is6() || snap.HasAddrIn(network)) || slices.ContainsFunc(s.cfg.Zones, begins) {
 			e.Is, e.Answer.Status = answer.NameAbove, answer.NoData
 		}
 		return e
 	}
-	e := answer.ExplainReverse(snap, addr)
+	e := answer.ExplainReverse(snap, network.Addr())
 	if qtype != dns.TypePTR && qtype != dns.TypeANY && e.Answer.Status == answer.Found {
 		e.Answer = answer.Answer{Status: answer.NoData}
 		for i := range e.Instances {

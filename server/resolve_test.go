@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
@@ -137,10 +138,47 @@ func TestExplainOverHTTP(t *testing.T) {
 // Letters that are longer or shorter in lower case leave a name as long as it is.
 func TestExplainNamesThatAreNotASCII(t *testing.T) {
 	c := dial(t, running(t))
-	for _, name := range []string{strings.Repeat("Ⱥ", 25), strings.Repeat("K", 25), strings.Repeat("a\xff", 25), "Ⱥ.svc"} {
+	for _, name := range []string{strings.Repeat("\u023a", 25), strings.Repeat("\u212a", 20), strings.Repeat("a\xff", 25), "\u023a.svc"} {
 		e, err := c.Explain(t.Context(), client.ResolveQuery{Name: name + ".Muster.internal."})
 		if err != nil || e.Status != "nxdomain" || e.Name != strings.ToValidUTF8(name, "�") {
 			t.Errorf("Explain(%q) = %s %q, %v, want nxdomain of what stands before the zone", name, e.Status, e.Name, err)
+		}
+	}
+}
+
+// What is explained of a reverse name is what DNS says of it.
+func TestExplainReverseAgreesWithDNS(t *testing.T) {
+	s, _ := start(t, server.Config{Zones: []string{"example.org", "in-addr.arpa", "9.9.10.in-addr.arpa", "ip6.arpa"}})
+	c := dial(t, s)
+	for _, ip := range []string{"192.0.2.1", "2001:db8::1"} {
+		if _, err := c.Register(t.Context(), client.Name{Name: "order-api"}, api.Instance{Address: ip, Port: 80}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const six = "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa."
+	for _, name := range []string{
+		"in-addr.arpa.", "192.in-addr.arpa.", "0.192.in-addr.arpa.", "2.0.192.in-addr.arpa.", "1.2.0.192.in-addr.arpa.",
+		"2.2.0.192.in-addr.arpa.", "0.1.2.0.192.in-addr.arpa.", "3.0.192.in-addr.arpa.", "1.192.in-addr.arpa.", "11.in-addr.arpa.",
+		"10.in-addr.arpa.", "9.10.in-addr.arpa.", "9.9.10.in-addr.arpa.", "1.9.9.10.in-addr.arpa.", "8.9.10.in-addr.arpa.",
+		"foo.in-addr.arpa.", "0192.in-addr.arpa.", "256.in-addr.arpa.", "*.192.in-addr.arpa.", "x.2.0.192.in-addr.arpa.",
+		"ip6.arpa.", "2.ip6.arpa.", "3.ip6.arpa.", "g.ip6.arpa.", "20.ip6.arpa.", six, "1." + six, "2." + six, "0.1." + six,
+	} {
+		for _, qtype := range []uint16{dns.TypePTR, dns.TypeA} {
+			reply, err := dns.Exchange(new(dns.Msg).SetQuestion(name, qtype), s.Addresses().DNS)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.ToLower(dns.RcodeToString[reply.Rcode])
+			switch {
+			case len(reply.Answer) > 0:
+				want = "found"
+			case reply.Rcode == dns.RcodeSuccess:
+				want = "nodata"
+			}
+			e, err := c.Explain(t.Context(), client.ResolveQuery{Name: strings.ToUpper(name), Type: dns.TypeToString[qtype]})
+			if err != nil || e.Status != want {
+				t.Errorf("Explain(%s %s) = %s, %v, want %s as DNS says", name, dns.Type(qtype), e.Status, err, want)
+			}
 		}
 	}
 }

@@ -157,7 +157,7 @@ func (l *lookup) host(addrs []netip.Addr) {
 // such name" would be an end to a resolver on its way down. Of IPv6 nobody counts
 // where there are any, so there all of it does.
 func (l *lookup) reverse(name string) {
-	network, ok := parseReverse(name)
+	network, ok := ParseReverse(name)
 	switch {
 	case !ok:
 		l.Status = answer.NoName

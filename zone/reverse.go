@@ -13,10 +13,10 @@ const (
 	arpa6 = "ip6.arpa."
 )
 
-// parseReverse reads a name in lower case as a reverse name (RFC 1035, 3.5; RFC
+// ParseReverse reads a name in lower case as a reverse name (RFC 1035, 3.5; RFC
 // 3596, 2.5). It returns the address, or the network of those that the name leads
 // to; false for any other name.
-func parseReverse(name string) (netip.Prefix, bool) {
+func ParseReverse(name string) (netip.Prefix, bool) {
 	if text, ok := strings.CutSuffix(name, "."+arpa4); ok {
 		var b [4]byte
 		n, ok := spelled(text, len(b), func(i int, label string) bool {
