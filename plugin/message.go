@@ -72,12 +72,15 @@ func fair(answers []dns.RR) {
 		}
 		return -1
 	}
-	for from, to := 0, 0; from < len(answers); from = to {
-		for to = from + 1; to < len(answers) && priority(to) == priority(from); to++ {
+	from := 0
+	for to := 1; to <= len(answers); to++ {
+		if to < len(answers) && priority(to) == priority(from) {
+			continue
 		}
 		if tier := answers[from:to]; priority(from) >= 0 {
 			answer.Random.Shuffle(len(tier), func(i, j int) { tier[i], tier[j] = tier[j], tier[i] })
 		}
+		from = to
 	}
 }
 
