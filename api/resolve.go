@@ -7,7 +7,7 @@ type Explanation struct {
 	Type     string   `json:"type"`
 	Zone     string   `json:"zone,omitempty" doc:"Zone whose rules apply"`
 	Revision int64    `json:"revision"`
-	Is       string   `json:"is" enum:"service,instance,address,list,reverse,above,unknown,outside" doc:"What the name is: above holds nothing and leads to names that do, outside is in no zone of the server"`
+	Is       string   `json:"is" enum:"service,instance,address,list,reverse,zone,nameserver,above,unknown,outside" doc:"What the name is: zone and nameserver are so by the settings; above holds nothing and leads to names that do, outside is in no zone of the server"`
 	By       []string `json:"by,omitempty" doc:"What it is made of: folded or exact; cluster, version, selector, browse, inst"`
 	Status   string   `json:"status" enum:"found,nodata,nxdomain,refused"`
 	Reason   string   `json:"reason,omitempty" doc:"no healthy instance, or protected: unhealthy ones are answered too"`

@@ -110,6 +110,10 @@ func parse(corefile []byte, filename string) error {
 	return nil
 }
 
+// encrypted are the transports that nobody expects in the clear. CoreDNS serves
+// HTTPS and gRPC without a certificate on purpose, for what stands behind a proxy.
+var encrypted = []string{transport.TLS, transport.QUIC}
+
 // setUp runs the setups of a Corefile. The instance it returns is never nil: on
 // error it holds what has been set up until then. loading is locked.
 func setUp(corefile []byte, filename string, storage map[any]any) (inst *instance, err error) {
@@ -127,6 +131,9 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 	}
 	inst.configs, loading.configs = loading.configs, nil
 	for _, c := range inst.configs {
+		if c.TLSConfig == nil && slices.Contains(encrypted, c.Transport) {
+			return inst, fmt.Errorf("corefile: %s: the block of %s://%s has no plugin tls, and would not encrypt", filename, c.Transport, c.Zone)
+		}
 		overQUIC{}.first(c)
 	}
 	inst.servers, err = loading.context.MakeServers()

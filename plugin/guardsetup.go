@@ -57,7 +57,7 @@ func (s *settings) rateLimit(args []string) error {
 	for i := 1; i < len(args); i += 2 {
 		n, err := strconv.ParseUint(args[i+1], 10, 31)
 		if err != nil || n == 0 && args[i] != "slip" {
-			return fmt.Errorf("%s: want a number above 0, not %q", args[i], args[i+1])
+			return fmt.Errorf("%s: want a whole number, above 0 but for slip, not %q", args[i], args[i+1])
 		}
 		switch args[i] {
 		case "slip":

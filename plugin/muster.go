@@ -36,14 +36,15 @@ type Muster struct {
 // Name implements [plugin.Handler].
 func (m *Muster) Name() string { return name }
 
-// introduce tells the source what it may want to know.
-func (m *Muster) introduce() {
+// introduce tells the source what it may want to know; of the rules that a zone has
+// on several transports it is told the plain ones.
+func (m *Muster) introduce(plain bool) {
 	serving.Store(&m.source)
 	if k, ok := m.source.(Keeper); ok {
 		k.Kept(time.Duration(m.zones.Kept()) * time.Second)
 	}
 	ruled, ok := m.source.(Ruled)
-	if !ok {
+	if !ok || !plain {
 		return
 	}
 	for _, z := range m.zones.All() {

@@ -66,11 +66,23 @@ func (a *atlas) origin(remote net.Addr, opt *dns.OPT) origin {
 	addr := addrOf(remote)
 	if subnet := subnetOf(opt); subnet != nil && a.trusts(addr) {
 		if told, ok := netip.AddrFromSlice(subnet.Address); ok && subnet.SourceNetmask > 0 {
-			known := int(subnet.SourceNetmask)
-			return origin{a.locate(told.Unmap(), known), subnet.SourceNetmask}
+			network := netip.PrefixFrom(told.Unmap(), int(subnet.SourceNetmask))
+			return origin{a.locate(network.Addr(), network.Bits()), a.scope(network)}
 		}
 	}
 	return origin{Place: a.locate(addr, addr.BitLen())}
+}
+
+// scope returns for how long a prefix an answer to a network holds: for all of it,
+// unless a part of it is elsewhere (RFC 7871, 7.2.1).
+func (a *atlas) scope(network netip.Prefix) uint8 {
+	longest := network.Bits()
+	for p := range a.places {
+		if p.Bits() > longest && network.Overlaps(p) {
+			longest = p.Bits()
+		}
+	}
+	return uint8(longest)
 }
 
 func (a *atlas) trusts(addr netip.Addr) bool {

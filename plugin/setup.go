@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/transport"
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/answer"
@@ -56,8 +57,9 @@ func setup(c *caddy.Controller) error {
 	if err := s.follow(c, m); err != nil {
 		return plugin.Error(name, c.Err(err.Error()))
 	}
+	plain := dnsserver.GetConfig(c).Transport == transport.DNS
 	c.OnStartup(func() error {
-		m.introduce()
+		m.introduce(plain)
 		return nil
 	})
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
@@ -70,13 +72,17 @@ func setup(c *caddy.Controller) error {
 // source returns what to answer from: the etcd that the block names, else what
 // the process that runs CoreDNS handed over.
 func (s *settings) source() (Source, error) {
+	handed, ok := s.c.Get(StorageKey).(Source)
+	if ok && len(s.etcd.URLs) > 0 {
+		return nil, s.c.Err("etcd: a Muster server answers from its own roll: leave etcd, tls and credentials out here")
+	}
+	if ok {
+		return handed, nil
+	}
 	if len(s.etcd.URLs) > 0 {
 		source := &etcdSource{endpoints: s.etcd}
 		s.c.OnStartup(source.start)
 		s.c.OnShutdown(source.stop)
-		return source, nil
-	}
-	if source, ok := s.c.Get(StorageKey).(Source); ok {
 		return source, nil
 	}
 	return nil, s.c.Err("nothing to answer from: name the endpoints of etcd with the property etcd")

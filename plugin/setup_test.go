@@ -57,8 +57,9 @@ func TestSetupRefuses(t *testing.T) {
 		{"a limit with half a pair", "muster example.org {\nrate_limit 5 slip\n}", "rate_limit: want a number of responses"},
 		{"a limit with an unknown word", "muster example.org {\nrate_limit 5 slop 2\n}", `rate_limit: "slop" is none of slip, window`},
 		{"a limit of a network longer than an address", "muster example.org {\nrate_limit 5 ipv4 33\n}", "rate_limit: "},
-		{"a limit without a window", "muster example.org {\nrate_limit 5 window 0\n}", "rate_limit: window: want a number above 0"},
+		{"a limit without a window", "muster example.org {\nrate_limit 5 window 0\n}", "rate_limit: window: want a whole number, above 0"},
 		{"exempt from nothing", "muster example.org {\nrate_exempt 192.0.2.0/24\n}", "rate_exempt: there is no rate_limit"},
+		{"an etcd beside the server's own roll", "muster example.org {\netcd http://192.0.2.1:2379\n}", "etcd: a Muster server answers from its own roll"},
 		{"two blocks", "muster example.org\nmuster example.net", "once per Server Block"},
 	}
 	for _, tt := range tests {
@@ -107,6 +108,10 @@ func TestSetupTakes(t *testing.T) {
 		{"what leads to one", "muster muster.internal {\nns a.b.muster.internal 192.0.2.53\n}", ask("b", "A"), "NOERROR aa\nauthority"},
 		{"a reverse zone by its network", "muster muster.internal 192.0.2.0/24", ask("1.2.0.192.in-addr.arpa.", "PTR"),
 			"PTR ip-192-0-2-1.addr.muster.internal."},
+		{"a reverse zone of one address", "muster muster.internal 1.2.0.192.in-addr.arpa", ask("1.2.0.192.in-addr.arpa.", "PTR"),
+			"PTR ip-192-0-2-1.addr.muster.internal."},
+		{"a reverse zone of one address that is not registered", "muster muster.internal 9.2.0.192.in-addr.arpa", ask("9.2.0.192.in-addr.arpa.", "PTR"),
+			"NOERROR aa\nauthority"},
 		{"the most specific zone", "muster muster.internal sub.muster.internal", ask("nope.sub", "A"), "authority: sub.muster.internal."},
 		{"the first zone for pointers", "muster b.example.org muster.internal 192.0.2.0/24", ask("1.2.0.192.in-addr.arpa.", "PTR"),
 			"PTR ip-192-0-2-1.addr.b.example.org."},

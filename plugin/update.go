@@ -8,6 +8,7 @@ import (
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
@@ -32,6 +33,8 @@ const (
 
 // updateWithin bounds how long a sender waits for etcd.
 const updateWithin = 5 * time.Second
+
+var log = clog.NewWithPlugin(name)
 
 // update changes instances as the message wants it, if it is signed with a key
 // that may.
@@ -61,6 +64,7 @@ func (e *exchange) update() (int, error) {
 	})
 	if err != nil {
 		rcode, text := failure(err)
+		log.Infof("update by key %s: %s: %s", key, dns.RcodeToString[rcode], text) // nsupdate shows the code alone
 		return e.refuse(rcode, extended(dns.ExtendedErrorCodeOther, text))
 	}
 	if wanted.Option != nil {

@@ -189,7 +189,7 @@ func TestUpdateSetupRefuses(t *testing.T) {
 		{"a lease for nobody", "muster example.org {\nlease 10 20\n}", "lease: nobody may update"},
 		{"half a lease", "muster example.org {\nupdate may\nlease 10\n}", "lease: want the shortest and the longest"},
 		{"a longest lease that is shorter", "muster example.org {\nupdate may\nlease 20 10\n}", "lease: want one number from 20"},
-		{"an etcd that is read", "muster example.org {\nupdate may\netcd http://192.0.2.1:2379\n}", "update: etcd is only read here"},
+		{"an etcd that is read", "muster example.org {\nupdate may\netcd http://192.0.2.1:2379\n}", "etcd: a Muster server answers from its own roll"},
 	}
 	for _, tt := range tests {
 		if _, err := signed(t, tt.block, newSource()); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -172,6 +172,9 @@ func (c Config) WithDefaults() (Config, error) {
 // cleanZone returns z fully qualified and in lower case. Serving internal. or
 // the root would take names away that are others' to give.
 func cleanZone(z string) (string, error) {
+	if _, err := netip.ParsePrefix(z); err == nil {
+		return "", fmt.Errorf("zone: %q is a network: name its reverse zone, such as 2.0.192.in-addr.arpa for 192.0.2.0/24", z)
+	}
 	zone := strings.ToLower(dns.Fqdn(z))
 	if _, ok := dns.IsDomainName(zone); !ok || z == "" {
 		return "", fmt.Errorf("zone: %q is not a domain name", z)

@@ -61,6 +61,13 @@ func invalidQuery(field, value, reason string) error {
 func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, from netip.Addr) api.Explanation {
 	out := api.Explanation{Name: strings.TrimSuffix(name, "."), Type: dns.TypeToString[qtype], Revision: snap.Revision()}
 	whole := registry.Lower(dns.Fqdn(name))
+	if is, found := s.own(whole, qtype); is != "" {
+		out.Name, out.Zone, out.Is, out.Status = strings.TrimSuffix(whole, "."), s.zoneOf(whole), is, "nodata"
+		if found || qtype == dns.TypeANY {
+			out.Status = "found"
+		}
+		return out
+	}
 	if isReverse(whole) {
 		out.Zone = s.zoneOf(whole)
 		tell(&out, snap, s.explainReverse(snap, whole, qtype))
@@ -89,6 +96,22 @@ func (s *Server) explain(snap *registry.Snapshot, name string, qtype uint16, fro
 		}
 	}
 	return out
+}
+
+// own tells what a name in lower case is that the zones have by the settings, "" for
+// any other, and whether it has records of a type.
+func (s *Server) own(name string, qtype uint16) (is string, found bool) {
+	for _, ns := range s.cfg.NameServers {
+		server, addr, err := parseNS(ns)
+		if err == nil && registry.Lower(server) == name && s.zoneOf(name) != "" {
+			is, found = "nameserver", found || qtype == dns.TypeA && addr.Is4() || qtype == dns.TypeAAAA && addr.Is6()
+		}
+	}
+	// Services may be at the name of a zone that is one address's.
+	if is == "" && s.zoneOf(name) == name && qtype != dns.TypePTR {
+		return "zone", qtype == dns.TypeSOA || qtype == dns.TypeNS
+	}
+	return is, found
 }
 
 // refuse says that no zone has the name, whatever is known of its address.
@@ -141,6 +164,11 @@ func tell(out *api.Explanation, snap *registry.Snapshot, e answer.Explanation) {
 	out.Is, out.Names, out.Near = string(e.Is), e.Answer.Names, e.Near
 	out.Status = map[answer.Status]string{answer.Found: "found", answer.NoData: "nodata", answer.NoName: "nxdomain"}[e.Answer.Status]
 	out.Reason = map[answer.Reason]string{answer.NoneHealthy: "no healthy instance", answer.Protected: "protected"}[e.Answer.Reason]
+	for i, n := range out.Names {
+		if n == "" {
+			out.Names[i] = "the zone itself"
+		}
+	}
 	for _, p := range e.By {
 		out.By = append(out.By, string(p))
 	}

@@ -138,6 +138,13 @@ func (l *lookup) apex() {
 		l.Answer, l.Extra = l.zone.ns(l.owner, l.ttl)
 	case dns.TypeANY:
 		l.any()
+	case dns.TypePTR:
+		if l.zone.reverse { // the zone may be of one address
+			l.reverse(l.zone.Name)
+		}
+		if l.Status == answer.NoName {
+			l.Status = answer.NoData // the zone itself is there
+		}
 	}
 }
 

@@ -91,7 +91,8 @@ func tell(c *cli.Context, e api.Explanation) error {
 func nameKind(e api.Explanation) string {
 	kind := map[string]string{
 		"service": "a service", "instance": "what a service has at an address", "address": "an address that is registered",
-		"list": "a list to browse", "reverse": "the reverse name of an address", "above": "nothing itself, and leads to names that are",
+		"list": "a list to browse", "reverse": "the reverse name of an address",
+		"zone": "a zone of this server", "nameserver": "a name server of the zones", "above": "nothing itself, and leads to names that are",
 		"unknown": "no name here", "outside": "in no zone of this server",
 	}[e.Is]
 	var by []string
