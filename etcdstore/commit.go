@@ -27,8 +27,8 @@ func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
 	for _, c := range w.Checks {
 		r.check(recordKey(c.Key), c.Revision)
 	}
-	for _, k := range w.Vacant {
-		r.vacant(registrationPrefix(k))
+	for _, c := range w.Settled {
+		r.settled(registrationPrefix(c.Service), c.Revision)
 	}
 	for _, rec := range w.Puts {
 		value, err := json.Marshal(rec)

@@ -69,9 +69,9 @@ func (r *request) same(key string, revision int64) {
 	r.bytes += len(key) + 16
 }
 
-// vacant adds the condition that there is no key below prefix.
-func (r *request) vacant(prefix string) {
-	r.compares = append(r.compares, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
+// settled adds the condition that no key below prefix was put after revision.
+func (r *request) settled(prefix string, revision int64) {
+	r.compares = append(r.compares, clientv3.Compare(clientv3.ModRevision(prefix), "<", revision+1).WithPrefix())
 	r.ranged = true
 }
 

@@ -201,7 +201,7 @@ type sized struct {
 
 func (s *sized) Commit(ctx context.Context, w registry.Write) (int64, error) {
 	s.mu.Lock()
-	s.largest = max(s.largest, len(w.Checks)+len(w.Vacant), len(w.Puts)+len(w.Deletes))
+	s.largest = max(s.largest, len(w.Checks)+len(w.Settled), len(w.Puts)+len(w.Deletes))
 	s.mu.Unlock()
 	return s.Store.Commit(ctx, w)
 }

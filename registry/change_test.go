@@ -3,6 +3,8 @@ package registry_test
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/musterhq/muster/registry"
@@ -91,4 +93,135 @@ func keysOf(registrations []registry.Registration) (keys []registry.InstanceKey)
 		keys = append(keys, r.Key)
 	}
 	return keys
+}
+
+// What a decision rests on is what stands when it is written, whoever changes it
+// and through whatever door.
+func TestChangeRestsOnWhatStands(t *testing.T) {
+	free, held, other := endpoint("free", "10.0.0.1", 80), endpoint("held", "10.0.0.2", 80), endpoint("held", "10.0.0.3", 80)
+	const freeName, heldName = "free.svc", "held.svc"
+	must := func(s *setting, err error) {
+		if err != nil {
+			s.t.Error(err)
+		}
+	}
+	registers := func(r registry.Registration) func(*setting) {
+		return func(s *setting) {
+			_, err := s.other.Register(s.t.Context(), r)
+			must(s, err)
+		}
+	}
+	heavier := registration(held)
+	heavier.Weight = 2
+	foreign := registration(endpoint("FREE", "10.0.0.1", 80))
+	tests := []struct {
+		name      string
+		c         registry.Changes
+		meanwhile func(s *setting)
+		asked     int
+	}{
+		{"nothing happens", registry.Changes{Names: []string{freeName, heldName}, Present: []registry.InstanceKey{held}}, func(*setting) {}, 1},
+		{"something else happens", registry.Changes{Names: []string{freeName, heldName}, Present: []registry.InstanceKey{held}},
+			registers(registration(endpoint("y", "10.0.0.1", 80))), 1},
+		{"who holds the name comes into being", registry.Changes{Names: []string{freeName}}, registers(registration(free)), 2},
+		{"another service takes the name", registry.Changes{Names: []string{freeName}}, registers(foreign), 2},
+		{"an instance comes", registry.Changes{Names: []string{heldName}}, registers(registration(other)), 2},
+		{"an instance changes", registry.Changes{Names: []string{heldName}}, registers(heavier), 2},
+		{"an instance comes by its exact name", registry.Changes{Names: []string{held.Service.Exact()}}, registers(registration(other)), 2},
+		{"an agent's instance comes", registry.Changes{Names: []string{heldName}}, func(s *setting) {
+			_, refused, err := s.other.DeclareAgent(s.t.Context(), registry.AgentRecord{ID: "host-1", Incarnation: "1"},
+				[]registry.Declaration{{Registration: registration(other)}})
+			if must(s, err); len(refused) > 0 {
+				s.t.Error(refused)
+			}
+		}, 2},
+		{"an instance goes", registry.Changes{Names: []string{heldName}, Present: []registry.InstanceKey{held}}, func(s *setting) {
+			_, err := s.other.Deregister(s.t.Context(), held, true)
+			must(s, err)
+		}, 2},
+		{"the name goes to another service", registry.Changes{Names: []string{heldName}}, func(s *setting) {
+			registers(registration(endpoint("HELD", "10.0.0.1", 80)))(s)
+			_, err := s.other.TakeName(s.t.Context(), service("HELD"))
+			must(s, err)
+		}, 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSetting(t)
+			s.register(registration(held))
+			s.interrupt(func() { test.meanwhile(s) })
+			asked := 0
+			_, err := s.Change(t.Context(), func(*registry.Snapshot) (registry.Changes, error) {
+				asked++
+				c := test.c
+				c.Register = []registry.Registration{registration(endpoint("x", "10.0.0.9", 80))}
+				return c, nil
+			})
+			if err != nil || asked != test.asked {
+				t.Errorf("Change = %v after %d decisions, want %d", err, asked, test.asked)
+			}
+			s.whole()
+		})
+	}
+}
+
+// However many take a name at once, each on condition that it is free, one gets it.
+func TestOneTakesAFreeName(t *testing.T) {
+	for name, prepare := range map[string]func(s *setting){
+		"a new service": func(*setting) {},
+		"a service without instances": func(s *setting) {
+			if _, err := s.CreateService(s.t.Context(), service("x"), registry.ServiceSpec{Ephemeral: true}); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetting(t)
+			prepare(s)
+			const many = 8
+			var got atomic.Int32
+			var wg, decided sync.WaitGroup
+			decided.Add(many)
+			for n := range many {
+				wg.Go(func() {
+					first := sync.OnceFunc(func() { decided.Done(); decided.Wait() }) // all decide on the same roll
+					_, err := s.Change(t.Context(), func(snap *registry.Snapshot) (registry.Changes, error) {
+						defer first()
+						if v := snap.ByName("x.svc"); v != nil && len(v.Instances) > 0 {
+							return registry.Changes{}, errMissing
+						}
+						k := endpoint("x", fmt.Sprint("10.0.0.", n), 80)
+						return registry.Changes{Register: []registry.Registration{registration(k)}, Names: []string{"x.svc"}}, nil
+					})
+					switch {
+					case err == nil:
+						got.Add(1)
+					case !errors.Is(err, errMissing):
+						t.Errorf("Change(%d) = %v", n, err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := len(s.Snapshot().Service(service("x")).Instances); got.Load() != 1 || n != 1 {
+				t.Errorf("%d got the name, and %d instances have it; want one", got.Load(), n)
+			}
+			s.whole()
+		})
+	}
+}
+
+func TestChangeRestsOnSoMuch(t *testing.T) {
+	s := newSetting(t)
+	var names []string
+	for n := range registry.MaxRelied / 2 {
+		names = append(names, fmt.Sprintf("x%d.svc", n))
+	}
+	for _, present := range [][]registry.InstanceKey{nil, {endpoint("x", "10.0.0.1", 80)}} {
+		_, err := s.Change(t.Context(), func(*registry.Snapshot) (registry.Changes, error) {
+			return registry.Changes{Register: []registry.Registration{registration(endpoint("x", "10.0.0.9", 80))}, Names: names, Present: present}, nil
+		})
+		if errors.Is(err, registry.ErrInvalid) != (present != nil) || err != nil && present == nil {
+			t.Errorf("Change that rests on %d names and %d instances = %v", len(names), len(present), err)
+		}
+	}
 }

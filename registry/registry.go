@@ -16,10 +16,10 @@ type Write struct {
 	Checks  []Check
 	Puts    []Record
 	Deletes []Key
-	// Vacant names services that must have no registration; one that has fails
-	// like a check. Checks alone cannot say it: a registration that comes at the
-	// same time changes a record of its own.
-	Vacant []ServiceKey
+	// Settled names services that no registration may have come to; one that has
+	// fails like a check. Checks alone cannot say it: a registration that comes at
+	// the same time changes a record of its own.
+	Settled []Settled
 	// Judge makes the write conditional on this server holding the judge's
 	// office, so that a deposed judge changes nothing.
 	Judge bool
@@ -28,6 +28,13 @@ type Write struct {
 // Check demands that a record last changed at Revision; 0 demands its absence.
 type Check struct {
 	Key      Key
+	Revision int64
+}
+
+// Settled demands that no registration of a service was put after Revision; at 0
+// the service must have none at all. One that is deleted does not count.
+type Settled struct {
+	Service  ServiceKey
 	Revision int64
 }
 

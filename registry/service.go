@@ -76,7 +76,7 @@ func (r *Registry) DeleteService(ctx context.Context, k ServiceKey) (Receipt, er
 		// Of a registration that comes at the same time one loses: it checks the
 		// service record that is deleted here, or it came first.
 		p.check(k.record(), s.Revision)
-		p.Vacant = append(p.Vacant, k)
+		p.Settled = append(p.Settled, Settled{Service: k})
 		p.delete(k.record())
 		p.release(s)
 		return nil
@@ -114,7 +114,7 @@ func (p *plan) ensureService(k ServiceKey, ephemeral bool) error {
 	}
 	p.check(k.record(), s.Revision)
 	if s.Ephemeral != ephemeral { // what is left of a service that came with its instances: the first one decides anew
-		p.Vacant = append(p.Vacant, k)
+		p.Settled = append(p.Settled, Settled{Service: k})
 		rec := s.ServiceRecord
 		rec.Ephemeral = ephemeral
 		p.put(&rec)

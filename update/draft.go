@@ -174,6 +174,7 @@ func (d *draft) set(key registry.InstanceKey, reg *registry.Registration) {
 // changes returns the draft as it is in the end.
 func (d *draft) changes() (Changes, error) {
 	c := Changes{Lease: d.lease.granted, Option: d.lease.option}
+	c.Names, c.Present = d.names, d.present
 	for _, key := range d.order {
 		reg := d.pending[key]
 		if reg == nil {

@@ -2,6 +2,7 @@ package update
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,10 @@ import (
 // The records of a name are here those of all instances that are registered
 // there, whether or not they are answered now: who asks that a name be free must
 // not get one whose instances are sick for a moment.
+//
+// What they say of names of services holds until the change is made, as it is told
+// what it rests on (RFC 2136, 3.7). What they say of names of addresses held when
+// they were read: instances of any service could change it.
 func (r *reader) prerequisites(records []dns.RR) error {
 	sets := map[rrset]*expected{}
 	for _, rr := range records {
@@ -26,6 +31,11 @@ func (r *reader) prerequisites(records []dns.RR) error {
 	for set, e := range sets {
 		if !e.equal(set.rrtype, e.data) {
 			return fail(dns.RcodeNXRrset, "prerequisite %s.%s %s: the records are others", set.below, r.zone, dns.Type(set.rrtype))
+		}
+		for _, i := range e.instances {
+			if e.holds(i, set.rrtype) {
+				r.rely(i)
+			}
 		}
 	}
 	return nil
@@ -62,6 +72,10 @@ func (r *reader) prerequisite(rr dns.RR, sets map[rrset]*expected) error {
 		return err
 	}
 	if !byValue {
+		holds := func(i *registry.Instance) bool { return n.holds(i, h.Rrtype) }
+		if at := slices.IndexFunc(n.instances, holds); at >= 0 {
+			r.rely(n.instances[at])
+		}
 		return exists(h, n.has(h.Rrtype))
 	}
 	data, ok := r.data(rr)
@@ -117,6 +131,13 @@ func exists(h *dns.RR_Header, there bool) error {
 	return fail(dns.RcodeNXRrset, "prerequisite %s: there is no %s", h.Name, dns.Type(h.Rrtype))
 }
 
+// rely notes an instance by which a prerequisite holds.
+func (r *reader) rely(i *registry.Instance) {
+	if !slices.Contains(r.present, i.Key) {
+		r.present = append(r.present, i.Key)
+	}
+}
+
 // node is a name and what is registered there.
 type node struct {
 	apex      bool
@@ -140,7 +161,13 @@ func (r *reader) node(name, below string) (node, error) {
 		return node{addr: addr}, nil
 	case o.Kind != registry.LabelService:
 		return node{}, refuse("prerequisite %s: only names of services and addresses can be asked for", name)
-	case !ok || o.service == nil:
+	case !ok:
+		return node{}, nil
+	}
+	if !slices.Contains(r.names, o.Base) {
+		r.names = append(r.names, o.Base)
+	}
+	if o.service == nil {
 		return node{}, nil
 	}
 	n := node{selector: o.Proto != "", instances: o.service.Instances}
@@ -216,6 +243,12 @@ func (n *node) record(i *registry.Instance, rrtype uint16, heaviest float64) (da
 		return "", len(i.Metadata) > 0
 	}
 	return i.Addr.String(), ofFamily(i.Addr, rrtype)
+}
+
+// holds reports whether a record of a type, or any for ANY, follows from an instance.
+func (n *node) holds(i *registry.Instance, rrtype uint16) bool {
+	_, ok := n.record(i, rrtype, i.Weight)
+	return ok
 }
 
 // hostOf returns what an SRV record's target is told apart by: the address that

@@ -73,6 +73,9 @@ func Read(m *dns.Msg, zone string, snap *registry.Snapshot, bounds LeaseBounds) 
 type reader struct {
 	zone string // in lower case, with the dot at the end
 	snap *registry.Snapshot
+
+	names   []string               // that prerequisites asked for
+	present []registry.InstanceKey // by which prerequisites hold
 }
 
 // zoneSection checks that the message is about our zone (RFC 2136, 3.1).

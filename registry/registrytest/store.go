@@ -102,8 +102,9 @@ func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
 			return 0, &registry.StaleError{Revision: s.revision}
 		}
 	}
-	for k := range s.records {
-		if k.Kind == registry.KindRegistration && slices.Contains(w.Vacant, registry.ServiceKey{Namespace: k.Name[0], Group: k.Name[1], Name: k.Name[2]}) {
+	for k, r := range s.records {
+		service := registry.ServiceKey{Namespace: k.Name[0], Group: k.Name[1], Name: k.Name[2]}
+		if k.Kind == registry.KindRegistration && slices.ContainsFunc(w.Settled, func(w registry.Settled) bool { return w.Service == service && r.revision > w.Revision }) {
 			return 0, &registry.StaleError{Revision: s.revision}
 		}
 	}

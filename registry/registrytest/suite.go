@@ -38,7 +38,7 @@ func TestStore(t *testing.T, open func(t *testing.T) registry.Store) {
 		{"a write is seen whole", testSeenWhole},
 		{"deletes", testDeletes},
 		{"digests", testDigests},
-		{"vacant services", testVacant},
+		{"services that nothing came to", testSettled},
 		{"of writers of one record one wins", testOneWins},
 		{"no update is lost", testNoLostUpdate},
 		{"writers of different records all win", testAllWin},
@@ -310,18 +310,27 @@ func testDeletes(s contract) {
 	}
 }
 
-func testVacant(s contract) {
+func testSettled(s contract) {
 	t := s.t
 	free := instance("vacant", 1)
 	svc := &registry.ServiceRecord{Key: free.Key.Service}
 	neighbours := []registry.Record{instance("vacant/x", 1), instance("vacant-x", 1), instance("vacan", 1), instance("vacant%", 1)}
 	s.commit(t, put(neighbours...))
-	w := registry.Write{Vacant: []registry.ServiceKey{free.Key.Service}, Puts: []registry.Record{svc}}
+	w := registry.Write{Settled: []registry.Settled{{Service: free.Key.Service}}, Puts: []registry.Record{svc}}
 	s.commit(t, w)
 	first := s.commit(t, put(free))
 	if i := s.stale(t, w).Instance(free.Key); i == nil || i.Revision != first {
 		t.Errorf("the snapshot to try anew on shows %+v, want the instance", i)
 	}
+	since := func(revision int64) registry.Write {
+		return registry.Write{Settled: []registry.Settled{{Service: free.Key.Service, Revision: revision}}, Puts: []registry.Record{svc}}
+	}
+	s.stale(t, since(first-1))
+	s.commit(t, since(first))
+	changed := s.commit(t, put(free))
+	s.stale(t, since(first))
+	s.commit(t, put(neighbours...))
+	s.commit(t, since(changed))
 	s.commit(t, registry.Write{Deletes: []registry.Key{free.RecordKey()}})
 	s.commit(t, w)
 }
