@@ -41,14 +41,15 @@ func (p *plan) release(s *Service) {
 	p.put(claim)
 }
 
-// Free gives up a name that was kept after its service had gone. One that is not
-// released, or not there, changes nothing.
-func (r *Registry) Free(ctx context.Context, folded string) error {
+// Free gives up a name that was kept after its service had gone: c is of those that
+// [Snapshot.Released] yields. When it stands no more nothing happens: the service
+// may have come back and gone again, and then the name is kept anew.
+func (r *Registry) Free(ctx context.Context, c *Claim) error {
 	_, err := r.apply(ctx, func(p *plan) error {
 		p.Judge = true
-		if c, ok := p.snap.claims.Get(folded); ok && c.record.Released {
-			p.check(c.record.RecordKey(), c.revision)
-			p.delete(c.record.RecordKey())
+		if stands, _ := p.snap.claims.Get(c.Folded); stands.record == c && c.Released {
+			p.check(c.RecordKey(), stands.revision)
+			p.delete(c.RecordKey())
 		}
 		return nil
 	})

@@ -121,13 +121,14 @@ func (s *Snapshot) roster(ro Roster, seen int64) ([]*Instance, *Agent) {
 	return members, a
 }
 
-// Bury removes a tombstone whose time is over.
-func (r *Registry) Bury(ctx context.Context, k InstanceKey) error {
+// Bury removes a tombstone whose time is over: t is of those that
+// [Snapshot.Tombstones] yields. A later one of the same instance stays.
+func (r *Registry) Bury(ctx context.Context, t *Tombstone) error {
 	_, err := r.apply(ctx, func(p *plan) error {
 		p.Judge = true
-		if t, ok := p.snap.tombstones.Get(k); ok {
-			p.check(t.record.RecordKey(), t.revision)
-			p.delete(t.record.RecordKey())
+		if stands, _ := p.snap.tombstones.Get(t.Key); stands.record == t {
+			p.check(t.RecordKey(), stands.revision)
+			p.delete(t.RecordKey())
 		}
 		return nil
 	})

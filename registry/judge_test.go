@@ -182,15 +182,45 @@ func TestForgetAndBury(t *testing.T) {
 	_, err = s.Deregister(t.Context(), k, true)
 	must(err)
 	must(s.Forget(t.Context(), k))
-	must(s.Bury(t.Context(), k))
+	buried := s.tombstone(k)
+	must(s.Bury(t.Context(), buried))
 	if d := s.Snapshot().Dump(); len(d.Overrides)+len(d.Tombstones) > 0 {
 		t.Errorf("left behind: %v, %v", d.Overrides, d.Tombstones)
 	}
 	before := s.store.Commits()
 	must(s.Forget(t.Context(), k))
-	must(s.Bury(t.Context(), k))
+	must(s.Bury(t.Context(), buried))
 	if s.store.Commits() != before {
 		t.Error("nothing to forget or bury, and a write")
+	}
+	s.whole()
+}
+
+// The instance came back and left anew while a judge thought of its first departure.
+func TestBurySparesALaterTombstone(t *testing.T) {
+	s := newSetting(t)
+	k := endpoint("order-api", "10.0.0.1", 80)
+	leave := func() {
+		if _, err := s.other.Register(t.Context(), registration(k)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.other.Deregister(t.Context(), k, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave()
+	judged := s.tombstone(k)
+	leave()
+	if err := s.Bury(t.Context(), judged); err != nil {
+		t.Fatal(err)
+	}
+	judged = s.tombstone(k)
+	s.interrupt(leave)
+	if err := s.Bury(t.Context(), judged); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Bury(t.Context(), s.tombstone(k)); err != nil || len(s.Snapshot().Dump().Tombstones) != 0 {
+		t.Errorf("Bury = %v of the one that stands, left behind: %v", err, s.Snapshot().Dump().Tombstones)
 	}
 	s.whole()
 }

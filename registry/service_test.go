@@ -106,17 +106,53 @@ func TestClaims(t *testing.T) {
 	if _, err := s.DeleteService(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Free(t.Context(), "com.foo.bar.svc"); err != nil {
+	kept := s.released("com.foo.bar.svc")
+	if err := s.Free(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	register(service("com.FOO.bar"), "10.0.4.7")
 	holds(service("com.FOO.bar"), "after it was free")
-	if err := s.Free(t.Context(), "com.foo.bar.svc"); err != nil {
+	if err := s.Free(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	holds(service("com.FOO.bar"), "after somebody freed what is held")
 	if !s.Snapshot().Service(second).Shadowed {
 		t.Error("the later one is not shadowed any more")
+	}
+}
+
+// What was judged is freed, and nothing that came in its place.
+func TestFreeSparesALaterHold(t *testing.T) {
+	for _, when := range []string{"before the write", "during the write"} {
+		t.Run(when, func(t *testing.T) {
+			s := newSetting(t)
+			k := service("order-api")
+			again := func() {
+				if _, err := s.other.CreateService(t.Context(), k, registry.ServiceSpec{}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.other.DeleteService(t.Context(), k); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again()
+			judged := s.released("order-api.svc")
+			if when == "before the write" {
+				again()
+			} else {
+				s.interrupt(again)
+			}
+			if err := s.Free(t.Context(), judged); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Free(t.Context(), s.released("order-api.svc")); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, held := s.Snapshot().Holder("order-api.svc"); held {
+				t.Error("the later hold was not freed when it was judged itself")
+			}
+			s.whole()
+		})
 	}
 }
 

@@ -102,6 +102,30 @@ func (s *setting) silence(k registry.InstanceKey) {
 	}
 }
 
+// released returns the claim of a service that is gone.
+func (s *setting) released(folded string) *registry.Claim {
+	s.t.Helper()
+	for c := range s.Snapshot().Released() {
+		if c.Folded == folded {
+			return c
+		}
+	}
+	s.t.Fatalf("%s is not kept for anybody", folded)
+	return nil
+}
+
+// tombstone returns the tombstone of an instance.
+func (s *setting) tombstone(k registry.InstanceKey) *registry.Tombstone {
+	s.t.Helper()
+	for t := range s.Snapshot().Tombstones() {
+		if t.Key == k {
+			return t
+		}
+	}
+	s.t.Fatalf("%s has no tombstone", k)
+	return nil
+}
+
 // whole checks that the snapshot is what a server would load that starts now.
 func (s *setting) whole() {
 	s.t.Helper()

@@ -279,3 +279,50 @@ func TestLeftWhileTheVerdictIsUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// What an operator said of an instance that came back and left again is kept anew,
+// also when the crew was busy all the while.
+func TestCameBackWhileTheCrewIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, sweep.Config{Writers: 1})
+		k, other := endpoint("order-api", "192.0.2.1"), endpoint("order-api", "192.0.2.2")
+		s := &slow{Registry: h, witness: "http/" + other.String(), let: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- h.sweeper.Run(ctx, h.store.View(), s) }()
+		synctest.Wait()
+		h.register(k, nil)
+		if _, err := h.Override(t.Context(), k, registry.Edit{Weight: new(2.0)}); err != nil {
+			t.Fatal(err)
+		}
+		leave := func() {
+			if _, err := h.Deregister(t.Context(), k, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leave()
+		step(43 * time.Second)
+		h.register(other, nil)
+		step(18 * time.Second) // other is silent since three, and the override is to be forgotten
+		if s.held.Load() != 1 {
+			t.Fatal("the crew is not busy")
+		}
+		h.register(k, nil)
+		step(2 * time.Second)
+		leave()
+		step(2 * time.Second)
+		close(s.let)
+		step(50 * time.Second)
+		if h.Snapshot().Override(k) == nil {
+			t.Error("the override was forgotten by a look from before the instance came back")
+		}
+		step(12 * time.Second)
+		if h.Snapshot().Override(k) != nil {
+			t.Error("the override stands after its time")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
+}

@@ -26,6 +26,7 @@ type keep struct {
 	record  any // a tombstone or claim, of which another one begins anew; nil for an override
 	since   int64
 	writing atomic.Bool
+	over    atomic.Bool // it was not there at a later look, or it is another one
 }
 
 // clean removes the records whose time is over. Their time begins when this Run
@@ -35,7 +36,7 @@ func (j *judge) clean(ctx context.Context, now int64) {
 	for t := range j.snap.Tombstones() {
 		k := j.kept(keeps, keepKey{InstanceKey: t.Key, tombstone: true}, t, now)
 		if now-k.since >= int64(t.Keep) {
-			j.end(ctx, k, "buried", func(ctx context.Context) error { return j.registry.Bury(ctx, t.Key) })
+			j.end(ctx, k, "buried", func(ctx context.Context) error { return j.registry.Bury(ctx, t) })
 		}
 	}
 	for key := range j.snap.Overrides() {
@@ -50,8 +51,11 @@ func (j *judge) clean(ctx context.Context, now int64) {
 	for c := range j.snap.Released() {
 		k := j.kept(keeps, keepKey{folded: c.Folded}, c, now)
 		if now-k.since >= int64(max(c.Keep, j.config.Hold())) {
-			j.end(ctx, k, "freed", func(ctx context.Context) error { return j.registry.Free(ctx, c.Folded) })
+			j.end(ctx, k, "freed", func(ctx context.Context) error { return j.registry.Free(ctx, c) })
 		}
+	}
+	for key, k := range j.keeps {
+		k.over.Store(keeps[key] != k)
 	}
 	j.keeps = keeps
 }
@@ -74,6 +78,9 @@ func (j *judge) end(ctx context.Context, k *keep, what string, remove func(conte
 	}
 	j.crew.do(ctx, func(ctx context.Context) {
 		defer k.writing.Store(false)
+		if k.over.Load() { // while the crew was busy
+			return
+		}
 		ctx, cancel := context.WithTimeout(ctx, writeWithin)
 		defer cancel()
 		j.note(ctx, what, remove(ctx))

@@ -34,12 +34,13 @@ type Registry interface {
 	Silence(ctx context.Context, ro registry.Roster, seen int64) error
 	// Remove takes a roster off the roll.
 	Remove(ctx context.Context, ro registry.Roster, seen int64) error
-	// Bury removes a tombstone whose time is over.
-	Bury(ctx context.Context, k registry.InstanceKey) error
+	// Bury removes a tombstone whose time is over, unless it stands no more.
+	Bury(ctx context.Context, t *registry.Tombstone) error
 	// Forget removes the override of an instance that is gone.
 	Forget(ctx context.Context, k registry.InstanceKey) error
-	// Free gives up the DNS name of a service that is gone.
-	Free(ctx context.Context, folded string) error
+	// Free gives up the DNS name of a service that is gone, unless the claim stands
+	// no more.
+	Free(ctx context.Context, c *registry.Claim) error
 }
 
 // Config says how a Sweeper works; the zero Config is the usual one.
