@@ -95,6 +95,35 @@ func keysOf(registrations []registry.Registration) (keys []registry.InstanceKey)
 	return keys
 }
 
+// The verdict goes with the last instance that it was on, and not before.
+func TestChangeTakesTheVerdictAlong(t *testing.T) {
+	a, b, c := endpoint("x", "10.0.0.1", 80), endpoint("y", "10.0.0.1", 80), endpoint("z", "10.0.0.1", 80)
+	for _, test := range []struct {
+		name     string
+		goes     []registry.InstanceKey
+		verdicts int
+	}{
+		{"one of three", []registry.InstanceKey{a}, 1},
+		{"two of three", []registry.InstanceKey{a, b}, 1},
+		{"all of them", []registry.InstanceKey{a, b, c}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSetting(t)
+			s.declare("host-1", "1", registration(a), registration(b), registration(c))
+			s.silence(a)
+			if _, err := s.Change(t.Context(), func(*registry.Snapshot) (registry.Changes, error) {
+				return registry.Changes{Deregister: test.goes}, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if d := s.Snapshot().Dump(); len(d.Verdicts) != test.verdicts || d.Instances != 3-len(test.goes) {
+				t.Errorf("%d instances and the verdicts %v, want %d and %d", d.Instances, d.Verdicts, 3-len(test.goes), test.verdicts)
+			}
+			s.whole()
+		})
+	}
+}
+
 // What a decision rests on is what stands when it is written, whoever changes it
 // and through whatever door.
 func TestChangeRestsOnWhatStands(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -94,7 +95,9 @@ func (p *plan) deregister(i *Instance) {
 	if i.Witness == WitnessHTTP {
 		p.put(&Tombstone{i.Key, max(2*i.Timeouts.Interval, time.Second)})
 	} else if ro, judged := i.Roster(); judged && i.Silent {
-		if members, _ := p.snap.roster(ro, p.snap.Revision()); len(members) == 1 {
+		members, _ := p.snap.roster(ro, p.snap.Revision())
+		stays := func(m *Instance) bool { return !slices.Contains(p.Deletes, m.RecordKey()) }
+		if !slices.ContainsFunc(members, stays) {
 			p.deleteVerdict(VerdictKey{ro.Witness, ro.Class}) // it was on nobody else
 		}
 	}
