@@ -113,3 +113,13 @@ func (s *Service) dump() DumpedService {
 	}
 	return d
 }
+
+// Heir returns which of services that share an exact name gets it after its holder
+// has gone, when some of them come at the same time.
+func Heir(there, come []ServiceKey) (ServiceKey, bool) {
+	b := builder{drafts: map[ServiceKey]*draft{}}
+	for _, k := range come {
+		b.drafts[k] = &draft{}
+	}
+	return b.heir(slices.Values(slices.Concat(come, there)))
+}

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -73,7 +75,7 @@ func (b *builder) takeExact(k ServiceKey) {
 }
 
 // leaveExact takes the exact name from a service that is gone. Another one of
-// the same name, which is looked for only when names tells of it, comes after.
+// the same name, looked for only when names tells of it, is its heir.
 func (b *builder) leaveExact(k ServiceKey) {
 	exact := k.Exact()
 	if holder, _ := b.exact.Get(exact); holder != k {
@@ -83,11 +85,30 @@ func (b *builder) leaveExact(k ServiceKey) {
 	if _, shared := b.names.Get(exact); !shared {
 		return
 	}
-	for other := range b.services.All() {
-		if other != k && other.Exact() == exact {
-			b.takeExact(other)
+	if heir, ok := b.heir(func(yield func(ServiceKey) bool) {
+		for other := range b.services.All() {
+			if other != k && other.Exact() == exact && !yield(other) {
+				return
+			}
+		}
+	}); ok {
+		b.exact = b.exact.With(b.e, exact, heir)
+	}
+}
+
+// heir returns the smallest key, so that every server says the same, of services
+// that were there before; only without any is it one that this edit brings.
+func (b *builder) heir(services iter.Seq[ServiceKey]) (heir ServiceKey, ok bool) {
+	comes := func(k ServiceKey) int {
+		d := b.drafts[k]
+		return b2i(d != nil && d.was == nil)
+	}
+	for k := range services {
+		if !ok || cmp.Or(comes(k)-comes(heir), strings.Compare(k.String(), heir.String())) < 0 {
+			heir, ok = k, true
 		}
 	}
+	return heir, ok
 }
 
 // count adds by to each name and to every name above it, up to the zone.

@@ -115,6 +115,28 @@ func TestServicesOfOneExactName(t *testing.T) {
 	}
 }
 
+// Three that share 40 bits are too rare to be found for a test.
+func TestHeirOfAnExactName(t *testing.T) {
+	a, b, c := service("a"), service("b"), service("c")
+	for _, test := range []struct {
+		name        string
+		there, come []registry.ServiceKey
+		want        registry.ServiceKey
+		found       bool
+	}{
+		{"nobody", nil, nil, registry.ServiceKey{}, false},
+		{"one", []registry.ServiceKey{b}, nil, b, true},
+		{"the smallest first", []registry.ServiceKey{a, b, c}, nil, a, true},
+		{"the smallest last", []registry.ServiceKey{c, b, a}, nil, a, true},
+		{"one that comes is smaller", []registry.ServiceKey{c, b}, []registry.ServiceKey{a}, b, true},
+		{"all of them come", nil, []registry.ServiceKey{c, a, b}, a, true},
+	} {
+		if got, found := registry.Heir(test.there, test.come); got != test.want || found != test.found {
+			t.Errorf("%s: Heir = %v, %v, want %v, %v", test.name, got, found, test.want, test.found)
+		}
+	}
+}
+
 func TestAddressesThatAreRegistered(t *testing.T) {
 	s := newSetting(t)
 	addr := netip.MustParseAddr("10.0.0.1")
