@@ -21,12 +21,13 @@ type Change struct {
 }
 
 // Apply returns the snapshot at revision, after changes. The receiver may be nil
-// (nothing is known yet, and there is no [Policy]); it is not modified, and neither are the records, which
+// (nothing is known yet, and there is no [Policy]); what it says does not change, and neither are the records, which
 // the new snapshot keeps. Among changes of one record the last one stands. The
 // order of different records does not matter.
 func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
 	if s != nil {
+		s.follow()
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,

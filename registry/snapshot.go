@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/musterhq/muster/internal/trie"
 	"github.com/musterhq/muster/internal/view"
@@ -35,8 +36,9 @@ type Snapshot struct {
 	unreadable trie.Map[Key, int64]        // revisions of records that readers see as absent
 	digests    Digests
 
-	sortOnce sync.Once
-	sorted   []*Service
+	sorting  sync.Mutex                 // held by the one who sorts
+	sorted   atomic.Pointer[[]*Service] // cache of the services in order, until followed
+	followed atomic.Bool                // another snapshot was made of this one
 }
 
 // View holds the current snapshot.
@@ -139,19 +141,36 @@ func (s *Snapshot) Namespaces() []*Namespace {
 }
 
 // Services returns all services ordered by namespace, group and name; the slice
-// is shared and not to be modified.
+// is shared and not to be modified. They are sorted once for the newest snapshot
+// and each time for an older one, of which many may be kept.
 func (s *Snapshot) Services() []*Service {
-	s.sortOnce.Do(func() {
-		s.sorted = make([]*Service, 0, s.services.Len())
-		for _, v := range s.services.All() {
-			s.sorted = append(s.sorted, v)
-		}
-		slices.SortFunc(s.sorted, func(a, b *Service) int {
-			return cmp.Or(strings.Compare(a.Key.Namespace, b.Key.Namespace),
-				strings.Compare(a.Key.Group, b.Key.Group), strings.Compare(a.Key.Name, b.Key.Name))
-		})
+	if list := s.sorted.Load(); list != nil {
+		return *list
+	}
+	s.sorting.Lock()
+	defer s.sorting.Unlock()
+	if list := s.sorted.Load(); list != nil {
+		return *list
+	}
+	list := make([]*Service, 0, s.services.Len())
+	for _, v := range s.services.All() {
+		list = append(list, v)
+	}
+	slices.SortFunc(list, func(a, b *Service) int {
+		return cmp.Or(strings.Compare(a.Key.Namespace, b.Key.Namespace),
+			strings.Compare(a.Key.Group, b.Key.Group), strings.Compare(a.Key.Name, b.Key.Name))
 	})
-	return s.sorted
+	s.sorted.Store(&list)
+	if s.followed.Load() { // since, or before: whoever follows drops what is there
+		s.sorted.Store(nil)
+	}
+	return list
+}
+
+// follow has the snapshot keep nothing that can be made again.
+func (s *Snapshot) follow() {
+	s.followed.Store(true)
+	s.sorted.Store(nil)
 }
 
 // Each yields all services, in no order: unlike [Snapshot.Services] it keeps nothing.

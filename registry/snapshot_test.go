@@ -2,9 +2,13 @@ package registry_test
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"weak"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -188,4 +192,34 @@ func TestListsAreOrdered(t *testing.T) {
 	if want := []string{"host-a", "host-b", "host-c"}; !slices.Equal(agents, want) {
 		t.Errorf("Agents() = %v, want %v", agents, want)
 	}
+}
+
+// A list of services goes with its readers once there is a newer snapshot, however
+// long the old one is kept.
+func TestOldSnapshotsKeepNoList(t *testing.T) {
+	rec := func(name string) registry.Change {
+		r := &registry.ServiceRecord{Key: service(name)}
+		return registry.Change{Key: r.RecordKey(), Record: r, Revision: 1}
+	}
+	old := (*registry.Snapshot)(nil).Apply(1, []registry.Change{rec("b"), rec("c"), rec("a")})
+	list := old.Services()
+	if again := old.Services(); &again[0] != &list[0] {
+		t.Error("the newest snapshot sorts its services anew")
+	}
+	now := old.Apply(2, []registry.Change{rec("d")})
+	before, after := weak.Make(&list[0]), weak.Make(&old.Services()[0])
+	names := func(s *registry.Snapshot) (names []string) {
+		for _, v := range s.Services() {
+			names = append(names, v.Key.Name)
+		}
+		return names
+	}
+	if diff := cmp.Diff([][]string{{"a", "b", "c"}, {"a", "b", "c", "d"}}, [][]string{names(old), names(now)}); diff != "" {
+		t.Errorf("services of both (-want +got):\n%s", diff)
+	}
+	runtime.GC()
+	if before.Value() != nil || after.Value() != nil {
+		t.Error("the old snapshot keeps a list of its services")
+	}
+	runtime.KeepAlive(old)
 }
