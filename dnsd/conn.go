@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -19,19 +18,23 @@ const maxPipelined = 32
 
 // conn is a TCP connection of a client. Its queries are read one after another,
 // answered at the same time, and each answer leaves when it is ready (RFC 7766
-// 6.2.1.1). Who answers is decided anew for each query.
+// 6.2.1.1). Who answers is decided anew for each query. Nothing is read while too
+// many answers wait for the client to read.
 type conn struct {
 	net.Conn
 	endpoint *endpoint
 	prefix   netip.Prefix
 	state    connState     // guarded by the lock of endpoint.conns
 	slots    chan struct{} // one for each query under way
-	writing  sync.Mutex
+	working  working       // of its client
+	out      outbox
 }
 
 func newConn(c net.Conn, e *endpoint) *conn {
 	from := c.RemoteAddr().(*net.TCPAddr).AddrPort()
-	return &conn{Conn: c, endpoint: e, prefix: clientPrefix(from.Addr()), slots: make(chan struct{}, maxPipelined)}
+	conn := &conn{Conn: c, endpoint: e, prefix: clientPrefix(from.Addr()), slots: make(chan struct{}, maxPipelined)}
+	conn.out.init(conn)
+	return conn
 }
 
 // serve reads queries until the connection ends, is idle for too long or breaks
@@ -50,7 +53,7 @@ func (c *conn) serve() {
 		case <-c.endpoint.stopping:
 			return
 		}
-		if !c.await(in, r.idle()) || !c.answerNext(in, r.read()) {
+		if !c.out.awaitRoom(c.endpoint.stopping) || !c.await(in, r.idle()) || !c.answerNext(in, r.read()) {
 			return
 		}
 	}
@@ -104,8 +107,13 @@ func (c *conn) answerNext(in *bufio.Reader, bound time.Duration) bool {
 		<-c.slots // silence
 		return true
 	}
+	// What waits here is not under way yet.
+	if !c.beginWork() {
+		return false
+	}
 	r := c.endpoint.acquire()
 	if r == nil {
+		c.endWork()
 		return false
 	}
 	c.endpoint.conns.begin(c)
@@ -113,20 +121,65 @@ func (c *conn) answerNext(in *bufio.Reader, bound time.Duration) bool {
 	return true
 }
 
-// tcpQuery is a query over TCP.
+// beginWork waits for a place among the queries that handlers work on. It reports false
+// when the endpoint stops before.
+func (c *conn) beginWork() bool {
+	if !c.working.begin(c.endpoint.stopping) {
+		return false
+	}
+	if !c.endpoint.conns.working.begin(c.endpoint.stopping) {
+		c.working.done()
+		return false
+	}
+	return true
+}
+
+func (c *conn) endWork() {
+	c.endpoint.conns.working.done()
+	c.working.done()
+}
+
+// tcpQuery is a query over TCP, and the [client] of its answers.
 type tcpQuery struct {
-	conn      *conn
+	*conn
 	wire      []byte
 	responder *responder
+
+	// Guarded by the lock of the outbox.
+	unsent   int  // messages in it
+	returned bool // the handler has
+	isDone   bool
 }
 
 func (q *tcpQuery) answer() {
-	c, r := q.conn, q.responder
-	defer r.underWay.done()
-	defer c.endpoint.conns.done(c)
-	defer func() { <-c.slots }()
-	r.answer(&response{client: &tcpClient{c, r.write()}}, q.wire, true, func() {})
+	defer q.out.answered(q)
+	defer q.endWork()
+	q.responder.answer(&response{client: q}, q.wire, true, func() { q.wire = nil })
 }
+
+// over reports whether the query must be done now. It may have handlers that answer
+// later still, which does not count.
+func (q *tcpQuery) over() bool {
+	if q.isDone || !q.returned || q.unsent > 0 {
+		return false
+	}
+	q.isDone = true
+	return true
+}
+
+// done makes room for another query.
+func (q *tcpQuery) done() {
+	<-q.slots
+	q.endpoint.conns.done(q.conn)
+	q.responder.underWay.done()
+}
+
+func (q *tcpQuery) send(framed []byte) error {
+	return q.out.send(q, framed, q.responder.write())
+}
+
+// Close closes the connection behind the answers that are there.
+func (q *tcpQuery) Close() error { return q.out.close() }
 
 // readMessage reads a message behind its length. Memory is taken as it comes in,
 // since a length is easily said.
@@ -147,28 +200,4 @@ func readMessage(in io.Reader) ([]byte, error) {
 		}
 	}
 	return m, nil
-}
-
-// tcpClient is the [client] of one query over TCP.
-type tcpClient struct {
-	*conn
-	timeout time.Duration
-}
-
-// send closes the connection when the message does not get through in time, from
-// now and not from its turn on: a client that does not read must not keep answers,
-// nor the generation that gave them.
-func (c *tcpClient) send(framed []byte) error {
-	deadline := time.Now().Add(c.timeout)
-	binary.BigEndian.PutUint16(framed, uint16(len(framed)-lengthSize))
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	err := c.SetWriteDeadline(deadline)
-	if err == nil {
-		_, err = c.Write(framed)
-	}
-	if err != nil {
-		c.Close() // what was sent in part cannot be mended
-	}
-	return err
 }

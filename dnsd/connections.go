@@ -13,6 +13,9 @@ import (
 type connections struct {
 	max, perClient int
 
+	working working
+	backlog *backlog
+
 	mu      sync.Mutex
 	open    map[*conn]struct{}
 	idle    list.List // of *conn, idle for longest first
@@ -21,15 +24,19 @@ type connections struct {
 
 // clientConns are the connections from one prefix.
 type clientConns struct {
-	open int
-	idle list.List // as that of connections
+	open    int
+	idle    list.List // as that of connections
+	working working
 }
 
-func newConnections(limit int) *connections {
+func newConnections(cfg Config) *connections {
+	limit := cfg.MaxConns
 	return &connections{
 		max: limit,
 		// One client is often a whole site behind one address, but never all.
 		perClient: max(limit/4, 1),
+		working:   make(working, maxWorking),
+		backlog:   newBacklog(cfg.MaxUnsent),
 		open:      map[*conn]struct{}{},
 		clients:   map[netip.Prefix]*clientConns{},
 	}
@@ -69,10 +76,11 @@ func (t *connections) add(c *conn) bool {
 	}
 	from := t.clients[c.prefix] // evict may have dropped it
 	if from == nil {
-		from = &clientConns{}
+		from = &clientConns{working: make(working, maxWorking/4)}
 		t.clients[c.prefix] = from
 	}
 	from.open++
+	c.working = from.working
 	t.open[c] = struct{}{}
 	t.setIdle(c)
 	return true

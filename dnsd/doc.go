@@ -18,8 +18,12 @@
 // # Limits at dns:// addresses
 //
 // At most 4096 UDP queries of an address are under way in CoreDNS; packets above
-// that are dropped. A TCP connection has at most 32 queries under way and is not
-// read from meanwhile. [Config.MaxConns] bounds the connections. A connection is
+// that are dropped. A TCP connection has at most 32 queries under way, and is not read
+// from meanwhile, nor while 128 KiB of answers wait for its client to read. Over TCP
+// plugins work on at most 1024 queries in all, a quarter of which may be of one client;
+// others wait for their turn.
+// [Config.MaxConns] bounds the connections, and [Config.MaxUnsent] what clients have not
+// read: above it the connections that have got no further for longest are closed. One is
 // closed when it was idle for 10 seconds, when a query takes over 3 seconds to come
 // in, or when an answer takes over 5 seconds to go out; the plugin timeouts of
 // CoreDNS changes these. What is turned away is counted in the metric

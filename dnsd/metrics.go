@@ -13,7 +13,7 @@ import (
 // dropped stands beside CoreDNS's own metrics, which see only what reaches it.
 var dropped = promauto.NewCounterVec(prometheus.CounterOpts{
 	Namespace: plugin.Namespace, Subsystem: "transport", Name: "dropped_total",
-	Help: "Counter of UDP queries (proto udp) and connections (proto tcp) turned away since too many were under way.",
+	Help: "Counter of UDP queries (proto udp) and connections (proto tcp) turned away since too many were under way, or too many answers unread.",
 }, []string{"server", "proto"})
 
 // overload counts what one address turns away, and tells the operator, once a

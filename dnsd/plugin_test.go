@@ -3,7 +3,9 @@ package dnsd_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"strconv"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -15,7 +17,7 @@ import (
 )
 
 // The plugin muster of this test binary stands where the real one will: it
-// answers TXT with the text in the storage, holds queries for held.* until
+// answers TXT with the text in the storage, or with much for large., holds queries for held.* until
 // released, tells what it hears about signatures, transfers zone., is a gate if
 // there is one in the storage, and fails or panics in its setup when told so.
 func init() { plugin.Register("muster", setupTestPlugin) }
@@ -105,13 +107,30 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	m := new(dns.Msg)
 	m.SetReply(r)
-	if r.Opcode == dns.OpcodeQuery {
+	switch {
+	case r.Opcode == dns.OpcodeQuery && q.Name == "large.":
+		m.Answer = largeAnswer()
+	case r.Opcode == dns.OpcodeQuery:
 		m.Answer = append(m.Answer, &dns.TXT{
 			Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET},
 			Txt: []string{p.text},
 		})
 	}
-	return dns.RcodeSuccess, w.WriteMsg(m)
+	err := w.WriteMsg(m)
+	runtime.KeepAlive(m) // plugins look at what they have sent, to count it
+	return dns.RcodeSuccess, err
+}
+
+// largeAnswer is nearly all that a message holds, in many small records.
+func largeAnswer() []dns.RR {
+	records := make([]dns.RR, 3500)
+	for i := range records {
+		records[i] = &dns.TXT{
+			Hdr: dns.RR_Header{Name: "large.", Rrtype: dns.TypeTXT, Class: dns.ClassINET},
+			Txt: []string{strconv.Itoa(1000 + i)},
+		}
+	}
+	return records
 }
 
 // Transfer is what the plugin transfer asks.

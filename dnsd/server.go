@@ -38,6 +38,10 @@ type Config struct {
 	// there is no room the connection that has been idle for longest is closed. Zero
 	// means 2048.
 	MaxConns int
+	// MaxUnsent bounds the octets of answers over TCP, at all dns:// addresses, that wait
+	// for their clients to read; a quarter of them may be for one client. Above it the
+	// connections that have got no further for longest are closed. Zero means 64 MiB.
+	MaxUnsent int
 	// Drain bounds the time that queries under way get at a reload and at the end.
 	// Zero means 5 seconds.
 	Drain time.Duration
@@ -49,6 +53,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Filename = cmp.Or(c.Filename, "Corefile")
 	c.MaxConns = cmp.Or(c.MaxConns, 2048)
+	c.MaxUnsent = cmp.Or(c.MaxUnsent, 64<<20)
 	c.Drain = cmp.Or(c.Drain, 5*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -76,7 +81,7 @@ func Open(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:       cfg,
 		failed:    make(chan error, 1),
-		conns:     newConnections(cfg.MaxConns),
+		conns:     newConnections(cfg),
 		endpoints: map[string]*endpoint{},
 		fronts:    map[string]*front{},
 	}
