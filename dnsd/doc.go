@@ -29,6 +29,10 @@
 // CoreDNS changes these. What is turned away is counted in the metric
 // coredns_transport_dropped_total, and logged once a minute.
 //
+// A panic at a query costs that query alone, which gets SERVFAIL if it was not answered
+// yet, also where the plugin debug keeps CoreDNS from recovering. It is counted in the
+// metric coredns_panics_total, and logged with its stack once a minute.
+//
 // # Addresses that CoreDNS serves by itself
 //
 // Those of tls://, https://, https3://, quic:// and grpc:// blocks know neither

@@ -18,8 +18,8 @@ type Gate interface {
 	// does not gets no answer or, if truncated, nothing but its question with TC=1,
 	// so that a client that is what its address says comes back over TCP.
 	//
-	// It is called from several goroutines at a time. It must not block, nor
-	// panic, nor change query, nor keep it.
+	// It is called from several goroutines at a time. It must not block, nor change
+	// query, nor keep it. A packet at which it panics gets no answer.
 	Admit(query []byte, from netip.AddrPort) (answer, truncated bool)
 }
 

@@ -36,9 +36,10 @@ func newGeneration(inst *instance, cfg Config, failed chan<- error) *generation 
 		plain: map[string]*responder{}, underWay: newUnderWay(),
 		foreign: inst.foreignServers(),
 	}
+	p := &panics{log: cfg.Logger}
 	for _, s := range inst.servers {
 		if addr, ok := plainAddr(s); ok {
-			g.plain[addr] = newResponder(s.(*dnsserver.Server), inst.gates(addr), g.underWay)
+			g.plain[addr] = newResponder(s.(*dnsserver.Server), p.guard(inst.gates(addr), "dns://"+addr), g.underWay, p)
 		}
 	}
 	return g

@@ -102,6 +102,9 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		p.hold.arrived <- struct{}{}
 		<-p.hold.release
 	}
+	if q.Name == "broken." {
+		panic("asked to")
+	}
 	if r.Opcode == dns.OpcodeQuery && q.Qtype != dns.TypeTXT {
 		return plugin.NextOrFailure(p.Name(), p.next, ctx, w, r)
 	}
@@ -117,6 +120,9 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 		})
 	}
 	err := w.WriteMsg(m)
+	if q.Name == "late." {
+		panic("asked to, behind the answer")
+	}
 	runtime.KeepAlive(m) // plugins look at what they have sent, to count it
 	return dns.RcodeSuccess, err
 }

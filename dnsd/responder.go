@@ -14,17 +14,28 @@ type responder struct {
 	ctx      context.Context //nolint:containedctx // of constants that CoreDNS looks for in the context of each query
 	gates    gates
 	underWay *underWay // of the whole generation
+	panics   *panics
 }
 
-func newResponder(s *dnsserver.Server, g gates, u *underWay) *responder {
+func newResponder(s *dnsserver.Server, g gates, u *underWay, p *panics) *responder {
 	ctx := context.WithValue(context.Background(), dnsserver.Key{}, s)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
-	return &responder{server: s, ctx: ctx, gates: g, underWay: u}
+	return &responder{server: s, ctx: ctx, gates: g, underWay: u, panics: p}
 }
 
 // answer hands a message that [admit] lets through to CoreDNS, or refuses it. The
-// message is not used after free is called.
+// message is not used after free is called. A panic costs the query its answer and
+// nothing else.
 func (r *responder) answer(w *response, wire []byte, stream bool, free func()) {
+	head := [headerSize]byte(wire)
+	defer func() {
+		if v := recover(); v != nil {
+			r.panics.count(r.server.Addr, v)
+			if !w.answered.Load() {
+				_, _ = w.Write(refuse(head[:], dns.RcodeServerFailure))
+			}
+		}
+	}()
 	query, refusal := unpack(wire)
 	if query != nil && stream {
 		switch askedKeepalive(query, wire) {

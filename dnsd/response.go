@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -26,6 +27,7 @@ type response struct {
 	client
 	tsig      tsig
 	keepalive time.Duration // to tell in the reply's OPT; 0 for nothing
+	answered  atomic.Bool   // something was sent
 }
 
 var _ dns.ResponseWriter = (*response)(nil)
@@ -71,7 +73,11 @@ func (w *response) sendFramed(prefix, wire []byte) error {
 	if len(wire) > maxMessage {
 		return errTooLarge
 	}
-	return w.send(append(prefix, wire...))
+	if err := w.send(append(prefix, wire...)); err != nil {
+		return err
+	}
+	w.answered.Store(true)
+	return nil
 }
 
 // TsigStatus implements [dns.ResponseWriter].
