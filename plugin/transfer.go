@@ -2,9 +2,13 @@ package plugin
 
 import (
 	"errors"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics/vars"
+	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,12 +72,20 @@ func (m *Muster) Transfer(name string, serial uint32) (<-chan []dns.RR, error) {
 	return records, nil
 }
 
-// start runs a transfer, and reports false when none may start any more.
+// start runs a transfer, and reports false when none may start any more. One that panics ends without its last SOA.
 func (t *transfers) start(run func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.ended {
-		t.underWay.Go(run)
+		t.underWay.Go(func() {
+			defer func() {
+				if v := recover(); v != nil {
+					vars.Panic.Inc() // nobody above recovers: this is a goroutine of ours
+					slog.New(logger{clog.NewWithPlugin(name), ""}).Error("a transfer panicked", "panic", v, "stack", string(debug.Stack()))
+				}
+			}()
+			run()
+		})
 	}
 	return !t.ended
 }

@@ -292,3 +292,19 @@ func TestTransferThatNobodyReadsEnds(t *testing.T) {
 		t.Error("the server does not end within 20 s")
 	}
 }
+
+func TestTransferThatPanicsEndsAlone(t *testing.T) {
+	records := make(chan []dns.RR, 1)
+	muster.RunTransfer(func() {
+		defer close(records)
+		records <- nil
+		panic("told to")
+	})
+	n := 0
+	for range records {
+		n++
+	}
+	if n != 1 {
+		t.Errorf("parts of a transfer that panics = %d, want the one before it", n)
+	}
+}
