@@ -8,11 +8,6 @@ import (
 	"github.com/musterhq/muster/internal/trie"
 )
 
-// metaProtocol is the metadata key by which an instance says what it speaks: an
-// application, which is over TCP, or application/udp, or udp alone for what the
-// service is called after.
-const metaProtocol = "protocol"
-
 // dnsSD is the application whose names hold lists to browse (RFC 6763, 9).
 const dnsSD = "dns-sd"
 
@@ -26,7 +21,7 @@ func (t AppType) String() string { return "_" + t.App + "._" + t.Proto }
 // Type returns what the instance says it speaks, and false when it says nothing
 // that fits into a label.
 func (i *Instance) Type() (AppType, bool) {
-	says := i.Metadata[metaProtocol]
+	says := i.Metadata[MetaProtocol]
 	if says == "" {
 		return AppType{}, false
 	}
@@ -94,7 +89,10 @@ func (s *Snapshot) ByBrowsed(label, text string) *Service {
 	base := service + "." + LabelService
 	if looksExact(service) {
 		found := s.ByName(base)
-		if found == nil || grouped || found.Key.label() != label || found.Browsed() != service {
+		if found == nil || grouped || found.Browsed() != service {
+			return nil
+		}
+		if own, _ := found.Key.Label(); own != label {
 			return nil
 		}
 		return found
@@ -110,15 +108,6 @@ func (s *Snapshot) ByBrowsed(label, text string) *Service {
 		return nil
 	}
 	return found
-}
-
-// label returns the label of the service's namespace in names, empty for the
-// default one.
-func (k ServiceKey) label() string {
-	if k.Namespace == DefaultNamespace {
-		return ""
-	}
-	return scopeLabel(k.Namespace)
 }
 
 // browsing is what speaks what in one namespace.
@@ -139,8 +128,8 @@ func (b *builder) browse(was, is *Service) {
 	if is != nil {
 		after, k = is.types, is.Key
 	}
-	label := k.label()
-	if slices.Equal(before, after) || label == "" && k.Namespace != DefaultNamespace {
+	label, ok := k.Label()
+	if slices.Equal(before, after) || !ok {
 		return
 	}
 	of, browsed := b.types.Get(label)

@@ -35,6 +35,14 @@ const (
 	MetaRegion = "region"
 )
 
+// Metadata keys that names ask for.
+const (
+	// MetaProtocol says what an instance speaks: an application, which is over
+	// TCP, or application/udp, or udp alone for what the service is called after.
+	MetaProtocol = "protocol"
+	MetaVersion  = "version"
+)
+
 // MaxTTL is the longest time to live there is, in seconds (RFC 2181, 8).
 const MaxTTL = 1<<31 - 1
 

@@ -155,7 +155,7 @@ func join(r *Registration, revision int64, o *Override) *Instance {
 	}
 	i.Timeouts = timeoutsOf(i.Metadata)
 	i.Addr, _ = r.Key.Endpoint.Addr()
-	i.cluster, i.version = scopeLabel(i.Cluster), scopeLabel(i.Metadata["version"])
+	i.cluster, i.version = scopeLabel(i.Cluster), scopeLabel(i.Metadata[MetaVersion])
 	return i
 }
 

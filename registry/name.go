@@ -56,14 +56,24 @@ func (k ServiceKey) fold() (head, scope string, ok bool) {
 		}
 		scope = "." + group + "." + labelGroup
 	}
-	if k.Namespace != DefaultNamespace {
-		ns := scopeLabel(k.Namespace)
-		if ns == "" {
-			return "", "", false
-		}
+	ns, ok := k.Label()
+	if !ok {
+		return "", "", false
+	}
+	if ns != "" {
 		scope += "." + ns + "." + LabelNamespace
 	}
 	return service + "." + LabelService, scope, true
+}
+
+// Label returns the label of the service's namespace in names, empty for the
+// default one, and false when another one folds to nothing (F3, F4).
+func (k ServiceKey) Label() (label string, ok bool) {
+	if k.Namespace == DefaultNamespace {
+		return "", true
+	}
+	label = scopeLabel(k.Namespace)
+	return label, label != ""
 }
 
 // scopeLabel folds a group, namespace, cluster or version, which are one label

@@ -232,3 +232,15 @@ func upperASCII(s string) string {
 	}
 	return string(b)
 }
+
+func TestLabelOfANamespace(t *testing.T) {
+	for namespace, want := range map[string]string{"public": "", "dev": "dev", "Dev_2": "dev-2", "PUBLIC": "public", "__": "none"} {
+		label, ok := registry.ServiceKey{Namespace: namespace, Group: "g", Name: "s"}.Label()
+		if !ok {
+			label = "none"
+		}
+		if label != want {
+			t.Errorf("Label of a service in %q = %q, want %q", namespace, label, want)
+		}
+	}
+}

@@ -8,12 +8,6 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// Metadata keys that names can ask for.
-const (
-	metaProtocol = "protocol"
-	metaVersion  = "version"
-)
-
 // owner is the name of a service in a message, and whose it is.
 type owner struct {
 	registry.Name
@@ -122,8 +116,8 @@ func (o *owner) cluster() string {
 // admits reports whether an instance is found under the name.
 func (o *owner) admits(r *registry.Registration) bool {
 	return (o.Cluster == "" || sameLabel(o.Cluster, r.Cluster)) &&
-		(o.Version == "" || sameLabel(o.Version, r.Metadata[metaVersion])) &&
-		(o.protocol == "" || sameProtocol(o.protocol, r.Metadata[metaProtocol]))
+		(o.Version == "" || sameLabel(o.Version, r.Metadata[registry.MetaVersion])) &&
+		(o.protocol == "" || sameProtocol(o.protocol, r.Metadata[registry.MetaProtocol]))
 }
 
 // sameLabel reports whether names ask by a label for a cluster or a version.
@@ -139,7 +133,7 @@ func (o *owner) claim(metadata map[string]string) error {
 	for _, ask := range []struct {
 		key, value string
 		same       func(a, b string) bool
-	}{{metaProtocol, o.protocol, sameProtocol}, {metaVersion, o.Version, sameLabel}} {
+	}{{registry.MetaProtocol, o.protocol, sameProtocol}, {registry.MetaVersion, o.Version, sameLabel}} {
 		switch was, said := metadata[ask.key]; {
 		case ask.value == "":
 		case !said:
