@@ -146,18 +146,6 @@ func Lists(snap *registry.Snapshot) iter.Seq2[string, iter.Seq[string]] {
 	}
 }
 
-// BrowsedName returns the name below the zone by which a service is found among
-// those that speak t.
-func BrowsedName(s *registry.Service, t registry.AppType) (name string, ok bool) {
-	namespace := registry.ScopeLabel(s.Key.Namespace)
-	if s.Key.Namespace == registry.DefaultNamespace {
-		namespace = ""
-	} else if namespace == "" {
-		return "", false
-	}
-	return list{namespace: namespace}.below(escape(s.Browsed()) + "." + t.String()), true
-}
-
 // below returns a name in the domain of the list's namespace.
 func (l list) below(name string) string {
 	switch {

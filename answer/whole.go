@@ -165,10 +165,11 @@ func allSecure(instances []*registry.Instance) (all []Server) {
 func browsedNames(snap *registry.Snapshot, s *registry.Service) iter.Seq2[registry.AppType, string] {
 	return func(yield func(registry.AppType, string) bool) {
 		for _, t := range s.Types() {
-			name, ok := BrowsedName(s, t)
-			if !ok || snap.ByBrowsed(labelOf(s), s.Browsed()) != s {
+			label, ok := s.Key.Label()
+			if !ok || snap.ByBrowsed(label, s.Browsed()) != s {
 				return
 			}
+			name := list{namespace: label, speaking: t}.entry(s)
 			if !yield(t, name) {
 				return
 			}
@@ -187,7 +188,8 @@ type Entry struct {
 func Entries(snap *registry.Snapshot, s *registry.Service) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for t, name := range browsedNames(snap, s) {
-			if !yield(Entry{t, list{namespace: labelOf(s)}.below(t.String()), name}) {
+			label, _ := s.Key.Label()
+			if !yield(Entry{t, list{namespace: label}.below(t.String()), name}) {
 				return
 			}
 		}
@@ -217,14 +219,4 @@ func Overview(snap *registry.Snapshot, label string) iter.Seq2[string, string] {
 
 // Browsing returns the label of the namespace in which a service is browsed for,
 // empty for the default one, and false when there is none.
-func Browsing(s *registry.Service) (label string, ok bool) {
-	label = labelOf(s)
-	return label, label != "" || s.Key.Namespace == registry.DefaultNamespace
-}
-
-func labelOf(s *registry.Service) string {
-	if s.Key.Namespace == registry.DefaultNamespace {
-		return ""
-	}
-	return registry.ScopeLabel(s.Key.Namespace)
-}
+func Browsing(s *registry.Service) (label string, ok bool) { return s.Key.Label() }
