@@ -131,14 +131,16 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 	}
 	inst.configs, loading.configs = loading.configs, nil
 	for _, c := range inst.configs {
-		if c.TLSConfig == nil && slices.Contains(encrypted, c.Transport) {
-			return inst, fmt.Errorf("corefile: %s: the block of %s://%s has no plugin tls, and would not encrypt", filename, c.Transport, c.Zone)
-		}
 		overQUIC{}.first(c)
 	}
 	inst.servers, err = loading.context.MakeServers()
 	if err != nil {
 		return inst, fmt.Errorf("corefile: %s: %w", filename, err)
+	}
+	for _, c := range inst.configs { // zones of one block share what tls said, since the servers were made
+		if c.TLSConfig == nil && slices.Contains(encrypted, c.Transport) {
+			return inst, fmt.Errorf("corefile: %s: the block of %s://%s has no plugin tls, and would not encrypt", filename, c.Transport, c.Zone)
+		}
 	}
 	return inst, nil
 }

@@ -80,6 +80,7 @@ func TestValidate(t *testing.T) {
 		{"failing after hosts was set up", ".:53 {\n hosts {\n 192.0.2.1 a\n }\n forward .\n}", "plugin/forward"},
 		{"zone twice", "a:53 {\n whoami\n}\na:53 {\n whoami\n}", "already defined"},
 		{"TLS without a certificate", "tls://a:853 {\n whoami\n}", "has no plugin tls"},
+		{"TLS without a certificate, for two zones", "tls://a:853 tls://b:853 {\n whoami\n}", "has no plugin tls"},
 		{"QUIC without a certificate", "quic://a:853 {\n whoami\n}", "has no plugin tls"},
 		{"nothing", "# only a comment\n", "no server block"},
 		{"panicking setup", ".:53 {\n muster panic\n}", "a plugin panicked"},
