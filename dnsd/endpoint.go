@@ -48,7 +48,7 @@ func openEndpoint(ctx context.Context, addr string, shared bool, cfg Config, con
 	}
 	// A refusal only means a smaller buffer.
 	_ = udp.SetReadBuffer(readBuffer)
-	filter(e.batch)
+	filter(e.batch, nil)
 	if e.any = localAddr(udp).Addr().IsUnspecified(); e.any {
 		if err := askDestination(udp); err != nil {
 			return nil, errors.Join(fmt.Errorf("dns address %s (udp): %w", addr, err), e.close())

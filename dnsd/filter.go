@@ -1,7 +1,9 @@
 package dnsd
 
 import (
+	"encoding/binary"
 	"math"
+	"net/netip"
 
 	"golang.org/x/net/bpf"
 )
@@ -11,28 +13,78 @@ type filterable interface {
 	SetBPF(program []bpf.RawInstruction) error
 }
 
-// filter has the system turn away what [admit] would, so that a part of a flood costs
-// neither room in the buffer nor a look at it. Where the system does not do that, admit
-// is left with all.
-func filter(batch batcher) {
+// filter has the system turn away what [admit] would, and most of what comes from
+// networks that flood, so that this part of a flood costs neither room in the buffer
+// nor a look at it. Where the system does not do that, it is all left to the reader.
+func filter(batch batcher, floods []netip.Prefix) {
 	socket, ok := batch.(filterable)
 	if !ok {
 		return
 	}
-	if program, err := bpf.Assemble(admitted); err == nil {
+	if program, err := bpf.Assemble(program(floods)); err == nil {
 		_ = socket.SetBPF(program) // a refusal only means more work
 	}
 }
 
-// udpHeader is the length of what comes before the message, in a filter's eyes.
-const udpHeader = 8
+const (
+	// udpHeader is the length of what comes before the message, in a filter's eyes.
+	udpHeader = 8
+	// network is where the IP header lies for them (SKF_NET_OFF).
+	network = 0xfff00000
 
-// admitted is [admit] in the system's language: how much of a packet is kept.
-var admitted = []bpf.Instruction{
-	bpf.LoadExtension{Num: bpf.ExtLen},
-	bpf.JumpIf{Cond: bpf.JumpLessThan, Val: udpHeader + headerSize, SkipTrue: 3},
-	bpf.LoadAbsolute{Off: udpHeader + 2, Size: 1},
-	bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: qrBit, SkipTrue: 1},
-	bpf.RetConstant{Val: math.MaxUint32},
-	bpf.RetConstant{Val: 0},
+	keep, drop = math.MaxUint32, 0
+)
+
+// program says in the system's language what is kept of a packet.
+func program(floods []netip.Prefix) []bpf.Instruction {
+	p := []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtLen},
+		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: udpHeader + headerSize, SkipTrue: 1},
+		bpf.RetConstant{Val: drop},
+		bpf.LoadAbsolute{Off: udpHeader + 2, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpBitsNotSet, Val: qrBit, SkipTrue: 1},
+		bpf.RetConstant{Val: drop},
+	}
+	for _, f := range floods {
+		p = append(p, sparse(f)...)
+	}
+	return append(p, bpf.RetConstant{Val: keep})
+}
+
+// sparse keeps one in sampled packets of a network, by chance, and goes on with
+// those of all others.
+func sparse(f netip.Prefix) []bpf.Instruction {
+	version, source, words := uint32(4), uint32(network+12), 1
+	if f.Addr().Is6() {
+		version, source, words = 6, network+8, 4
+	}
+	end := []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtRand},
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: sampled - 1, SkipFalse: 1},
+		bpf.RetConstant{Val: drop},
+		bpf.RetConstant{Val: keep},
+	}
+	addr := f.Addr().AsSlice()
+	var match []bpf.Instruction // each skips to the end of all unless it fits
+	for i := range words {
+		bits := min(max(f.Bits()-32*i, 0), 32)
+		if bits == 0 {
+			break
+		}
+		match = append(match, bpf.LoadAbsolute{Off: source + uint32(4*i), Size: 4},
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: uint32(math.MaxUint32 << (32 - bits))},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(addr[4*i:])})
+	}
+	all := append([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: network, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: version},
+	}, append(match, end...)...)
+	for i, in := range all {
+		if jump, ok := in.(bpf.JumpIf); ok && jump.Cond == bpf.JumpEqual {
+			jump.SkipFalse = uint8(len(all) - i - 1)
+			all[i] = jump
+		}
+	}
+	return all
 }

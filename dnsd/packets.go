@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/net/ipv4"
 )
@@ -26,6 +27,7 @@ const (
 func (e *endpoint) readPackets() {
 	in := messages()
 	out := &answers{endpoint: e}
+	floods := newFloods(e.batch, e.log.With("network", "udp", "address", e.udp.LocalAddr()), time.Now())
 	var wait pause
 	for {
 		n, err := e.batch.ReadBatch(in, 0)
@@ -41,9 +43,12 @@ func (e *endpoint) readPackets() {
 		gates := e.current.Load().gates
 		handed := false
 		for i := range in[:n] {
-			handed = e.take(&in[i], gates, out) || handed
+			handed = e.take(&in[i], gates, floods, out) || handed
 		}
 		out.flush()
+		if len(gates) > 0 {
+			floods.look(time.Now())
+		}
 		if handed && n > 1 {
 			// In a flood this goroutine has always something to read, and another
 			// thread that takes the query over may have to wait for a processor.
@@ -54,7 +59,7 @@ func (e *endpoint) readPackets() {
 
 // take deals with one packet, and reports whether another goroutine does the rest.
 // Answers that are known at once go to out.
-func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) (handed bool) {
+func (e *endpoint) take(m *ipv4.Message, gates gates, floods *floods, out *answers) (handed bool) {
 	query := m.Buffers[0][:m.N]
 	if !admit(query) {
 		return false
@@ -63,10 +68,11 @@ func (e *endpoint) take(m *ipv4.Message, gates gates, out *answers) (handed bool
 	from := addr.AddrPort()
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	if len(gates) > 0 {
-		if answer, truncated := gates.Admit(query, from); truncated {
-			out.add(m, cut(out.buffer(), query))
-			return false
-		} else if !answer {
+		if answer, truncated := gates.Admit(query, from); !answer {
+			floods.count(from.Addr())
+			if truncated {
+				out.add(m, cut(out.buffer(), query))
+			}
 			return false
 		}
 	}

@@ -49,6 +49,7 @@ func TestHonestClientInAFlood(t *testing.T) {
 	}
 	address := lab.Address()
 	s := start(t, block(address, lab.Port, "rate_limit 2000"))
+	s.KeepApart()
 	for i := range 3 {
 		s.Put(named("order-api"), at(fmt.Sprint("10.0.0.", i+1), 8080))
 	}

@@ -24,6 +24,9 @@ const (
 func Garbage(ctx context.Context, address string, rate int) (sent int64, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := here(flooders()); err != nil {
+		return 0, err
+	}
 	var conns []*ipv4.PacketConn
 	for i := range sources {
 		from := &net.UDPAddr{IP: net.ParseIP(fmt.Sprint(sourceNetwork, i+1))}

@@ -67,8 +67,10 @@ func Steady(ctx context.Context, address string, question []byte, rate, n int, r
 // send sends all questions by the clock. One that is late is followed at once by the
 // next.
 func send(fd int, question []byte, rate int, asked []atomic.Int64) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // for good: the thread is bound to processors, and ends with its goroutine
+	if err := here(others()); err != nil {
+		return err
+	}
 	question = slices.Clone(question)
 	began := time.Now()
 	for i := range asked {
@@ -87,8 +89,10 @@ func send(fd int, question []byte, rate int, asked []atomic.Int64) error {
 
 // receive takes answers until a while after the last question.
 func receive(fd int, asked []atomic.Int64, took []time.Duration, over *atomic.Bool, right func([]byte) error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // as in send
+	if err := here(others()); err != nil {
+		return err
+	}
 	reply, control := make([]byte, 4096), make([]byte, 128)
 	for idle := 0; idle < 5; {
 		n, controls, _, _, err := unix.Recvmsg(fd, reply, control, 0)
