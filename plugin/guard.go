@@ -103,7 +103,7 @@ func cookieOf(opt *dns.OPT) []byte {
 // record first behind it.
 func cookieIn(packet []byte) []byte {
 	const header, root, fixed = 12, 1, 10 // an OPT record: the root, then type, class, TTL and length
-	if len(packet) < header || [4]byte(packet[4:8]) != [4]byte{0, 1, 0, 0} || packet[8] != 0 || packet[9] != 0 {
+	if len(packet) < header || [6]byte(packet[4:10]) != [6]byte{0, 1} || [2]byte(packet[10:12]) == [2]byte{} {
 		return nil
 	}
 	rest := packet[header:]
