@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -83,5 +84,5 @@ func (zs *Zones) Kept() uint32 { return max(zs.cfg.TTL, zs.cfg.NegativeTTL, zs.c
 
 // Rule returns what the zones say of any question, but for who asks.
 func (zs *Zones) Rule() answer.Rule {
-	return answer.Rule{TTL: zs.TTL, Mode: zs.cfg.Mode, Raw: zs.cfg.Raw}
+	return answer.Rule{TTL: zs.TTL, Mode: cmp.Or(zs.cfg.Mode, registry.ModeOrdered), Raw: zs.cfg.Raw}
 }
