@@ -1,7 +1,9 @@
 package main
 
 import (
+	"net/http"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,6 +34,11 @@ func TestScripts(t *testing.T) {
 				s := newServer(scriptT{ts}, ts.MkAbs("data"), args...)
 				s.start()
 				ts.Defer(s.stop)
+				// It is ready as soon as it knows the roll; that it judges takes an election.
+				s.await("the judge's office", func() bool {
+					_, body, err := request(http.MethodGet, s.url()+"/v1/servers", nil)
+					return err == nil && strings.Contains(body, `"protection":{`)
+				})
 				ts.Setenv("MUSTER_SERVER", s.url())
 				ts.Setenv("DNS", s.dns)
 				ts.Setenv("DATA", s.data)
