@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
@@ -15,6 +16,23 @@ import (
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/update"
 )
+
+// updatable is whether any server of this process was ever told to take updates.
+var updatable atomic.Bool
+
+// CoreDNS's servers for HTTPS, QUIC and gRPC ask the policy of miekg/dns alone
+// what to accept, not the opcodes that a server allows.
+func init() {
+	usual := dns.DefaultMsgAcceptFunc
+	dns.DefaultMsgAcceptFunc = func(h dns.Header) dns.MsgAcceptAction {
+		action := usual(h)
+		opcode := int(h.Bits>>11) & 0xF
+		if action == dns.MsgRejectNotImplemented && opcode == dns.OpcodeUpdate && h.Qdcount == 1 && updatable.Load() {
+			return dns.MsgAccept
+		}
+		return action
+	}
+}
 
 // updates says who may change instances by DNS UPDATE, and for how long; nobody
 // without keys.
@@ -111,6 +129,7 @@ func (s *settings) updatable(m *Muster) error {
 		m.updates.lease = update.LeaseBounds{Min: leastLease, Max: longestLease}
 	}
 	cfg.AllowOpcode(dns.OpcodeUpdate)
+	updatable.Store(true)
 	return nil
 }
 
