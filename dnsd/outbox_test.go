@@ -85,8 +85,10 @@ func TestTCPAnswersThatNobodyReadsAreBounded(t *testing.T) {
 
 	// Those that read get all they ask for, however slowly, while the others wait.
 	var readers sync.WaitGroup
-	for _, pause := range []time.Duration{0, 10 * time.Millisecond} {
-		c := connectSmall(t, "127.0.0.3", addr)
+	// Each is a client of its own: the share of one is what a single connection may be
+	// working on, and two of them could be cut off rightly.
+	for client, pause := range map[string]time.Duration{"127.0.0.3": 0, "127.0.0.4": 10 * time.Millisecond} {
+		c := connectSmall(t, client, addr)
 		readers.Go(func() {
 			c.octets(pipelined(t, "large.", 40)...)
 			for n := range 40 {
