@@ -132,6 +132,9 @@ func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 	if err := c.store.health.err(c.store.now()); err != nil {
 		return nil, configError(err)
 	}
+	if err := ctx.Err(); err != nil { // an etcd in this process may answer all the same
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
 	resp, err := c.store.client.Get(ctx, blobPrefix+digest+"/", clientv3.WithPrefix())

@@ -325,7 +325,9 @@ func testEndedContext(s contract) {
 	if revision, err := s.Commit(ctx, first(key("ended"), []byte("x"))); err == nil {
 		t.Errorf("Commit with an ended context = %d, want an error", revision)
 	}
-	if _, err := s.Content(ctx, "0123"); err == nil || errors.Is(err, config.ErrNotFound) {
-		t.Errorf("Content with an ended context = %v, want an error that is not ErrNotFound", err)
+	for range 1000 { // a store that asks somebody else may be answered before it looks at ctx
+		if _, err := s.Content(ctx, "0123"); err == nil || errors.Is(err, config.ErrNotFound) {
+			t.Fatalf("Content with an ended context = %v, want an error that is not ErrNotFound", err)
+		}
 	}
 }
