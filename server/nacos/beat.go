@@ -56,39 +56,39 @@ type fullBeat struct {
 
 // beat takes a full or a light beat. The full one names its instance itself, as
 // some clients send nothing beside it.
-func (h *Handler) beat(c *call) error {
+func (h *Handler) beat(c *call) (any, error) {
 	text := c.value("beat")
 	if text == "" {
 		return h.lightBeat(c)
 	}
 	var b fullBeat
 	if json.Unmarshal([]byte(text), &b) != nil {
-		return illegal("beat", "it should be a JSON object.")
+		return nil, illegal("beat", "it should be a JSON object.")
 	}
 	reg, err := b.registration(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	interval, err := h.cfg.Registry.Beat(c.r.Context(), reg.Key, &reg)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.json(beatAnswer{interval.Milliseconds(), beatTaken, true})
+	return beatAnswer{interval.Milliseconds(), beatTaken, true}, nil
 }
 
-func (h *Handler) lightBeat(c *call) error {
+func (h *Handler) lightBeat(c *call) (any, error) {
 	k, err := c.instanceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	interval, err := h.cfg.Registry.Beat(c.r.Context(), k, nil)
 	if errors.Is(err, registry.ErrNotFound) {
-		return c.json(beatAnswer{registry.DefaultTimeouts.Interval.Milliseconds(), beatUnknown, true})
+		return beatAnswer{registry.DefaultTimeouts.Interval.Milliseconds(), beatUnknown, true}, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.json(beatAnswer{interval.Milliseconds(), beatTaken, true})
+	return beatAnswer{interval.Milliseconds(), beatTaken, true}, nil
 }
 
 // registration returns what stands if the instance of a full beat is unknown.

@@ -31,12 +31,17 @@ type call struct {
 	w http.ResponseWriter
 	r *http.Request
 	params
-	held int64 // bytes taken from the budget of bodies
+	route                    // that was found
+	within map[string]string // parameters of the path
+	held   int64             // bytes taken from the budget of bodies
 }
 
 // read takes the parameters from query and body, of every method alike.
 func (c *call) read() error {
 	c.params = params{}
+	for name, v := range c.within { // part of the name of what is called: nothing overrules it
+		c.params[name] = v
+	}
 	if err := c.add(c.r.URL.RawQuery); err != nil {
 		return err
 	}
@@ -135,9 +140,6 @@ func (c *call) release() {
 // text answers 200 with a text, byte for byte.
 func (c *call) text(body string) error { return c.answer(http.StatusOK, typeText, body) }
 
-// ok answers a naming write; clients compare the two bytes.
-func (c *call) ok() error { return c.text("ok") }
-
 func (c *call) answer(status int, contentType, body string) error {
 	c.w.Header().Set("Content-Type", contentType)
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -147,13 +149,18 @@ func (c *call) answer(status int, contentType, body string) error {
 }
 
 // json answers 200 with v.
-func (c *call) json(v any) error {
+func (c *call) json(v any) error { return c.jsonAs(http.StatusOK, v) }
+
+func (c *call) jsonAs(status int, v any) error {
 	text, err := encode(v)
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, typeJSON, text)
+	return c.answer(status, typeJSON, text)
 }
+
+// envelope is bare where no route was found: then an error page is all there is.
+func (c *call) envelope() envelope { return c.form }
 
 // encode returns v as JSON that keeps < > and & as they are.
 func encode(v any) (string, error) {

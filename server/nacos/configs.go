@@ -193,13 +193,6 @@ func entries(text string) []string {
 	return all
 }
 
-// result is the envelope of old console calls.
-type result struct {
-	Code    int     `json:"code"`
-	Message *string `json:"message"`
-	Data    any     `json:"data"`
-}
-
 // advanced is what a record tells beside the content.
 type advanced struct {
 	CreateTime int64   `json:"createTime"` // milliseconds

@@ -14,24 +14,53 @@ import (
 
 // refusal is an error in the form the caller gets to see.
 type refusal struct {
-	status int
+	status int // of version 1; that of versions 2 and 3 follows from the code
+	code   code
 	text   string
-	page   bool // as the JSON of a servlet's error page: what Nacos's filters answer
+	by     stage
+	pinned bool // the status is the same in every version
 }
 
+// stage is the part of a server that refuses. What comes before the operation
+// knows no envelope.
+type stage int
+
+const (
+	byOperation stage = iota
+	byCheck           // of parameters and of the server's state: a text
+	byFilter          // the JSON of a servlet's error page
+)
+
 func (r *refusal) Error() string { return r.text }
+
+// as returns r with a code.
+func (r *refusal) as(c code) *refusal {
+	r.code = c
+	return r
+}
+
+// pin returns r with its status in every version.
+func (r *refusal) pin() *refusal {
+	r.pinned = true
+	return r
+}
 
 func refuse(status int, format string, args ...any) *refusal {
 	return &refusal{status: status, text: fmt.Sprintf(format, args...)}
 }
 
 func refusePage(status int, format string, args ...any) *refusal {
-	return &refusal{status: status, text: fmt.Sprintf(format, args...), page: true}
+	return &refusal{status: status, text: fmt.Sprintf(format, args...), by: byFilter}
+}
+
+// notNow refuses a call that may succeed later, or at another server.
+func notNow(format string, args ...any) *refusal {
+	return &refusal{status: http.StatusServiceUnavailable, text: fmt.Sprintf(format, args...), by: byCheck}
 }
 
 // illegal is the answer of Nacos's parameter check, which ends its line.
 func illegal(name, why string) *refusal {
-	return refuse(http.StatusBadRequest, "Param '%s' is illegal, %s\r\n", name, why)
+	return &refusal{status: http.StatusBadRequest, text: fmt.Sprintf("Param '%s' is illegal, %s\r\n", name, why), by: byCheck}
 }
 
 func illegalCharacters(name string) *refusal {
@@ -47,42 +76,31 @@ func caused(status int, format string, args ...any) *refusal {
 	return refuse(status, "caused: %s;", fmt.Sprintf(format, args...))
 }
 
-// servletError is the body of an error page.
-type servletError struct {
-	Timestamp string `json:"timestamp"`
-	Status    int    `json:"status"`
-	Error     string `json:"error"`
-	Message   string `json:"message"`
-	Path      string `json:"path"`
-}
+// absent is a required parameter that is not there, or blank.
+type absent struct{ name string }
 
-// fail answers an error. One that is no fault of the caller is logged whole and
-// told in general.
-func (c *call) fail(err error) {
-	known := outward(err)
-	if known == nil && c.r.Context().Err() != nil { // the store's way to say that it was called off
-		known = outward(context.Canceled)
+func (a absent) Error() string { return "parameter " + a.name + " is missing" }
+
+func (a absent) outward(e envelope) *refusal {
+	switch e {
+	case rest:
+		r := caused(http.StatusBadRequest, "Required request parameter '%s' for method parameter type String is not present", a.name)
+		r.by = byCheck
+		return r
+	case wrapped:
+		return refuse(http.StatusBadRequest, "Required parameter '%s' type String is not present", a.name).as(paramMissing)
 	}
-	if known == nil {
-		c.h.log.Error("call failed", "method", c.r.Method, "path", c.r.URL.Path, "err", err)
-		known = &refusal{status: http.StatusInternalServerError, text: "caused: unexpected failure, see the log of the server;"}
-	}
-	if !known.page {
-		_ = c.answer(known.status, typeText, known.text)
-		return
-	}
-	text, _ := encode(servletError{ // strings and a number: it cannot fail
-		c.h.cfg.Now().UTC().Format("2006-01-02T15:04:05.000+00:00"),
-		known.status, http.StatusText(known.status), known.text, c.r.URL.Path,
-	})
-	_ = c.answer(known.status, typeJSON, text)
+	return refuse(http.StatusBadRequest, "Param '%s' is required.", a.name)
 }
 
 // outward returns the form an error takes for the caller, nil for one that the
 // caller cannot know. It is the only place that maps errors of the domain.
-func outward(err error) *refusal {
+func outward(err error, e envelope) *refusal {
 	if known, ok := errors.AsType[*refusal](err); ok {
 		return known
+	}
+	if a, ok := errors.AsType[absent](err); ok {
+		return a.outward(e)
 	}
 	if e, ok := errors.AsType[*registry.InvalidError](err); ok {
 		return invalidName(e)
@@ -92,7 +110,7 @@ func outward(err error) *refusal {
 	}
 	if e, ok := errors.AsType[*registry.KindError](err); ok {
 		return refuse(http.StatusBadRequest, "errCode: 400, errMsg: Current service %s is %s service, can't register %s instance. ",
-			e.Service.Grouped(), kindName(e.Ephemeral), kindName(!e.Ephemeral))
+			e.Service.Grouped(), kindName(e.Ephemeral), kindName(!e.Ephemeral)).as(instanceError)
 	}
 	switch {
 	case is(err, registry.ErrUnavailable, config.ErrUnavailable, registry.ErrFull, config.ErrFull):
@@ -100,7 +118,7 @@ func outward(err error) *refusal {
 	case is(err, context.DeadlineExceeded, context.Canceled):
 		return caused(http.StatusServiceUnavailable, "server is not able to do this now, please try again later")
 	case is(err, registry.ErrConflict, config.ErrConflict):
-		return caused(http.StatusConflict, "changed by others at the same time, please try again")
+		return caused(http.StatusConflict, "changed by others at the same time, please try again").as(resourceConflict).pin()
 	}
 	return nil
 }
@@ -128,18 +146,18 @@ func invalidName(e *registry.InvalidError) *refusal {
 		return illegalCharacters(e.Field)
 	case e.Field == "cluster":
 		return refuse(http.StatusBadRequest,
-			"Instance 'clusterName' should be characters with only 0-9a-zA-Z-. (current: %s)", e.Value)
+			"Instance 'clusterName' should be characters with only 0-9a-zA-Z-. (current: %s)", e.Value).as(instanceError)
 	case e.Field == "weight":
-		return refuse(http.StatusBadRequest, "instance format invalid: The weights range from 0.0 to %d.0", registry.MaxWeight)
+		return refuse(http.StatusBadRequest, "instance format invalid: The weights range from 0.0 to %d.0", registry.MaxWeight).as(weightError)
 	case e.Field == "protectThreshold":
 		return illegal(e.Field, "the value should be between 0 and 1.")
 	case e.Field == "metadata" && e.Value == registry.MetaBeatInterval:
 		return refuse(http.StatusBadRequest,
-			"Instance 'heart beat interval' must less than 'heart beat timeout' and 'ip delete timeout'.")
+			"Instance 'heart beat interval' must less than 'heart beat timeout' and 'ip delete timeout'.").as(instanceError)
 	case e.Field == "metadata" && strings.HasPrefix(e.Reason, "is longer"):
 		return tooLong("metadata", registry.MaxMetadata)
 	}
-	return refuse(http.StatusBadRequest, "Param '%s' is illegal, it %s\r\n", e.Field, e.Reason)
+	return illegal(e.Field, "it "+e.Reason)
 }
 
 // invalidDocument words a refusal of the configuration centre as Nacos does.

@@ -7,30 +7,20 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-func (h *Handler) registerInstance(c *call) error {
+func (h *Handler) registerInstance(c *call) (any, error) {
 	reg, err := c.registration()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	receipt, err := h.cfg.Registry.Register(c.r.Context(), reg)
-	if err != nil {
-		return err
-	}
-	c.wrote(receipt.Revision, receipt.Lagging)
-	return c.ok()
+	return c.written(h.cfg.Registry.Register(c.r.Context(), reg))
 }
 
-func (h *Handler) deregisterInstance(c *call) error {
+func (h *Handler) deregisterInstance(c *call) (any, error) {
 	k, err := c.instanceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	receipt, err := h.cfg.Registry.Deregister(c.r.Context(), k, c.flag("ephemeral"))
-	if err != nil {
-		return err
-	}
-	c.wrote(receipt.Revision, receipt.Lagging)
-	return c.ok()
+	return c.written(h.cfg.Registry.Deregister(c.r.Context(), k, c.flag("ephemeral")))
 }
 
 // updateInstance lays an operator's say over an instance. Nacos fills what is
@@ -38,50 +28,54 @@ func (h *Handler) deregisterInstance(c *call) error {
 // here what is absent stays. Metadata replaces what the operator said before and
 // is merged over the owner's. As in Nacos, health is ignored, and an unknown
 // instance of a known service is fine and not created.
-func (h *Handler) updateInstance(c *call) error {
-	k, err := h.override(c)
-	if !errors.Is(err, registry.ErrNotFound) {
-		return err
+func (h *Handler) updateInstance(c *call) (any, error) {
+	k, receipt, err := h.override(c)
+	if errors.Is(err, registry.ErrNotFound) {
+		if h.cfg.Registry.Snapshot().Service(k.Service) == nil {
+			return nil, serviceNotFound(k.Service)
+		}
+		return ok, nil
 	}
-	if h.cfg.Registry.Snapshot().Service(k.Service) == nil {
-		return serviceNotFound(k.Service)
-	}
-	return c.ok()
+	return c.written(receipt, err)
 }
 
 // patchInstance is updateInstance, but an unknown instance is an error.
-func (h *Handler) patchInstance(c *call) error {
-	k, err := h.override(c)
-	if !errors.Is(err, registry.ErrNotFound) {
-		return err
+func (h *Handler) patchInstance(c *call) (any, error) {
+	k, receipt, err := h.override(c)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, missing(h.cfg.Registry.Snapshot(), k, c.or("clusterName", registry.DefaultCluster))
 	}
-	return missing(h.cfg.Registry.Snapshot(), k, c.or("clusterName", registry.DefaultCluster))
+	return c.written(receipt, err)
 }
 
-// override does the update and answers, unless the instance is not there.
-func (h *Handler) override(c *call) (registry.InstanceKey, error) {
+func (h *Handler) override(c *call) (registry.InstanceKey, registry.Receipt, error) {
 	k, err := c.instanceKey()
 	if err != nil {
-		return k, err
+		return k, registry.Receipt{}, err
 	}
 	edit := registry.Edit{Replace: true}
 	if c.value("enabled", "enable") != "" {
 		edit.Enabled = new(c.flag("enabled", "enable"))
 	}
 	if edit.Weight, err = c.weight(); err != nil {
-		return k, err
+		return k, registry.Receipt{}, err
 	}
 	if edit.Metadata, err = c.metadata(); err != nil {
-		return k, err
+		return k, registry.Receipt{}, err
 	}
 	receipt, err := h.cfg.Registry.Override(c.r.Context(), k, edit)
+	return k, receipt, err
+}
+
+// written answers a write, and tells at which revision it stands.
+func (c *call) written(receipt registry.Receipt, err error) (any, error) {
 	if err != nil {
-		return k, err
+		return nil, err
 	}
 	c.wrote(receipt.Revision, receipt.Lagging)
-	return k, c.ok()
+	return ok, nil
 }
 
 func serviceNotFound(k registry.ServiceKey) error {
-	return refuse(http.StatusBadRequest, "service not found, namespace: %s, serviceName: %s", k.Namespace, k.Grouped())
+	return refuse(http.StatusBadRequest, "service not found, namespace: %s, serviceName: %s", k.Namespace, k.Grouped()).as(serviceNotFoundV2)
 }

@@ -122,10 +122,10 @@ func orEmpty(m map[string]string) map[string]string {
 // instances answers the hosts of a service. With healthyOnly they are the set
 // that every door answers; else all that are enabled, with their true flags,
 // unless the protect threshold holds: then all are called healthy.
-func (h *Handler) instances(c *call) error {
+func (h *Handler) instances(c *call) (any, error) {
 	k, err := c.serviceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	snap, stamp := h.read()
 	info := serviceInfo{
@@ -148,7 +148,7 @@ func (h *Handler) instances(c *call) error {
 		}
 		info.ReachProtectionThreshold, info.Metadata = sel.Protected, orEmpty(s.Metadata)
 	}
-	return c.json(info)
+	return info, nil
 }
 
 // within returns the service with the instances of some clusters, so that the
@@ -180,18 +180,18 @@ type detail struct {
 	Metadata    map[string]string `json:"metadata"`
 }
 
-func (h *Handler) instance(c *call) error {
+func (h *Handler) instance(c *call) (any, error) {
 	k, err := c.instanceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	snap, cluster := h.cfg.Registry.Snapshot(), c.or("clusterName", registry.DefaultCluster)
 	i := snap.Instance(k)
 	if i == nil || i.Cluster != cluster {
-		return missing(snap, k, cluster)
+		return nil, missing(snap, k, cluster)
 	}
-	return c.json(detail{k.Service.Grouped(), k.Endpoint.Host, k.Endpoint.Port, i.Cluster, fraction(i.Weight), i.Healthy,
-		instanceID(i), orEmpty(i.Metadata)})
+	return detail{k.Service.Grouped(), k.Endpoint.Host, k.Endpoint.Port, i.Cluster, fraction(i.Weight), i.Healthy,
+		instanceID(i), orEmpty(i.Metadata)}, nil
 }
 
 // missing words that an instance is not in a cluster.

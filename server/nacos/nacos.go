@@ -1,10 +1,11 @@
-// Package nacos speaks the HTTP API of Nacos, version 1, so that its clients
-// find a server they know.
+// Package nacos speaks the HTTP API of Nacos, versions 1 to 3, so that its
+// clients find a server they know.
 //
 // It keeps nothing of its own: calls become calls of the registry and of the
 // configuration centre, and their answers and errors take the shapes that the
 // clients of Nacos compare byte by byte. One table of operations registers the
-// routes and describes them (see [Handler.Operations]).
+// routes and describes them (see [Handler.Operations]); an operation returns a
+// value or an error, and the place where it was called says in which envelope.
 package nacos
 
 import (
@@ -116,7 +117,7 @@ func (c Config) withDefaults() Config {
 type Handler struct {
 	cfg    Config
 	log    *slog.Logger
-	routes map[string]map[string]route // by path below the context path, then method
+	table  table // of paths below the context path
 	bodies budget
 	polls  polls
 	clock  clock
@@ -134,14 +135,13 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("nacos: Config.Configs is missing")
 	}
 	c = c.withDefaults()
-	h := &Handler{cfg: c, log: c.Logger, routes: map[string]map[string]route{}, drained: make(chan struct{})}
+	h := &Handler{cfg: c, log: c.Logger, table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
 	h.bodies.limit = c.MaxBodies
 	h.polls.limit, h.polls.perClient = c.MaxPolls, c.MaxPollsPerClient
-	for _, r := range routes {
-		if h.routes[r.Path] == nil {
-			h.routes[r.Path] = map[string]route{}
+	for _, o := range operations() {
+		for _, p := range o.at {
+			h.table.add(route{&o, p})
 		}
-		h.routes[r.Path][r.Method] = r
 	}
 	return h, nil
 }
@@ -155,21 +155,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r}
 	w.Header().Set("X-Content-Type-Options", "nosniff") // answers repeat what callers sent
 	defer c.release()
-	if err := h.serve(c); err != nil {
+	v, err := h.serve(c)
+	if _, done := v.(answered); err == nil && !done {
+		err = c.give(v)
+	}
+	if err != nil {
 		c.fail(err)
 	}
 }
 
-func (h *Handler) serve(c *call) error {
-	found, err := h.route(c.r)
-	if err != nil {
-		return err
+func (h *Handler) serve(c *call) (any, error) {
+	var err error
+	if c.route, err = h.route(c); err != nil {
+		return nil, err
 	}
-	if err := found.needs.check(h); err != nil {
-		return err
+	if err := c.needs.check(h); err != nil {
+		return nil, err
 	}
 	if err := c.read(); err != nil {
-		return err
+		return nil, err
 	}
-	return found.handle(h, c)
+	return c.do(h, c)
 }

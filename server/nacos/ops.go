@@ -33,14 +33,14 @@ type counts struct {
 }
 
 // metrics is answered at any time: clients ask it whether the server is up.
-func (h *Handler) metrics(c *call) error {
+func (h *Handler) metrics(c *call) (any, error) {
 	snap := h.cfg.Registry.Snapshot()
 	state := status{"UP"}
 	if snap == nil {
 		state.Status = "STARTING"
 	}
 	if c.value("onlyStatus") == "" || c.isTrue("onlyStatus") {
-		return c.json(state)
+		return state, nil
 	}
 	n := counts{status: state, CPU: -1, Load: -1, Mem: -1}
 	if snap != nil {
@@ -56,36 +56,36 @@ func (h *Handler) metrics(c *call) error {
 	n.ClientCount = n.EphemeralIPPortClientCount + n.PersistentIPPortClientCount
 	n.ResponsibleServiceCount, n.ResponsibleInstanceCount = n.ServiceCount, n.InstanceCount
 	n.ResponsibleClientCount = n.ClientCount
-	return c.json(n)
+	return n, nil
 }
 
-func (h *Handler) liveness(c *call) error { return c.text("OK") }
+func (h *Handler) liveness(c *call) (any, error) { return "OK", nil }
 
-func (h *Handler) readiness(c *call) error {
+func (h *Handler) readiness(c *call) (any, error) {
 	names, docs := h.cfg.Registry.Snapshot() != nil, h.cfg.Configs.View().Snapshot() != nil
 	switch {
 	case !names && !docs:
-		return refuse(http.StatusInternalServerError, "config and naming not in readiness")
+		return nil, refuse(http.StatusInternalServerError, "config and naming not in readiness")
 	case !names:
-		return refuse(http.StatusInternalServerError, "naming not in readiness")
+		return nil, refuse(http.StatusInternalServerError, "naming not in readiness")
 	case !docs:
-		return refuse(http.StatusInternalServerError, "config not in readiness")
+		return nil, refuse(http.StatusInternalServerError, "config not in readiness")
 	}
 	if h.cfg.Ready != nil {
 		if err := h.cfg.Ready(); err != nil {
-			return refuse(http.StatusInternalServerError, "%s", err)
+			return nil, refuse(http.StatusInternalServerError, "%s", err)
 		}
 	}
-	return c.text("OK")
+	return "OK", nil
 }
 
 // state answers texts throughout, as old consoles expect.
-func (h *Handler) state(c *call) error {
+func (h *Handler) state(c *call) (any, error) {
 	port := ""
 	if local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		_, port, _ = net.SplitHostPort(local.String())
 	}
-	return c.json(map[string]string{
+	return map[string]string{
 		"version":               h.cfg.Version,
 		"server_port":           port,
 		"standalone_mode":       "standalone", // up to 2.2
@@ -95,5 +95,5 @@ func (h *Handler) state(c *call) error {
 		"isManageCapacity":      "false",
 		"isCapacityLimitCheck":  "false",
 		"config_retention_days": "30",
-	})
+	}, nil
 }

@@ -89,7 +89,7 @@ func (p params) or(name, otherwise string) string {
 func (p params) required(name string) (string, error) {
 	v := p.value(name)
 	if v == "" {
-		return "", refuse(http.StatusBadRequest, "Param '%s' is required.", name)
+		return "", absent{name}
 	}
 	return v, nil
 }

@@ -2,63 +2,78 @@ package nacos
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
-// Operation describes one call of the API, for a document about it.
-type Operation struct {
-	ID         string // unique
-	Method     string
-	Path       string // with the context path
-	Summary    string
-	Parameters []Parameter
-	Responses  []Response
+// surface is one version of a part of the API: what its paths begin with, and
+// how its answers are written.
+type surface struct {
+	id     string // ends the ids of its operations
+	prefix string
+	form   envelope
 }
 
-// Parameter is one parameter of an [Operation].
-type Parameter struct {
-	Name string
-	// In is query, header, or form: a field of an
-	// application/x-www-form-urlencoded body. What is in the query may be in the
-	// body as well.
-	In          string
-	Type        string // string, integer, number or boolean
-	Required    bool
-	Description string
+// The surfaces. Those whose prefix holds console are on a port of their own in
+// Nacos 3, without a context path.
+var (
+	naming1       = &surface{"", "/v1/ns", bare}
+	naming2       = &surface{"V2", "/v2/ns", wrapped}
+	naming3       = &surface{"V3", "/v3/admin/ns", wrapped}
+	namingClient3 = &surface{"V3Client", "/v3/client/ns", wrapped}
+	config1       = &surface{"", "/v1/cs", bare}
+	console1      = &surface{"", "/v1/console", bare}
+)
+
+// place is where an operation is found.
+type place struct {
+	on     *surface
+	method string // empty: every one
+	path   string // below the prefix; {name} is a segment, at the end all that follows
+	form   envelope
 }
 
-// Response is one answer of an [Operation].
-type Response struct {
-	Status      int
-	ContentType string
-	Description string
-}
-
-// Operations returns what the handler serves, ordered by path and method.
-func (h *Handler) Operations() []Operation {
-	all := make([]Operation, 0, len(routes))
-	for _, r := range routes {
-		o := r.Operation
-		o.Path = h.cfg.ContextPath + o.Path
-		o.Parameters = slices.Clone(o.Parameters)
-		o.Responses = append(slices.Clone(o.Responses), r.needs.responses()...)
-		all = append(all, o)
+// at returns the places of an operation with the same path on several surfaces.
+func at(method, path string, surfaces ...*surface) []place {
+	all := make([]place, 0, len(surfaces))
+	for _, s := range surfaces {
+		all = append(all, place{s, method, path, s.form})
 	}
-	slices.SortFunc(all, func(a, b Operation) int {
-		if c := strings.Compare(a.Path, b.Path); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Method, b.Method)
-	})
 	return all
 }
 
-// route is an operation with what answers it.
+// plainly is at with answers that have no envelope.
+func plainly(method, path string, surfaces ...*surface) []place {
+	all := at(method, path, surfaces...)
+	for i := range all {
+		all[i].form = bare
+	}
+	return all
+}
+
+// handle does an operation: what it returns is written in the envelope of the
+// place that was called.
+type handle func(*Handler, *call) (any, error)
+
+// direct is an operation that writes its answer itself.
+func direct(f func(*Handler, *call) error) handle {
+	return func(h *Handler, c *call) (any, error) { return answered{}, f(h, c) }
+}
+
+// op is one operation, at all the places where it is found.
+type op struct {
+	id, summary string
+	takes       []Parameter
+	gives       answer
+	needs       need
+	do          handle
+	at          []place
+}
+
+// route is an operation at one of its places.
 type route struct {
-	Operation
-	needs  need
-	handle func(*Handler, *call) error
+	*op
+
+	place
 }
 
 // need is the part of the server without which an operation is not answered.
@@ -73,68 +88,101 @@ const (
 func (n need) check(h *Handler) error {
 	switch {
 	case n == naming && h.cfg.Registry.Snapshot() == nil:
-		return refuse(http.StatusServiceUnavailable, "server is STARTINGnow, please try again later!") // sic
+		return notNow("server is STARTINGnow, please try again later!") // sic
 	case n == configs && h.cfg.Configs.View().Snapshot() == nil:
 		return refusePage(http.StatusServiceUnavailable, "In the node initialization, unable to process any requests at this time")
 	}
 	return nil
 }
 
-func (n need) responses() []Response {
-	if n == nothing {
-		return nil
-	}
-	return []Response{
-		{http.StatusBadRequest, typeText, "A parameter is missing or wrong; the text names it"},
-		{http.StatusInternalServerError, typeText, "Unexpected failure"},
-		{http.StatusServiceUnavailable, typeText, "Not now; another server may do it, or this one later"},
-	}
+// table finds routes by path and method.
+type table struct {
+	fixed    map[string]methods
+	patterns []pattern
 }
 
-// route finds what answers a request. A trailing slash means nothing.
-func (h *Handler) route(r *http.Request) (route, error) {
-	path, below := strings.CutPrefix(r.URL.Path, h.cfg.ContextPath)
-	methods := h.routes[strings.TrimSuffix(path, "/")]
-	method := r.Method
+// methods are the routes of one path by method; empty is every other one.
+type methods map[string]route
+
+func (m methods) find(method string) (route, bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	found, ok := methods[method]
+	r, ok := m[method]
+	if !ok {
+		r, ok = m[""]
+	}
+	return r, ok
+}
+
+// pattern is a path with segments that stand for a parameter.
+type pattern struct {
+	segments []string
+	methods
+}
+
+func (t *table) add(r route) {
+	path := r.on.prefix + r.path
+	if !strings.Contains(path, "{") {
+		if t.fixed[path] == nil {
+			t.fixed[path] = methods{}
+		}
+		t.fixed[path][r.method] = r
+		return
+	}
+	t.patterns = append(t.patterns, pattern{strings.Split(path, "/"), methods{r.method: r}})
+}
+
+// find returns the routes of a path and the parameters within it.
+func (t *table) find(path string) (methods, map[string]string) {
+	if m := t.fixed[strings.TrimSuffix(path, "/")]; m != nil {
+		return m, nil
+	}
+	for _, p := range t.patterns {
+		if within, ok := p.match(path); ok {
+			return p.methods, within
+		}
+	}
+	return nil, nil
+}
+
+// match takes a path apart. The last segment of a pattern takes the rest, as a
+// name may hold a slash.
+func (p pattern) match(path string) (map[string]string, bool) {
+	parts := strings.SplitN(path, "/", len(p.segments))
+	if len(parts) < len(p.segments) {
+		return nil, false
+	}
+	within := map[string]string{}
+	for i, s := range p.segments {
+		name, isName := strings.CutPrefix(s, "{")
+		switch {
+		case isName && parts[i] == "", !isName && parts[i] != s:
+			return nil, false
+		case isName:
+			within[strings.TrimSuffix(name, "}")] = parts[i]
+		}
+	}
+	return within, true
+}
+
+// route finds what answers a call, below the context path or at the root, and
+// takes the parameters within its path. A trailing slash means nothing.
+func (h *Handler) route(c *call) (route, error) {
+	path := c.r.URL.Path
+	if below, ok := strings.CutPrefix(path, h.cfg.ContextPath); ok {
+		path = below
+	}
+	all, within := h.table.find(path)
+	found, ok := all.find(c.r.Method)
 	switch {
-	case below && ok:
+	case ok:
+		c.within = within
 		return found, nil
-	case below && (strings.HasPrefix(path, "/v1/ns/") || path == "/v1/ns"):
-		return found, refusePage(http.StatusNotImplemented, "no such api:%s:%s", r.Method, r.URL.Path)
-	case below && methods != nil:
-		return found, refusePage(http.StatusMethodNotAllowed, "Request method '%s' is not supported.", r.Method)
+	case strings.HasPrefix(path, "/v1/ns/") || path == "/v1/ns":
+		return found, refusePage(http.StatusNotImplemented, "no such api:%s:%s", c.r.Method, c.r.URL.Path)
+	case all != nil:
+		return found, refusePage(http.StatusMethodNotAllowed, "Request method '%s' is not supported.", c.r.Method)
 	}
 	return found, refusePage(http.StatusNotFound, "No message available")
-}
-
-func query(name, description string) Parameter {
-	return Parameter{Name: name, In: "query", Type: "string", Description: description}
-}
-
-func header(name, description string) Parameter {
-	return Parameter{Name: name, In: "header", Type: "string", Description: description}
-}
-
-func form(name, description string) Parameter {
-	return Parameter{Name: name, In: "form", Type: "string", Description: description}
-}
-
-// must returns p as a required parameter.
-func (p Parameter) must() Parameter {
-	p.Required = true
-	return p
-}
-
-// as returns p with another type.
-func (p Parameter) as(kind string) Parameter {
-	p.Type = kind
-	return p
-}
-
-func success(contentType, description string) []Response {
-	return []Response{{http.StatusOK, contentType, description}}
 }

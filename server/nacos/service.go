@@ -39,7 +39,7 @@ func checkSelector(text string) error {
 		Type string `json:"type"`
 	}
 	if json.Unmarshal([]byte(text), &s) != nil && json.Unmarshal([]byte(decode(text)), &s) != nil { // some clients encode twice
-		return refuse(http.StatusBadRequest, "not match any type of selector!")
+		return refuse(http.StatusBadRequest, "not match any type of selector!").as(selectorError)
 	}
 	switch s.Type {
 	case "none":
@@ -47,63 +47,59 @@ func checkSelector(text string) error {
 	case "label":
 		return refuse(http.StatusNotImplemented, "selectors of type label are not supported")
 	}
-	return refuse(http.StatusBadRequest, "not match any type of selector!")
+	return refuse(http.StatusBadRequest, "not match any type of selector!").as(selectorError)
 }
 
-func (h *Handler) createService(c *call) error {
+func (h *Handler) createService(c *call) (any, error) {
 	k, err := c.serviceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	spec, err := c.spec()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	receipt, err := h.cfg.Registry.CreateService(c.r.Context(), k, spec)
 	if conflicts(err) {
-		return refuse(http.StatusBadRequest, "specified service %s already exists!", k.Grouped())
+		return nil, refuse(http.StatusBadRequest, "specified service %s already exists!", k.Grouped()).as(serviceExists)
 	}
 	return c.changed(k, receipt, err)
 }
 
-func (h *Handler) updateService(c *call) error {
+func (h *Handler) updateService(c *call) (any, error) {
 	k, err := c.serviceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := c.required("protectThreshold"); err != nil {
-		return err
+		return nil, err
 	}
 	spec, err := c.spec()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	receipt, err := h.cfg.Registry.UpdateService(c.r.Context(), k, spec)
 	return c.changed(k, receipt, err)
 }
 
-func (h *Handler) deleteService(c *call) error {
+func (h *Handler) deleteService(c *call) (any, error) {
 	k, err := c.serviceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	receipt, err := h.cfg.Registry.DeleteService(c.r.Context(), k)
 	if conflicts(err) {
-		return refuse(http.StatusBadRequest, "Service %s is not empty, can't be delete. Please unregister instance first", k.Grouped())
+		return nil, refuse(http.StatusBadRequest, "Service %s is not empty, can't be delete. Please unregister instance first", k.Grouped()).as(serviceDelete)
 	}
 	return c.changed(k, receipt, err)
 }
 
 // changed answers a write of a service.
-func (c *call) changed(k registry.ServiceKey, receipt registry.Receipt, err error) error {
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		return refuse(http.StatusBadRequest, "service %s not found!", k.Grouped())
-	case err != nil:
-		return err
+func (c *call) changed(k registry.ServiceKey, receipt registry.Receipt, err error) (any, error) {
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, refuse(http.StatusBadRequest, "service %s not found!", k.Grouped()).as(serviceNotFoundV2)
 	}
-	c.wrote(receipt.Revision, receipt.Lagging)
-	return c.ok()
+	return c.written(receipt, err)
 }
 
 // kind is a JSON object that says only which kind of thing it is.
@@ -127,20 +123,20 @@ type serviceDetail struct {
 	Clusters         []clusterDetail   `json:"clusters"`
 }
 
-func (h *Handler) service(c *call) error {
+func (h *Handler) service(c *call) (any, error) {
 	k, err := c.serviceKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := h.cfg.Registry.Snapshot().Service(k)
 	if s == nil {
-		return serviceNotFound(k)
+		return nil, serviceNotFound(k)
 	}
 	answer := serviceDetail{k.Namespace, k.Group, k.Name, fraction(s.ProtectThreshold), orEmpty(s.Metadata), kind{"none"}, []clusterDetail{}}
 	for _, name := range clustersOf(s) {
 		answer.Clusters = append(answer.Clusters, clusterDetail{name, kind{"TCP"}, map[string]string{}})
 	}
-	return c.json(answer)
+	return answer, nil
 }
 
 // clustersOf returns the clusters that a service has instances in, sorted.
@@ -163,10 +159,10 @@ type nameList struct {
 }
 
 // services lists names; the group * means all groups, as in 1.x.
-func (h *Handler) services(c *call) error {
+func (h *Handler) services(c *call) (any, error) {
 	no, size, err := c.page()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	namespace, group := c.namespace(), c.or("groupName", registry.DefaultGroup)
 	if group == "*" {
@@ -177,7 +173,7 @@ func (h *Handler) services(c *call) error {
 		asked.Group = registry.DefaultGroup
 	}
 	if err := asked.Validate(); err != nil {
-		return err
+		return nil, err
 	}
 	all := servicesOf(h.cfg.Registry.Snapshot(), namespace, group)
 	from, to := bounds(no, size, len(all))
@@ -185,7 +181,7 @@ func (h *Handler) services(c *call) error {
 	for _, s := range all[from:to] {
 		answer.Doms = append(answer.Doms, s.Key.Name)
 	}
-	return c.json(answer)
+	return answer, nil
 }
 
 // servicesOf returns the services of a namespace, of one group unless that is
