@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +26,19 @@ type Change struct {
 // the new snapshot keeps. Among changes of one record the last one stands. The
 // order of different records does not matter.
 func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
-	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
 	if s != nil {
 		s.follow()
+	}
+	return s.with(revision, changes)
+}
+
+// with is Apply for a snapshot that stays the newest one.
+func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
+	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
+	if s != nil {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
-			claims: s.claims, released: s.released, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
+			claims: s.claims, released: s.released, empty: s.empty, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
 			verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
@@ -235,8 +243,10 @@ func (b *builder) rejoinWitnesses() {
 					b.rejoin(k)
 				}
 			}
-		} else if k, ok := parseInstanceKey(strings.TrimPrefix(w, "http/")); ok {
-			b.rejoin(k)
+		} else if _, name, ok := strings.Cut(w, "/"); ok {
+			if k, ok := parseInstanceKey(name); ok {
+				b.rejoin(k)
+			}
 		}
 	}
 }
@@ -244,6 +254,8 @@ func (b *builder) rejoinWitnesses() {
 // finish joins a draft's dirty instances and puts the service into the maps.
 func (b *builder) finish(d *draft) {
 	s := d.is
+	s.selector, _ = s.Selector.parse() // what a newer version knows and this one does not narrows nothing
+	b.recheck(d)
 	for e, r := range d.dirty {
 		i, found := s.find(e)
 		if r.record == nil {
@@ -269,6 +281,7 @@ func (b *builder) finish(d *draft) {
 			s.folded = folded
 		}
 	}
+	b.empty = set(b.empty, b.e, s.Key, s, s.Revision != 0 && len(s.Instances) == 0 && !s.Declared)
 	if s.Revision == 0 && len(s.Instances) == 0 {
 		b.index(d.was, nil)
 		b.services = b.services.Without(b.e, s.Key)
@@ -280,6 +293,19 @@ func (b *builder) finish(d *draft) {
 	b.services = b.services.With(b.e, s.Key, s)
 }
 
+// recheck marks the instances whose health may be another one because their
+// clusters are checked otherwise.
+func (b *builder) recheck(d *draft) {
+	if d.was == nil || d.is.Revision == d.was.Revision || maps.EqualFunc(d.was.Clusters, d.is.Clusters, Cluster.equal) {
+		return
+	}
+	for _, i := range d.is.Instances {
+		if _, marked := d.dirty[i.Key.Endpoint]; !marked && !i.Ephemeral() {
+			d.dirty[i.Key.Endpoint] = kept[*Registration]{i.Declared, i.Revision}
+		}
+	}
+}
+
 // join makes the instance readers see; strings that many instances share are
 // kept once.
 func (b *builder) join(s *Service, r kept[*Registration]) *Instance {
@@ -288,11 +314,19 @@ func (b *builder) join(s *Service, r kept[*Registration]) *Instance {
 	declared.Cluster = unique.Make(declared.Cluster).Value()
 	declared.Witness = Witness(unique.Make(string(declared.Witness)).Value())
 	o, _ := b.overrides.Get(declared.Key)
-	i := join(&declared, r.revision, o.record)
+	i := join(&declared, r.revision, o)
 	if w := i.witnessID(); w != "" {
 		if v, ok := b.verdicts.Get(VerdictKey{w, i.Timeouts.class()}); ok && v.record.Incarnation == b.incarnation(i) {
-			i.silence()
+			i.Silent = true
+			i.health(false)
 		}
+	} else if check := s.Check(i); check == nil {
+		if o.record != nil && o.record.Healthy != nil {
+			i.health(*o.record.Healthy)
+		}
+	} else if v, ok := b.verdicts.Get(i.Key.checked()); ok && v.record.Incarnation == check.ID() {
+		i.Failing = true
+		i.health(false)
 	}
 	return i
 }

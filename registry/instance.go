@@ -14,8 +14,10 @@ type Instance struct {
 	Registration // Weight, Enabled, Healthy and Metadata are the effective values
 	Declared     *Registration
 	Revision     int64 // of the registration's last change
+	Edited       int64 // revision of the last change of the operator's say; 0: there is none
 	Timeouts     Timeouts
 	Silent       bool       // a verdict of silence stands
+	Failing      bool       // a verdict of a server-side check stands
 	Addr         netip.Addr // invalid for a host name
 
 	cluster, version string // folded, for scoped names
@@ -37,6 +39,7 @@ type Service struct {
 	names     []string    // as of ownNames
 	types     []AppType   // as of ownTypes
 	policy    Policy
+	selector  []labelPair
 
 	bare atomic.Pointer[Selection] // cache of the unfiltered selection
 }
@@ -79,6 +82,7 @@ type Filter struct {
 	Cluster string // folded
 	Version string // folded value of the metadata key version
 	Type    AppType
+	Wants   Wants // of the consumer; it chooses among those admitted
 }
 
 // Admits reports whether the instance is among those the filter is for.
@@ -97,13 +101,14 @@ func (f Filter) Admits(i *Instance) bool {
 type Selection struct {
 	Instances []*Instance // not to be modified
 	Named     int         // instances the filter admits, eligible or not
-	All       int         // of these, enabled with weight above 0
+	All       int         // of these, enabled with weight above 0, and suiting the consumer
 	Protected bool        // the threshold holds: Instances are all of All, healthy or not
 }
 
 // Select returns the eligible set (dns.md 3): enabled, weight above 0, healthy;
 // or all of these, flagged, when healthy/all is at or below the service's
 // protect threshold. A threshold of 0 protects nothing, unless [Policy] says so.
+// A selector narrows the eligible ones first, to those that suit the consumer.
 func (s *Service) Select(f Filter) Selection {
 	if f != (Filter{}) {
 		return s.choose(f)
@@ -127,6 +132,7 @@ func (s *Service) choose(f Filter) Selection {
 			}
 		}
 	}
+	all = s.suiting(all, f.Wants)
 	sel.All = len(all)
 	healthy := 0
 	for _, i := range all {
@@ -138,7 +144,7 @@ func (s *Service) choose(f Filter) Selection {
 		sel.Instances, sel.Protected = all, true
 		return sel
 	}
-	if healthy < len(all) {
+	if healthy < len(all) { // of a slice of its own
 		all = slices.DeleteFunc(all, func(i *Instance) bool { return !i.Healthy })
 	}
 	sel.Instances = slices.Clip(all)
@@ -146,12 +152,12 @@ func (s *Service) choose(f Filter) Selection {
 }
 
 // join makes the instance that readers see, before any verdict.
-func join(r *Registration, revision int64, o *Override) *Instance {
-	i := &Instance{Registration: *r, Revision: revision}
+func join(r *Registration, revision int64, o kept[*Override]) *Instance {
+	i := &Instance{Registration: *r, Revision: revision, Edited: o.revision}
 	i.Declared = &i.Registration
-	if o != nil {
+	if o.record != nil {
 		i.Declared = r
-		i.override(o)
+		i.override(o.record)
 	}
 	i.Timeouts = timeoutsOf(i.Metadata)
 	i.Addr, _ = r.Key.Endpoint.Addr()
@@ -174,15 +180,22 @@ func (i *Instance) override(o *Override) {
 	}
 }
 
-// silence applies a verdict. The declared health must stay readable, so what
-// was declared is set apart first.
-func (i *Instance) silence() {
+// health sets a health that is not declared. The declared one must stay
+// readable, so what was declared is set apart first.
+func (i *Instance) health(healthy bool) {
+	if i.Healthy == healthy {
+		return
+	}
 	if i.Declared == &i.Registration {
 		declared := i.Registration
 		i.Declared = &declared
 	}
-	i.Silent, i.Healthy = true, false
+	i.Healthy = healthy
 }
+
+// Version returns the revision at which the instance was last declared or
+// overridden; verdicts do not count.
+func (i *Instance) Version() int64 { return max(i.Revision, i.Edited) }
 
 // ClusterFilter returns the filter for one cluster as its owner spells it; empty
 // is any.

@@ -121,6 +121,67 @@ func (s *Snapshot) roster(ro Roster, seen int64) ([]*Instance, *Agent) {
 	return members, a
 }
 
+// Failed writes the verdict that a server-side check failed on an instance: the
+// check whose [HealthCheck.ID] is given. Nothing happens when the instance is
+// gone, or checked otherwise by now.
+func (r *Registry) Failed(ctx context.Context, k InstanceKey, check string) error {
+	_, err := r.apply(ctx, func(p *plan) error {
+		p.Judge = true
+		i, is := p.snap.checked(k)
+		if is == nil || is.ID() != check {
+			return nil
+		}
+		v := &Verdict{Key: k.checked(), Incarnation: check, Since: time.Now().UTC()}
+		stands, _ := p.snap.verdicts.Get(v.Key)
+		if stands.record != nil && stands.record.Incarnation == check {
+			return nil
+		}
+		p.check(i.RecordKey(), i.Revision)
+		p.check(v.RecordKey(), stands.revision)
+		p.put(v)
+		return nil
+	})
+	return err
+}
+
+// Passed takes the verdict of a check on an instance back, and declares the
+// instance healthy if its owner did not. It is else as [Registry.Failed].
+func (r *Registry) Passed(ctx context.Context, k InstanceKey, check string) error {
+	_, err := r.apply(ctx, func(p *plan) error {
+		p.Judge = true
+		i, is := p.snap.checked(k)
+		if is == nil || is.ID() != check {
+			return nil
+		}
+		if stands, ok := p.snap.verdicts.Get(k.checked()); ok {
+			p.check(k.checked().record(), stands.revision)
+			p.deleteVerdict(k.checked())
+		}
+		if !i.Declared.Healthy {
+			back := *i.Declared
+			back.Healthy = true
+			p.check(back.RecordKey(), i.Revision)
+			p.put(&back)
+		}
+		return nil
+	})
+	return err
+}
+
+// checked returns an instance with the check that is run for it, nil for one
+// that is not there or not checked.
+func (s *Snapshot) checked(k InstanceKey) (*Instance, *HealthCheck) {
+	v := s.Service(k.Service)
+	if v == nil {
+		return nil, nil
+	}
+	i := v.Instance(k.Endpoint)
+	if i == nil {
+		return nil, nil
+	}
+	return i, v.Check(i)
+}
+
 // Bury removes a tombstone whose time is over: t is of those that
 // [Snapshot.Tombstones] yields. A later one of the same instance stays.
 func (r *Registry) Bury(ctx context.Context, t *Tombstone) error {
@@ -135,11 +196,11 @@ func (r *Registry) Bury(ctx context.Context, t *Tombstone) error {
 	return err
 }
 
-// Forget removes the override of an instance that is gone.
+// Forget removes the override of an instance that is gone, unless it is pinned.
 func (r *Registry) Forget(ctx context.Context, k InstanceKey) error {
 	_, err := r.apply(ctx, func(p *plan) error {
 		p.Judge = true
-		if o, ok := p.snap.overrides.Get(k); ok && p.snap.Instance(k) == nil {
+		if o, ok := p.snap.overrides.Get(k); ok && !o.record.Pinned && p.snap.Instance(k) == nil {
 			p.check(o.record.RecordKey(), o.revision)
 			p.check(k.record(KindRegistration), 0)
 			p.delete(o.record.RecordKey())

@@ -6,6 +6,8 @@ type Policy struct {
 	// ProtectAtZero has a protect threshold of 0 protect too, as Nacos has it: of a
 	// service without any healthy instance all are answered.
 	ProtectAtZero bool
+	// Labels tells the labels of addresses; nil: no address has any.
+	Labels Labels
 }
 
 // Empty returns the snapshot of no records, at revision 0. Those made of it by
@@ -21,7 +23,7 @@ func (s *Service) protects(healthy, all int) bool {
 // Part returns the service as it were with those instances alone that keep is
 // true of. It has no DNS names.
 func (s *Service) Part(keep func(*Instance) bool) *Service {
-	part := &Service{ServiceRecord: s.ServiceRecord, Revision: s.Revision, policy: s.policy}
+	part := &Service{ServiceRecord: s.ServiceRecord, Revision: s.Revision, policy: s.policy, selector: s.selector}
 	for _, i := range s.Instances {
 		if keep(i) {
 			part.Instances = append(part.Instances, i)

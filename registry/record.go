@@ -75,6 +75,9 @@ type ServiceRecord struct {
 	Declared         bool              `json:"declared,omitempty"` // made by a call of its own, not by an instance
 	Shadowed         bool              `json:"shadowed,omitempty"` // another service holds its folded name
 	DNS              DNSOptions        `json:"dns,omitzero"`
+	Selector         Selector          `json:"selector,omitzero"`
+	// Clusters is what an operator says of clusters, by name; others are as they come.
+	Clusters map[string]Cluster `json:"clusters,omitempty"`
 }
 
 // Registration is an instance as its owner declares it.
@@ -86,6 +89,9 @@ type Registration struct {
 	Healthy  bool              `json:"healthy"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 	Witness  Witness           `json:"witness,omitempty"`
+	// Checked has the servers check a persistent instance by TCP, unless its
+	// cluster says how to check.
+	Checked bool `json:"checked,omitempty"`
 }
 
 // Override is the operator's say over an instance; nil leaves a part alone.
@@ -93,7 +99,10 @@ type Override struct {
 	Key      InstanceKey       `json:"-"`
 	Weight   *float64          `json:"weight,omitempty"`
 	Enabled  *bool             `json:"enabled,omitempty"`
+	Healthy  *bool             `json:"healthy,omitempty"`  // of a persistent instance that nobody checks
 	Metadata map[string]string `json:"metadata,omitempty"` // merged over the owner's
+	// Pinned keeps it when the instance is gone; else it ends a while after that.
+	Pinned bool `json:"pinned,omitempty"`
 }
 
 // Tombstone blocks late beats of a deregistered instance for a while; an
@@ -104,7 +113,8 @@ type Tombstone struct {
 }
 
 // Verdict says that a witness was silent, about its instances of one pair of
-// timeouts. It counts only for the incarnation it judged.
+// timeouts, or that a server-side check of an instance failed. It counts only for
+// the incarnation it judged: of a check that is [HealthCheck.ID].
 type Verdict struct {
 	Key         VerdictKey `json:"-"`
 	Incarnation string     `json:"incarnation"`
@@ -113,9 +123,17 @@ type Verdict struct {
 
 // VerdictKey names the instances a verdict is about.
 type VerdictKey struct {
-	Witness string // Registration.witnessID
-	Class   string // Timeouts.class
+	Witness string // Registration.witnessID, or of a check witnessCheck and the instance
+	Class   string // Timeouts.class, or of a check classCheck
 }
+
+// What a verdict of a check is kept under.
+const (
+	witnessCheck = "check/"
+	classCheck   = "check"
+)
+
+func (k InstanceKey) checked() VerdictKey { return VerdictKey{witnessCheck + k.String(), classCheck} }
 
 // AgentRecord is an agent's incarnation and host.
 type AgentRecord struct {
@@ -159,7 +177,7 @@ func (t Timeouts) class() string {
 // equal reports whether writing r over o would change nothing.
 func (r *Registration) equal(o *Registration) bool {
 	return r.Key == o.Key && r.Cluster == o.Cluster && r.Weight == o.Weight && r.Enabled == o.Enabled &&
-		r.Healthy == o.Healthy && r.Witness == o.Witness && maps.Equal(r.Metadata, o.Metadata)
+		r.Healthy == o.Healthy && r.Witness == o.Witness && r.Checked == o.Checked && maps.Equal(r.Metadata, o.Metadata)
 }
 
 func (k InstanceKey) record(kind Kind) Key {

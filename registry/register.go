@@ -20,7 +20,7 @@ func (r *Registry) Register(ctx context.Context, reg Registration) (Receipt, err
 	if err != nil {
 		return receipt, err
 	}
-	if w := reg.witnessID(); w != "" && !receipt.Wrote {
+	if w := reg.witnessID(); w != "" && !receipt.Wrote && !r.terms.DryRun {
 		return receipt, r.roll.Heard(w) // a write restarts the timers by itself: they follow the snapshot
 	}
 	return receipt, nil
@@ -42,6 +42,7 @@ func (p *plan) register(reg Registration) error {
 		p.clear(stands)
 	} else {
 		p.check(key, 0)
+		p.deleteVerdict(reg.Key.checked()) // of one that was there before
 	}
 	if t, ok := p.snap.tombstones.Get(reg.Key); ok {
 		p.delete(t.record.RecordKey())
@@ -92,6 +93,7 @@ func (r *Registry) Withdraw(ctx context.Context, k InstanceKey) (Receipt, error)
 
 func (p *plan) deregister(i *Instance) {
 	p.remove(i)
+	p.deleteVerdict(i.Key.checked())
 	if i.Witness == WitnessHTTP {
 		p.put(&Tombstone{i.Key, max(2*i.Timeouts.Interval, time.Second)})
 	} else if ro, judged := i.Roster(); judged && i.Silent {
@@ -123,8 +125,11 @@ func (k InstanceKey) clean() (InstanceKey, error) {
 type Edit struct {
 	Weight   *float64
 	Enabled  *bool
+	Healthy  *bool             // of a persistent instance that no server checks, else ErrConflict
 	Metadata map[string]string // merged over the owner's; nil leaves it alone
 	Replace  bool              // Metadata replaces what the operator said before, instead of adding to it
+	Drop     []string          // metadata keys that the operator says nothing of any more
+	Pinned   *bool             // whether it is kept when the instance is gone
 }
 
 // Override lays an operator's say over an instance; its owner does not undo it.
@@ -149,6 +154,10 @@ func (r *Registry) Override(ctx context.Context, k InstanceKey, e Edit) (Receipt
 		if i == nil {
 			return fmt.Errorf("instance %s: %w", k, ErrNotFound)
 		}
+		s := p.snap.Service(k.Service)
+		if e.Healthy != nil && (i.Ephemeral() || s.Check(i) != nil) {
+			return &CheckedError{k.Service, i.Cluster}
+		}
 		stands, _ := p.snap.overrides.Get(k)
 		o := e.over(k, stands.record)
 		if err := validateMetadata(o.Metadata); err != nil {
@@ -159,10 +168,45 @@ func (r *Registry) Override(ctx context.Context, k InstanceKey, e Edit) (Receipt
 		}
 		p.check(o.RecordKey(), stands.revision)
 		p.check(i.RecordKey(), i.Revision)
+		if e.Healthy != nil {
+			p.check(k.Service.record(), s.Revision)
+		}
 		p.put(o)
 		return nil
 	})
 }
+
+// ClearOverride takes back all that an operator said of an instance. The error
+// is ErrNotFound when nothing was said.
+func (r *Registry) ClearOverride(ctx context.Context, k InstanceKey) (Receipt, error) {
+	k, err := k.clean()
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r.apply(ctx, func(p *plan) error {
+		o, ok := p.snap.overrides.Get(k)
+		if !ok {
+			return fmt.Errorf("override of instance %s: %w", k, ErrNotFound)
+		}
+		p.check(o.record.RecordKey(), o.revision)
+		p.delete(o.record.RecordKey())
+		return nil
+	})
+}
+
+// CheckedError refuses an operator's say about the health of an instance whose
+// health is found out. It is ErrConflict.
+type CheckedError struct {
+	Service ServiceKey
+	Cluster string
+}
+
+func (e *CheckedError) Error() string {
+	return fmt.Sprintf("the health of instances of service %s in cluster %s is checked, or lives by beats", e.Service, e.Cluster)
+}
+
+// Unwrap returns ErrConflict.
+func (e *CheckedError) Unwrap() error { return ErrConflict }
 
 // over returns the override that stands after e is applied to what stood.
 func (e Edit) over(k InstanceKey, stood *Override) *Override {
@@ -176,19 +220,28 @@ func (e Edit) over(k InstanceKey, stood *Override) *Override {
 	if e.Enabled != nil {
 		o.Enabled = e.Enabled
 	}
-	if e.Metadata != nil {
+	if e.Healthy != nil {
+		o.Healthy = e.Healthy
+	}
+	if e.Pinned != nil {
+		o.Pinned = *e.Pinned
+	}
+	if e.Metadata != nil || len(e.Drop) > 0 {
 		merged := map[string]string{}
 		if !e.Replace {
 			maps.Copy(merged, o.Metadata)
 		}
 		maps.Copy(merged, e.Metadata)
+		for _, key := range e.Drop {
+			delete(merged, key)
+		}
 		o.Metadata = merged
 	}
 	return o
 }
 
 func (o *Override) equal(p *Override) bool {
-	return same(o.Weight, p.Weight) && same(o.Enabled, p.Enabled) && maps.Equal(o.Metadata, p.Metadata)
+	return same(o.Weight, p.Weight) && same(o.Enabled, p.Enabled) && same(o.Healthy, p.Healthy) && o.Pinned == p.Pinned && maps.Equal(o.Metadata, p.Metadata)
 }
 
 func same[T comparable](a, b *T) bool {

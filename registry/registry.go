@@ -61,10 +61,11 @@ type Roll interface {
 type Registry struct {
 	store Store
 	roll  Roll
+	terms Terms
 }
 
 // New returns a Registry over a store; roll hears every beat and registration.
-func New(store Store, roll Roll) *Registry { return &Registry{store, roll} }
+func New(store Store, roll Roll) *Registry { return &Registry{store: store, roll: roll} }
 
 // Snapshot returns the current snapshot, nil before the store's first list.
 func (r *Registry) Snapshot() *Snapshot { return r.store.View().Snapshot() }
@@ -74,6 +75,9 @@ type Receipt struct {
 	Revision int64 // it was committed at, or of the snapshot when nothing had to change
 	Lagging  bool  // committed, but this server's snapshot does not show it yet
 	Wrote    bool  // false: what stood already said so
+	// After is what would stand, when nothing was to be written ([Terms].DryRun);
+	// else nil.
+	After *Snapshot
 }
 
 const (
@@ -98,7 +102,11 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 			return Receipt{}, ErrUnavailable
 		}
 		p := &plan{snap: snap}
-		if err := rule(p); err != nil || p.empty() {
+		err := r.terms.hold(p)
+		if err == nil {
+			err = rule(p)
+		}
+		if err != nil || p.empty() {
 			if errors.Is(err, ErrInvalid) || p.Judge {
 				return Receipt{Revision: snap.Revision()}, err
 			}
@@ -109,14 +117,17 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 			if !shown {
 				continue
 			}
-			return Receipt{Revision: snap.Revision()}, err
+			return r.unwritten(snap), err
 		}
 		if err := snap.readable(p.Checks); err != nil {
 			return Receipt{}, err
 		}
+		if r.terms.DryRun {
+			return Receipt{Revision: snap.Revision(), Wrote: true, After: p.preview()}, nil
+		}
 		revision, err := r.store.Commit(ctx, p.Write)
 		if err == nil {
-			return Receipt{revision, !r.visible(ctx, revision), true}, nil
+			return Receipt{Revision: revision, Lagging: !r.visible(ctx, revision), Wrote: true}, nil
 		}
 		if !errors.As(err, &stale) {
 			return Receipt{}, err
@@ -126,6 +137,15 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 		}
 	}
 	return Receipt{}, stale
+}
+
+// unwritten is the receipt of a rule that found nothing to write.
+func (r *Registry) unwritten(snap *Snapshot) Receipt {
+	receipt := Receipt{Revision: snap.Revision()}
+	if r.terms.DryRun {
+		receipt.After = snap
+	}
+	return receipt
 }
 
 // current returns what tells whether a snapshot shows all that was committed

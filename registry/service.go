@@ -12,7 +12,30 @@ type ServiceSpec struct {
 	Ephemeral        bool // fixed at creation
 	ProtectThreshold float64
 	Metadata         map[string]string
-	DNS              *DNSOptions // nil: none at creation, and left alone by an update
+	DNS              *DNSOptions        // nil: none at creation, and left alone by an update
+	Selector         *Selector          // likewise
+	Clusters         map[string]Cluster // likewise; all that is said of clusters
+}
+
+// over lays what the caller sets over a service as it stands.
+func (spec ServiceSpec) over(rec ServiceRecord) ServiceRecord {
+	rec.Declared, rec.ProtectThreshold, rec.Metadata = true, spec.ProtectThreshold, maps.Clone(spec.Metadata)
+	if spec.DNS != nil {
+		rec.DNS = *spec.DNS
+	}
+	if spec.Selector != nil {
+		rec.Selector = *spec.Selector
+	}
+	if spec.Clusters != nil {
+		rec.Clusters = maps.Clone(spec.Clusters)
+	}
+	return rec
+}
+
+func (s *ServiceRecord) equal(o *ServiceRecord) bool {
+	return s.Key == o.Key && s.Ephemeral == o.Ephemeral && s.Declared == o.Declared && s.Shadowed == o.Shadowed &&
+		s.ProtectThreshold == o.ProtectThreshold && maps.Equal(s.Metadata, o.Metadata) && s.DNS.equal(o.DNS) &&
+		s.Selector == o.Selector && maps.EqualFunc(s.Clusters, o.Clusters, Cluster.equal)
 }
 
 // CreateService declares a service before it has instances; one that exists is
@@ -21,23 +44,17 @@ func (r *Registry) CreateService(ctx context.Context, k ServiceKey, spec Service
 	if err := spec.validate(k); err != nil {
 		return Receipt{}, err
 	}
-	var options DNSOptions
-	if spec.DNS != nil {
-		options = *spec.DNS
-	}
 	return r.apply(ctx, func(p *plan) error {
 		if s := p.snap.Service(k); s != nil && s.Revision != 0 {
 			return fmt.Errorf("service %s exists already: %w", k, ErrConflict)
 		}
-		p.createService(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral, Declared: true,
-			ProtectThreshold: spec.ProtectThreshold, Metadata: maps.Clone(spec.Metadata), DNS: options})
+		p.createService(spec.over(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral}))
 		return nil
 	})
 }
 
-// UpdateService replaces threshold, metadata and, if there are any in spec, DNS
-// options of a service that exists, else the error is ErrNotFound. Its kind does
-// not change.
+// UpdateService replaces threshold, metadata and whatever else spec sets of a
+// service that exists, else the error is ErrNotFound. Its kind does not change.
 func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
 	if err := spec.validate(k); err != nil {
 		return Receipt{}, err
@@ -47,14 +64,10 @@ func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec Service
 		if s == nil {
 			return fmt.Errorf("service %s: %w", k, ErrNotFound)
 		}
-		rec, options := s.ServiceRecord, s.DNS
-		if spec.DNS != nil {
-			options = *spec.DNS
-		}
-		if rec.Declared && rec.ProtectThreshold == spec.ProtectThreshold && maps.Equal(rec.Metadata, spec.Metadata) && rec.DNS.equal(options) {
+		rec := spec.over(s.ServiceRecord)
+		if rec.equal(&s.ServiceRecord) {
 			return nil
 		}
-		rec.Declared, rec.ProtectThreshold, rec.Metadata, rec.DNS = true, spec.ProtectThreshold, maps.Clone(spec.Metadata), options
 		p.check(k.record(), s.Revision)
 		p.put(&rec)
 		return nil
@@ -73,14 +86,32 @@ func (r *Registry) DeleteService(ctx context.Context, k ServiceKey) (Receipt, er
 		if len(s.Instances) > 0 {
 			return fmt.Errorf("service %s still has %d instances: %w", k, len(s.Instances), ErrConflict)
 		}
-		// Of a registration that comes at the same time one loses: it checks the
-		// service record that is deleted here, or it came first.
-		p.check(k.record(), s.Revision)
-		p.Settled = append(p.Settled, Settled{Service: k})
-		p.delete(k.record())
-		p.release(s)
+		p.deleteService(s)
 		return nil
 	})
+}
+
+// deleteService plans the end of a service without instances. Of a registration
+// that comes at the same time one loses: it checks the service record that is
+// deleted here, or it came first.
+func (p *plan) deleteService(s *Service) {
+	p.check(s.Key.record(), s.Revision)
+	p.Settled = append(p.Settled, Settled{Service: s.Key})
+	p.delete(s.Key.record())
+	p.release(s)
+}
+
+// Clear removes a service that came with an instance and has none any more: s is
+// of those that [Snapshot.Empty] yields. One that changed since stays.
+func (r *Registry) Clear(ctx context.Context, s *Service) error {
+	_, err := r.apply(ctx, func(p *plan) error {
+		p.Judge = true
+		if stands, ok := p.snap.empty.Get(s.Key); ok && stands.Revision == s.Revision {
+			p.deleteService(stands)
+		}
+		return nil
+	})
+	return err
 }
 
 func (spec ServiceSpec) validate(k ServiceKey) error {
@@ -94,6 +125,14 @@ func (spec ServiceSpec) validate(k ServiceKey) error {
 		if err := spec.DNS.validate(); err != nil {
 			return err
 		}
+	}
+	if spec.Selector != nil {
+		if _, err := spec.Selector.parse(); err != nil {
+			return err
+		}
+	}
+	if err := validateClusters(spec.Clusters); err != nil {
+		return err
 	}
 	return validateMetadata(spec.Metadata)
 }

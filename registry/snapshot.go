@@ -25,6 +25,7 @@ type Snapshot struct {
 	claims     trie.Map[string, kept[*Claim]]
 	released   trie.Map[string, *Claim]   // those among the claims
 	shadowed   int                        // services
+	empty      trie.Map[ServiceKey, *Service]
 	types      trie.Map[string, browsing] // by namespace
 	exact      trie.Map[string, ServiceKey]
 	overrides  trie.Map[InstanceKey, kept[*Override]]
@@ -118,6 +119,24 @@ func (s *Snapshot) Overrides() iter.Seq[InstanceKey] {
 			}
 		}
 	}
+}
+
+// Empty yields the services that came with an instance and have none any more,
+// in no order.
+func (s *Snapshot) Empty() iter.Seq[*Service] {
+	return func(yield func(*Service) bool) {
+		for _, v := range s.empty.All() {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Namespace returns the declared namespace, or nil.
+func (s *Snapshot) Namespace(id string) *Namespace {
+	n, _ := s.namespaces.Get(id)
+	return n.record
 }
 
 // Agents returns all agents ordered by id.

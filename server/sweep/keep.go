@@ -12,10 +12,15 @@ import (
 // comes back soon finds what the operator said of it.
 const forgetAfter = time.Minute
 
+// clearAfter is how long a service that came with its instances outlives the
+// last of them.
+const clearAfter = time.Minute
+
 // keepKey names a record that is kept for a while: a tombstone, the override of
-// an instance that is gone, or the claim of a service that is.
+// an instance that is gone, the claim of a service that is, or a service that has
+// no instances any more.
 type keepKey struct {
-	registry.InstanceKey // zero for a claim
+	registry.InstanceKey // zero for a claim, of a service without endpoint
 
 	tombstone bool
 	folded    string // of a claim
@@ -23,7 +28,7 @@ type keepKey struct {
 
 // keep is how long such a record was seen.
 type keep struct {
-	record  any // a tombstone or claim, of which another one begins anew; nil for an override
+	record  any // a tombstone, claim or service, of which another one begins anew; nil for an override
 	since   int64
 	writing atomic.Bool
 	over    atomic.Bool // it was not there at a later look, or it is another one
@@ -40,12 +45,18 @@ func (j *judge) clean(ctx context.Context, now int64) {
 		}
 	}
 	for key := range j.snap.Overrides() {
-		if j.snap.Instance(key) != nil {
+		if j.snap.Instance(key) != nil || j.snap.Override(key).Pinned {
 			continue
 		}
 		k := j.kept(keeps, keepKey{InstanceKey: key}, nil, now)
 		if now-k.since >= int64(forgetAfter) {
 			j.end(ctx, k, "forgotten", func(ctx context.Context) error { return j.registry.Forget(ctx, key) })
+		}
+	}
+	for s := range j.snap.Empty() {
+		k := j.kept(keeps, keepKey{InstanceKey: registry.InstanceKey{Service: s.Key}}, s, now)
+		if now-k.since >= int64(clearAfter) {
+			j.end(ctx, k, "cleared", func(ctx context.Context) error { return j.registry.Clear(ctx, s) })
 		}
 	}
 	for c := range j.snap.Released() {

@@ -38,6 +38,9 @@ type Registry interface {
 	Bury(ctx context.Context, t *registry.Tombstone) error
 	// Forget removes the override of an instance that is gone.
 	Forget(ctx context.Context, k registry.InstanceKey) error
+	// Clear removes a service that came with an instance and has none any more,
+	// unless it changed.
+	Clear(ctx context.Context, s *registry.Service) error
 	// Free gives up the DNS name of a service that is gone, unless the claim stands
 	// no more.
 	Free(ctx context.Context, c *registry.Claim) error

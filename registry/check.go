@@ -1,0 +1,183 @@
+package registry
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CheckKind is how a server-side check asks.
+type CheckKind string
+
+// The kinds of server-side checks.
+const (
+	CheckNone  CheckKind = "none" // nobody asks: the health is what is declared, or the operator's say
+	CheckTCP   CheckKind = "tcp"
+	CheckHTTP  CheckKind = "http"
+	CheckMySQL CheckKind = "mysql"
+	CheckRedis CheckKind = "redis"
+	CheckGRPC  CheckKind = "grpc"
+)
+
+// HealthCheck says how the servers find out whether a persistent instance works.
+type HealthCheck struct {
+	Kind CheckKind `json:"kind"`
+	Port uint16    `json:"port,omitempty"` // 0: that of the instance
+
+	Path    string            `json:"path,omitempty"` // of http
+	Headers map[string]string `json:"headers,omitempty"`
+	Expect  []int             `json:"expect,omitempty"` // statuses that pass; none: 200 to 299
+
+	User     string `json:"user,omitempty"`     // of mysql and redis
+	Password string `json:"password,omitempty"` // never shown to anybody
+	Command  string `json:"command,omitempty"`  // of mysql; empty: select 1
+	Service  string `json:"service,omitempty"`  // of grpc; empty: the server as a whole
+
+	TLS      bool          `json:"tls,omitempty"`      // of http and grpc; the certificate is not verified, as instances are addresses
+	Interval time.Duration `json:"interval,omitempty"` // between two tries; 0: DefaultCheckInterval
+	Timeout  time.Duration `json:"timeout,omitempty"`  // of one try; 0: DefaultCheckTimeout, at most the interval
+	Rise     int           `json:"rise,omitempty"`     // successes in a row until healthy; 0: DefaultCheckTimes
+	Fall     int           `json:"fall,omitempty"`     // failures in a row until unhealthy; 0: DefaultCheckTimes
+}
+
+// What a check does unless it says otherwise.
+const (
+	DefaultCheckInterval = 5 * time.Second
+	DefaultCheckTimeout  = 2 * time.Second
+	DefaultCheckTimes    = 3 // as in Nacos
+)
+
+// Limits of what a check may say.
+const (
+	minCheckInterval = time.Second
+	maxCheckInterval = time.Hour
+	maxCheckTimes    = 100
+	maxCheckText     = 2 << 10 // of each text
+)
+
+// tcpCheck is run for an instance that asks for the default.
+var tcpCheck = &HealthCheck{Kind: CheckTCP}
+
+// WithDefaults returns the check with every time and count filled in.
+func (c HealthCheck) WithDefaults() HealthCheck {
+	if c.Interval == 0 {
+		c.Interval = DefaultCheckInterval
+	}
+	if c.Timeout == 0 {
+		c.Timeout = min(DefaultCheckTimeout, c.Interval)
+	}
+	if c.Rise == 0 {
+		c.Rise = DefaultCheckTimes
+	}
+	if c.Fall == 0 {
+		c.Fall = DefaultCheckTimes
+	}
+	return c
+}
+
+// ID stands for what the check asks and how: a verdict counts for as long as the
+// check of its instance is the one that brought it.
+func (c *HealthCheck) ID() string {
+	text, _ := json.Marshal(c) // texts, numbers and a map of texts: it cannot fail
+	sum := fnv.New64a()
+	sum.Write(text)
+	return string(c.Kind) + ":" + strconv.FormatUint(sum.Sum64(), 36)
+}
+
+func (c *HealthCheck) equal(o *HealthCheck) bool {
+	if c == nil || o == nil {
+		return c == o
+	}
+	a, b := *c, *o
+	a.Headers, b.Headers, a.Expect, b.Expect = nil, nil, nil, nil
+	return maps.Equal(c.Headers, o.Headers) && slices.Equal(c.Expect, o.Expect) && a.scalars() == b.scalars()
+}
+
+// scalars are the fields of a check that Go compares by itself.
+type scalars struct {
+	kind                                    CheckKind
+	port                                    uint16
+	path, user, password, command, service string
+	tls                                     bool
+	interval, timeout                       time.Duration
+	rise, fall                              int
+}
+
+func (c *HealthCheck) scalars() scalars {
+	return scalars{c.Kind, c.Port, c.Path, c.User, c.Password, c.Command, c.Service, c.TLS, c.Interval, c.Timeout, c.Rise, c.Fall}
+}
+
+// Validate returns an [*InvalidError] for a check that cannot be run.
+func (c *HealthCheck) Validate() error {
+	if err := c.validateKind(); err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"path": c.Path, "user": c.User, "password": c.Password, "command": c.Command, "service": c.Service} {
+		if len(text) > maxCheckText {
+			return invalid("check", name, "is longer than 2048 bytes")
+		}
+	}
+	for name, value := range c.Headers {
+		if name == "" || len(name)+len(value) > maxCheckText || strings.ContainsAny(name+value, "\r\n\x00") {
+			return invalid("check", name, "is no header that can be sent")
+		}
+	}
+	for _, status := range c.Expect {
+		if status < 100 || status > 599 {
+			return invalid("check", strconv.Itoa(status), "is no HTTP status")
+		}
+	}
+	switch {
+	case c.Interval != 0 && (c.Interval < minCheckInterval || c.Interval > maxCheckInterval):
+		return invalid("check", c.Interval.String(), "is no interval from 1s to 1h")
+	case c.Timeout < 0 || c.Timeout > c.WithDefaults().Interval:
+		return invalid("check", c.Timeout.String(), "is no timeout up to the interval")
+	case c.Rise < 0 || c.Rise > maxCheckTimes || c.Fall < 0 || c.Fall > maxCheckTimes:
+		return invalid("check", strconv.Itoa(c.Rise)+"/"+strconv.Itoa(c.Fall), "are no rise and fall from 1 to 100")
+	}
+	return nil
+}
+
+// validateKind checks that nothing is said that the kind does not know.
+func (c *HealthCheck) validateKind() error {
+	may := map[CheckKind]string{
+		CheckNone: "", CheckTCP: "", CheckHTTP: "path headers expect tls", CheckMySQL: "user password command",
+		CheckRedis: "user password", CheckGRPC: "service tls",
+	}
+	allowed, known := may[c.Kind]
+	if !known {
+		return invalid("check", string(c.Kind), "is none of none, tcp, http, mysql, redis and grpc")
+	}
+	for name, said := range map[string]bool{
+		"path": c.Path != "", "headers": len(c.Headers) > 0, "expect": len(c.Expect) > 0, "tls": c.TLS, "user": c.User != "",
+		"password": c.Password != "", "command": c.Command != "", "service": c.Service != "",
+	} {
+		if said && !slices.Contains(strings.Fields(allowed), name) {
+			return invalid("check", name, "does not belong to a check of kind "+string(c.Kind))
+		}
+	}
+	if c.Path != "" && !strings.HasPrefix(c.Path, "/") {
+		return invalid("check", c.Path, "is a path that does not begin with /")
+	}
+	return nil
+}
+
+// Check returns how the servers find out whether an instance works, nil when
+// they do not: it lives by beats, or nobody asks for it.
+func (s *Service) Check(i *Instance) *HealthCheck {
+	if i.Ephemeral() {
+		return nil
+	}
+	check := s.Clusters[i.Cluster].Check
+	if check == nil && i.Checked {
+		check = tcpCheck
+	}
+	if check == nil || check.Kind == CheckNone {
+		return nil
+	}
+	return check
+}
