@@ -51,12 +51,13 @@ var arrows = map[string][]string{
 	"client":             {"api"},
 
 	// Processes and their parts.
-	"server/sweep": {"registry"},
-	"server/relay": {"registry"},
-	"server/nacos": {"registry", "config"},
+	"server/sweep":          {"registry"},
+	"server/relay":          {"registry"},
+	"server/nacos":          {"registry", "config", "server/nacos/switches"},
+	"server/nacos/switches": nil,
 	"server": {
 		"registry", "config", "answer", "zone", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
-		"server/relay", "server/nacos", "internal/atomicfile", "internal/dirlock",
+		"server/relay", "server/nacos/...", "internal/atomicfile", "internal/dirlock",
 	},
 	"agent/...": {
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",

@@ -132,7 +132,7 @@ func (s *Service) choose(f Filter) Selection {
 			}
 		}
 	}
-	all = s.suiting(all, f.Wants)
+	all = s.Suiting(all, f.Wants)
 	sel.All = len(all)
 	healthy := 0
 	for _, i := range all {

@@ -99,9 +99,9 @@ func (s *Service) Wants(consumer netip.Addr) Wants {
 	return Wants(strings.Join(values, wantsSeparator))
 }
 
-// suiting returns those of all that suit a consumer, or all of them when none
+// Suiting returns those of all that suit a consumer, or all of them when none
 // of those is healthy: a selector chooses among what works.
-func (s *Service) suiting(all []*Instance, w Wants) []*Instance {
+func (s *Service) Suiting(all []*Instance, w Wants) []*Instance {
 	if w == "" {
 		return all
 	}

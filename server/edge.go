@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/server/nacos"
 )
 
 // handler returns everything this server answers over HTTP.
@@ -28,7 +29,9 @@ func (s *Server) handler() (http.Handler, error) {
 	if s.nacosAPI, err = s.nacos(); err != nil {
 		return nil, err
 	}
-	mux.Handle("/nacos/", s.nacosAPI)
+	for _, root := range append(nacos.Roots(), "/nacos/") {
+		mux.Handle(root, s.nacosAPI)
+	}
 	describe(document.OpenAPI(), s.nacosAPI.Operations())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -38,9 +41,13 @@ func (s *Server) handler() (http.Handler, error) {
 		}
 		plain(w, http.StatusOK, "ok")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.GathererFunc(s.libraries)},
-		promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", s.scrape())
 	return s.guard(s.withAge(withPeer(mux))), nil
+}
+
+// scrape answers the metrics of this process.
+func (s *Server) scrape() http.Handler {
+	return promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.GathererFunc(s.libraries)}, promhttp.HandlerOpts{})
 }
 
 // libraries gathers the metrics that libraries register by themselves, without

@@ -25,6 +25,7 @@ import (
 	"github.com/musterhq/muster/plugin"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/nacos/switches"
 	"github.com/musterhq/muster/server/relay"
 	"github.com/musterhq/muster/server/sweep"
 )
@@ -47,6 +48,7 @@ type Server struct {
 	registry *registry.Registry
 	center   *config.Center
 	nacosAPI *nacos.Handler
+	switches *switches.Board
 
 	listener net.Listener
 	http     *http.Server
@@ -82,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: prometheus.NewRegistry(),
-		peers: newPeerClient(), stopping: make(chan struct{})}
+		peers: newPeerClient(), switches: switches.NewBoard(), stopping: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -179,17 +181,6 @@ func (s *Server) openDNS() (*dnsd.Server, error) {
 	}
 	return dnsd.Open(dnsd.Config{Corefile: text, Filename: s.cfg.Corefile, Logger: s.log,
 		Storage: map[any]any{plugin.StorageKey: s.source}})
-}
-
-// nacos returns the Nacos edge.
-func (s *Server) nacos() (*nacos.Handler, error) {
-	return nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Logger: s.log, Version: s.cfg.Version,
-		Ready: func() error {
-			if why := s.notReady(); why != "" {
-				return errors.New(why)
-			}
-			return nil
-		}})
 }
 
 // Addresses returns where the server listens.

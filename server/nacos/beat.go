@@ -3,6 +3,7 @@ package nacos
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -69,11 +70,7 @@ func (h *Handler) beat(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	interval, err := h.cfg.Registry.Beat(c.r.Context(), reg.Key, &reg)
-	if err != nil {
-		return nil, err
-	}
-	return beatAnswer{interval.Milliseconds(), beatTaken, true}, nil
+	return h.beaten(c, reg.Key, &reg)
 }
 
 func (h *Handler) lightBeat(c *call) (any, error) {
@@ -81,14 +78,47 @@ func (h *Handler) lightBeat(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	interval, err := h.cfg.Registry.Beat(c.r.Context(), k, nil)
+	return h.beaten(c, k, nil)
+}
+
+// beaten records a beat. An instance that does not say how often it beats is
+// told what the switch says.
+func (h *Handler) beaten(c *call, k registry.InstanceKey, full *registry.Registration) (any, error) {
+	set := h.switches.Current()
+	answer := beatAnswer{set.ClientBeatInterval, beatTaken, set.LightBeatEnabled}
+	interval, err := h.cfg.Registry.Beat(c.r.Context(), k, full)
 	if errors.Is(err, registry.ErrNotFound) {
-		return beatAnswer{registry.DefaultTimeouts.Interval.Milliseconds(), beatUnknown, true}, nil
+		answer.Code = beatUnknown
+		return answer, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return beatAnswer{interval.Milliseconds(), beatTaken, true}, nil
+	if i := h.cfg.Registry.Snapshot().Instance(k); i != nil && saysInterval(i.Metadata) || i == nil && full != nil && saysInterval(full.Metadata) {
+		answer.Interval = interval.Milliseconds()
+	}
+	return answer, nil
+}
+
+// saysInterval reports whether metadata says how often its instance beats.
+func saysInterval(metadata map[string]string) bool {
+	n, err := strconv.ParseInt(metadata[registry.MetaBeatInterval], 10, 64)
+	return err == nil && n > 0
+}
+
+// registerOrBeat is the registration of version 3, which may be a light beat.
+func (h *Handler) registerOrBeat(c *call) (any, error) {
+	if !c.isTrue("heartBeat") {
+		return h.registerInstance(c)
+	}
+	v, err := h.lightBeat(c)
+	if beat, is := v.(beatAnswer); is && beat.Code == beatUnknown {
+		return nil, (&refusal{status: http.StatusOK, code: instanceNotFound}).pin()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ok, nil
 }
 
 // registration returns what stands if the instance of a full beat is unknown.

@@ -149,6 +149,8 @@ func invalidName(e *registry.InvalidError) *refusal {
 			"Instance 'clusterName' should be characters with only 0-9a-zA-Z-. (current: %s)", e.Value).as(instanceError)
 	case e.Field == "weight":
 		return refuse(http.StatusBadRequest, "instance format invalid: The weights range from 0.0 to %d.0", registry.MaxWeight).as(weightError)
+	case e.Field == "selector":
+		return refuse(http.StatusBadRequest, "not match any type of selector! %s", e.Error()).as(selectorError)
 	case e.Field == "protectThreshold":
 		return illegal(e.Field, "the value should be between 0 and 1.")
 	case e.Field == "metadata" && e.Value == registry.MetaBeatInterval:

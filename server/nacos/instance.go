@@ -48,6 +48,16 @@ func (h *Handler) patchInstance(c *call) (any, error) {
 	return c.written(receipt, err)
 }
 
+// patchWhole is the patch of version 2, which wants everything.
+func (h *Handler) patchWhole(c *call) (any, error) {
+	for _, name := range []string{"weight", "enabled", "metadata"} {
+		if _, err := c.required(name); err != nil {
+			return nil, err
+		}
+	}
+	return h.patchInstance(c)
+}
+
 func (h *Handler) override(c *call) (registry.InstanceKey, registry.Receipt, error) {
 	k, err := c.instanceKey()
 	if err != nil {

@@ -1,10 +1,7 @@
 package nacos
 
 import (
-	"encoding/json"
-	"hash/fnv"
-	"math"
-	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,28 +9,18 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// fraction is a number that is written with a fraction, as Java writes a double.
-type fraction float64
-
-// MarshalJSON implements json.Marshaler.
-func (f fraction) MarshalJSON() ([]byte, error) {
-	if f == fraction(math.Trunc(float64(f))) {
-		return strconv.AppendFloat(nil, float64(f), 'f', 1, 64), nil
-	}
-	return json.Marshal(float64(f))
-}
-
 // serviceInfo is a service with its hosts: the fields of the 1.x and of the 2.x
 // answer, so that every client finds its own.
 type serviceInfo struct {
 	Name                     string            `json:"name"`
 	GroupName                string            `json:"groupName"`
 	Clusters                 string            `json:"clusters"` // what the caller asked for, byte for byte: its cache key
-	CacheMillis              int               `json:"cacheMillis"`
+	CacheMillis              int64             `json:"cacheMillis"`
 	Hosts                    []host            `json:"hosts"`
 	LastRefTime              int64             `json:"lastRefTime"`
 	Checksum                 string            `json:"checksum"`
 	AllIPs                   bool              `json:"allIPs"`
+	AllIps                   bool              `json:"allIps"` // its name in 3.0
 	ReachProtectionThreshold bool              `json:"reachProtectionThreshold"`
 	Valid                    bool              `json:"valid"`
 	Dom                      string            `json:"dom"`
@@ -42,113 +29,101 @@ type serviceInfo struct {
 	Metadata                 map[string]string `json:"metadata"` // of the service
 }
 
-// host is an instance as clients of both generations read it.
-type host struct {
-	InstanceID  string            `json:"instanceId"`
-	IP          string            `json:"ip"`
-	Port        uint16            `json:"port"`
-	Weight      fraction          `json:"weight"`
-	Healthy     bool              `json:"healthy"`
-	Valid       bool              `json:"valid"` // the same, for 1.x
-	Marked      bool              `json:"marked"`
-	Enabled     bool              `json:"enabled"`
-	Ephemeral   bool              `json:"ephemeral"`
-	ClusterName string            `json:"clusterName"`
-	ServiceName string            `json:"serviceName"`
-	Metadata    map[string]string `json:"metadata"`
-	Interval    int64             `json:"instanceHeartBeatInterval"`
-	TimeOut     int64             `json:"instanceHeartBeatTimeOut"`
-	Delete      int64             `json:"ipDeleteTimeout"`
-	Generator   string            `json:"instanceIdGenerator,omitempty"`
+// wish is what a client wants a list of.
+type wish struct {
+	service  registry.ServiceKey
+	clusters string // as the client wrote it
+	healthy  bool   // only what is answered to a resolver
+	consumer netip.Addr
+	agent    string
 }
 
-const (
-	cacheMillis   = 10000 // between two lists of a client
-	metaGenerator = "preserved.instance.id.generator"
-)
-
-func newHost(i *registry.Instance, healthy bool) host {
-	return host{
-		InstanceID:  instanceID(i),
-		IP:          i.Key.Endpoint.Host,
-		Port:        i.Key.Endpoint.Port,
-		Weight:      fraction(i.Weight),
-		Healthy:     healthy,
-		Valid:       healthy,
-		Enabled:     i.Enabled,
-		Ephemeral:   i.Ephemeral(),
-		ClusterName: i.Cluster,
-		ServiceName: i.Key.Service.Grouped(),
-		Metadata:    orEmpty(i.Metadata),
-		Interval:    i.Timeouts.Interval.Milliseconds(),
-		TimeOut:     i.Timeouts.Unhealthy.Milliseconds(),
-		Delete:      i.Timeouts.Delete.Milliseconds(),
-		Generator:   generator(i.Metadata),
+// listFrom answers lists whose clusters, and the client's address for pushes,
+// are in parameters of these names.
+func listFrom(clusters, ip, port string) handle {
+	return func(h *Handler, c *call) (any, error) {
+		k, err := c.serviceKey()
+		if err != nil {
+			return nil, err
+		}
+		udp, err := c.udpPort(port)
+		if err != nil {
+			return nil, err
+		}
+		w := wish{k, c.params[clusters], c.isTrue("healthyOnly"), c.consumer(ip), c.agent()}
+		if said, err := netip.ParseAddr(c.value(ip)); err == nil && udp > 0 {
+			from, _ := netip.ParseAddr(c.peer())
+			h.cfg.Pusher.Enrol(Subscriber{k, w.clusters, w.agent, c.app(), netip.AddrPortFrom(said.Unmap(), udp)}, from)
+		}
+		snap, stamp := h.read()
+		info := h.list(snap, stamp, w)
+		info.Env = c.params["env"]
+		return info, nil
 	}
 }
 
-// generator is left out where metadata does not say, as Nacos leaves it out.
-func generator(metadata map[string]string) string {
-	if len(metadata) == 0 {
-		return "simple"
+func (c *call) udpPort(name string) (uint16, error) {
+	v := c.value(name)
+	if v == "" {
+		return 0, nil
 	}
-	return metadata[metaGenerator]
-}
-
-// instanceID names an instance. A snowflake is any number that is unique and
-// stays: here a hash of the identity, so that it need not be kept.
-func instanceID(i *registry.Instance) string {
-	tail := "#" + i.Cluster + "#" + i.Key.Service.Grouped()
-	if i.Metadata[metaGenerator] == "snowflake" {
-		return number(i.Key.String()) + tail
-	}
-	return i.Key.Endpoint.Host + "#" + strconv.Itoa(int(i.Key.Endpoint.Port)) + tail
-}
-
-// number returns a positive number of 63 bits that stands for an identity.
-func number(identity string) string {
-	sum := fnv.New64a()
-	sum.Write([]byte(identity))
-	return strconv.FormatUint(sum.Sum64()>>1, 10)
-}
-
-func orEmpty(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
-	}
-	return m
-}
-
-// instances answers the hosts of a service. With healthyOnly they are the set
-// that every door answers; else all that are enabled, with their true flags,
-// unless the protect threshold holds: then all are called healthy.
-func (h *Handler) instances(c *call) (any, error) {
-	k, err := c.serviceKey()
+	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil {
-		return nil, err
+		return 0, illegal(name, "the value should be between 0 and 65535.")
 	}
-	snap, stamp := h.read()
+	return uint16(min(max(n, 0), 65535)), nil
+}
+
+// consumer is the address that a list is for: what the client says, else where
+// the call came from.
+func (c *call) consumer(name string) netip.Addr {
+	if a, err := netip.ParseAddr(c.value(name)); err == nil {
+		return a.Unmap()
+	}
+	a, _ := netip.ParseAddr(c.client())
+	return a
+}
+
+// list returns what a client wishes to know, at one snapshot.
+func (h *Handler) list(snap *registry.Snapshot, stamp int64, w wish) serviceInfo {
+	set := h.switches.Current()
 	info := serviceInfo{
-		Name: k.Grouped(), GroupName: k.Group, Clusters: c.params["clusters"], CacheMillis: cacheMillis, Hosts: []host{},
-		LastRefTime: stamp, Valid: true, Dom: k.Name, Env: c.params["env"], Metadata: map[string]string{},
+		Name: w.service.Grouped(), GroupName: w.service.Group, Clusters: w.clusters, CacheMillis: set.DefaultPushCacheMillis,
+		Hosts: []host{}, LastRefTime: stamp, Valid: true, Dom: w.service.Name, Metadata: map[string]string{},
 	}
-	if strings.HasPrefix(c.agent(), "Nacos-Java-Client") {
-		info.Dom = k.Grouped()
+	if !set.PushEnabled { // then clients have to ask more often
+		info.CacheMillis = set.DefaultCacheMillis
 	}
-	if s := snap.Service(k); s != nil {
-		s = within(s, c.value("clusters"))
-		sel := s.Select(registry.Filter{})
-		listed := sel.Instances
-		if !c.isTrue("healthyOnly") {
-			listed = enabled(s.Instances)
-		}
-		info.Hosts = make([]host, 0, len(listed))
-		for _, i := range listed {
-			info.Hosts = append(info.Hosts, newHost(i, i.Healthy || sel.Protected))
-		}
-		info.ReachProtectionThreshold, info.Metadata = sel.Protected, orEmpty(s.Metadata)
+	if strings.HasPrefix(w.agent, "Nacos-Java-Client") {
+		info.Dom = w.service.Grouped()
 	}
-	return info, nil
+	if s := snap.Service(w.service); s != nil {
+		info.Hosts, info.ReachProtectionThreshold = hostsOf(within(s, w.clusters), w.healthy, w.consumer)
+		info.Metadata = orEmpty(s.Metadata)
+	}
+	return info
+}
+
+// hostsOf returns the hosts of a service that a consumer gets. With healthy they
+// are the set that every door answers; else all that are enabled and suit it,
+// with their true flags, unless the protect threshold holds: then all are called
+// healthy.
+func hostsOf(s *registry.Service, healthy bool, consumer netip.Addr) (hosts []host, protected bool) {
+	wants := s.Wants(consumer)
+	sel := s.Select(registry.Filter{Wants: wants})
+	listed := sel.Instances
+	if !healthy {
+		listed = s.Suiting(enabled(s.Instances), wants)
+	}
+	return newHosts(listed, sel.Protected), sel.Protected
+}
+
+func newHosts(all []*registry.Instance, protected bool) []host {
+	hosts := make([]host, 0, len(all))
+	for _, i := range all {
+		hosts = append(hosts, newHost(i, i.Healthy || protected))
+	}
+	return hosts
 }
 
 // within returns the service with the instances of some clusters, so that the
@@ -168,37 +143,45 @@ func enabled(all []*registry.Instance) []*registry.Instance {
 	return slices.DeleteFunc(slices.Clone(all), func(i *registry.Instance) bool { return !i.Enabled })
 }
 
-// detail is the answer to a question for one instance.
-type detail struct {
-	Service     string            `json:"service"`
-	IP          string            `json:"ip"`
-	Port        uint16            `json:"port"`
-	ClusterName string            `json:"clusterName"`
-	Weight      fraction          `json:"weight"`
-	Healthy     bool              `json:"healthy"`
-	InstanceID  string            `json:"instanceId"`
-	Metadata    map[string]string `json:"metadata"`
-}
-
-func (h *Handler) instance(c *call) (any, error) {
-	k, err := c.instanceKey()
+// hostsForClient answers the hosts of one cluster, of version 3 of the clients'
+// API: it reads healthyOnly and does not apply it, as Nacos.
+func (h *Handler) hostsForClient(c *call) (any, error) {
+	k, err := c.serviceKey()
 	if err != nil {
 		return nil, err
 	}
-	snap, cluster := h.cfg.Registry.Snapshot(), c.or("clusterName", registry.DefaultCluster)
-	i := snap.Instance(k)
-	if i == nil || i.Cluster != cluster {
-		return nil, missing(snap, k, cluster)
+	s := h.cfg.Registry.Snapshot().Service(k)
+	if s == nil {
+		return []host{}, nil
 	}
-	return detail{k.Service.Grouped(), k.Endpoint.Host, k.Endpoint.Port, i.Cluster, fraction(i.Weight), i.Healthy,
-		instanceID(i), orEmpty(i.Metadata)}, nil
+	hosts, _ := hostsOf(within(s, c.or("clusterName", registry.DefaultCluster)), false, c.consumer("ip"))
+	return hosts, nil
 }
 
-// missing words that an instance is not in a cluster.
-func missing(snap *registry.Snapshot, k registry.InstanceKey, cluster string) error {
-	s := snap.Service(k.Service)
-	if s == nil || len(within(s, cluster).Instances) == 0 {
-		return refuse(http.StatusNotFound, "no ips found for cluster %s in service %s", cluster, k.Service.Grouped())
+// hostsForOperator answers the hosts of one cluster, disabled ones among them,
+// unless only those are asked for that are answered.
+func (h *Handler) hostsForOperator(c *call) ([]host, error) {
+	s, err := h.clusterOf(c, registry.DefaultCluster)
+	if err != nil {
+		return nil, err
 	}
-	return refuse(http.StatusNotFound, "no matched ip found!")
+	if c.isTrue("healthyOnly") {
+		sel := s.Select(registry.Filter{})
+		return newHosts(sel.Instances, sel.Protected), nil
+	}
+	return newHosts(s.Instances, false), nil
+}
+
+func (h *Handler) operatorHosts(c *call) (any, error) { return h.hostsForOperator(c) }
+
+func (h *Handler) operatorHostPage(c *call) (any, error) {
+	no, size, err := c.pageOr(100)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := h.hostsForOperator(c)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(hosts, no, size), nil
 }

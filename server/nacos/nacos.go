@@ -11,14 +11,19 @@ package nacos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/nacos/switches"
 )
 
 // Registry is what the naming calls need of the roll; *registry.Registry is one.
@@ -28,6 +33,10 @@ type Registry interface {
 	Deregister(ctx context.Context, k registry.InstanceKey, ephemeral bool) (registry.Receipt, error)
 	Override(ctx context.Context, k registry.InstanceKey, e registry.Edit) (registry.Receipt, error)
 	Beat(ctx context.Context, k registry.InstanceKey, full *registry.Registration) (time.Duration, error)
+	UpdateCluster(ctx context.Context, k registry.ServiceKey, name string, c registry.Cluster) (registry.Receipt, error)
+	CreateNamespace(ctx context.Context, n registry.Namespace) (registry.Receipt, error)
+	UpdateNamespace(ctx context.Context, n registry.Namespace) (registry.Receipt, error)
+	DeleteNamespace(ctx context.Context, id string, leave bool) (registry.Receipt, error)
 	CreateService(ctx context.Context, k registry.ServiceKey, spec registry.ServiceSpec) (registry.Receipt, error)
 	UpdateService(ctx context.Context, k registry.ServiceKey, spec registry.ServiceSpec) (registry.Receipt, error)
 	DeleteService(ctx context.Context, k registry.ServiceKey) (registry.Receipt, error)
@@ -53,6 +62,19 @@ type Config struct {
 	Logger *slog.Logger
 	// Version is what the server calls itself in its state; empty means "devel".
 	Version string
+	// Started is when the server started; zero means now.
+	Started time.Time
+	// Members returns the servers of the cluster, this one among them; nil means
+	// that it is alone.
+	Members func() []Member
+	// Pusher tells clients by UDP of changes; nil means that nobody is told.
+	Pusher Pusher
+	// Switches are what operators turn on and off; nil means a board of its own.
+	Switches *switches.Board
+	// Registerer takes the metrics that dashboards of Nacos know; nil means none.
+	Registerer prometheus.Registerer
+	// Metrics answers /actuator/prometheus; nil means that it is 404.
+	Metrics http.Handler
 	// Ready tells why the server does not take calls; nil means that it is ready
 	// once registry and configuration centre have a snapshot.
 	Ready func() error
@@ -89,6 +111,15 @@ func (c Config) withDefaults() Config {
 	if c.Version == "" {
 		c.Version = "devel"
 	}
+	if c.Switches == nil {
+		c.Switches = switches.NewBoard()
+	}
+	if c.Pusher == nil {
+		c.Pusher = nobody{}
+	}
+	if c.Started.IsZero() {
+		c.Started = time.Now()
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -115,12 +146,15 @@ func (c Config) withDefaults() Config {
 
 // Handler answers the calls. It is safe for concurrent use.
 type Handler struct {
-	cfg    Config
-	log    *slog.Logger
-	table  table // of paths below the context path
-	bodies budget
-	polls  polls
-	clock  clock
+	cfg      Config
+	log      *slog.Logger
+	switches *switches.Board
+	table    table // of paths below the context path
+	bodies   budget
+	polls    polls
+	clock    clock
+
+	gets, publishes atomic.Int64 // calls for and of documents
 
 	drain   sync.Once
 	drained chan struct{} // closed by Drain
@@ -135,7 +169,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("nacos: Config.Configs is missing")
 	}
 	c = c.withDefaults()
-	h := &Handler{cfg: c, log: c.Logger, table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
+	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
 	h.bodies.limit = c.MaxBodies
 	h.polls.limit, h.polls.perClient = c.MaxPolls, c.MaxPollsPerClient
 	for _, o := range operations() {
@@ -143,6 +177,12 @@ func New(c Config) (*Handler, error) {
 			h.table.add(route{&o, p})
 		}
 	}
+	if c.Registerer != nil {
+		if err := c.Registerer.Register(monitor{h}); err != nil {
+			return nil, fmt.Errorf("nacos: %w", err)
+		}
+	}
+	c.Switches.OnChange(h.switchPushes)
 	return h, nil
 }
 
@@ -170,6 +210,9 @@ func (h *Handler) serve(c *call) (any, error) {
 		return nil, err
 	}
 	if err := c.needs.check(h); err != nil {
+		return nil, err
+	}
+	if err := h.gate(c); err != nil {
 		return nil, err
 	}
 	if err := c.read(); err != nil {

@@ -119,7 +119,7 @@ func parseMetadata(text string) (map[string]string, error) {
 	for pair := range strings.SplitSeq(text, ",") {
 		k, v, _ := strings.Cut(pair, "=")
 		if v == "" || strings.Contains(v, "=") {
-			return nil, refuse(http.StatusBadRequest, "metadata format incorrect:%s", shortened(text))
+			return nil, refuse(http.StatusBadRequest, "metadata format incorrect:%s", shortened(text)).as(metadataError)
 		}
 		m[k] = v
 	}
@@ -167,8 +167,10 @@ func (c *call) registration() (registry.Registration, error) {
 		Enabled: c.flag("enabled", "enable"),
 		Healthy: c.flag("healthy"),
 	}
-	if c.flag("ephemeral") {
+	if c.flagOr(c.h.switches.Current().DefaultInstanceEphemeral, "ephemeral") {
 		reg.Witness = registry.WitnessHTTP
+	} else {
+		reg.Checked = true // by TCP, unless its cluster says how
 	}
 	var err error
 	if reg.Key, err = c.instanceKey(); err != nil {

@@ -1,11 +1,13 @@
 package nacos
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 
-	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/nacos/switches"
 )
 
 type status struct {
@@ -35,65 +37,126 @@ type counts struct {
 // metrics is answered at any time: clients ask it whether the server is up.
 func (h *Handler) metrics(c *call) (any, error) {
 	snap := h.cfg.Registry.Snapshot()
-	state := status{"UP"}
+	state := status{h.switches.Current().Status()}
 	if snap == nil {
 		state.Status = "STARTING"
 	}
 	if c.value("onlyStatus") == "" || c.isTrue("onlyStatus") {
 		return state, nil
 	}
-	n := counts{status: state, CPU: -1, Load: -1, Mem: -1}
+	n := counts{status: state, CPU: -1, Load: -1, Mem: -1, SubscribeCount: h.cfg.Pusher.SubscriberCount()}
 	if snap != nil {
-		n.ServiceCount, n.InstanceCount, _ = snap.Counts()
-		for _, s := range snap.Services() {
-			if s.Ephemeral {
-				n.EphemeralIPPortClientCount += len(s.Instances)
-			} else {
-				n.PersistentIPPortClientCount += len(s.Instances)
-			}
+		n.count(snap)
+	}
+	return n, nil
+}
+
+func (n *counts) count(snap *registry.Snapshot) {
+	n.ServiceCount, n.InstanceCount, _ = snap.Counts()
+	for s := range snap.Each() {
+		if s.Ephemeral {
+			n.EphemeralIPPortClientCount += len(s.Instances)
+		} else {
+			n.PersistentIPPortClientCount += len(s.Instances)
 		}
 	}
 	n.ClientCount = n.EphemeralIPPortClientCount + n.PersistentIPPortClientCount
 	n.ResponsibleServiceCount, n.ResponsibleInstanceCount = n.ServiceCount, n.InstanceCount
 	n.ResponsibleClientCount = n.ClientCount
-	return n, nil
 }
 
-func (h *Handler) liveness(c *call) (any, error) { return "OK", nil }
+func (h *Handler) showSwitches(*call) (any, error) { return h.switches.Current(), nil }
 
-func (h *Handler) readiness(c *call) (any, error) {
-	names, docs := h.cfg.Registry.Snapshot() != nil, h.cfg.Configs.View().Snapshot() != nil
-	switch {
-	case !names && !docs:
-		return nil, refuse(http.StatusInternalServerError, "config and naming not in readiness")
-	case !names:
-		return nil, refuse(http.StatusInternalServerError, "naming not in readiness")
-	case !docs:
-		return nil, refuse(http.StatusInternalServerError, "config not in readiness")
+func (h *Handler) putSwitch(c *call) (any, error) {
+	entry, err := c.required("entry")
+	if err != nil {
+		return nil, err
 	}
-	if h.cfg.Ready != nil {
-		if err := h.cfg.Ready(); err != nil {
-			return nil, refuse(http.StatusInternalServerError, "%s", err)
+	if !c.has("value") {
+		return nil, absent{"value"}
+	}
+	if err := h.switches.Put(entry, c.params["value"]); err != nil {
+		if bad, known := errors.AsType[*switches.ValueError](err); known {
+			return nil, refuse(http.StatusBadRequest, "%s", bad).as(serverError)
+		}
+		return nil, err
+	}
+	h.log.Info("a switch was set", "entry", entry, "value", shortened(c.value("value")), "from", c.client())
+	return ok, nil
+}
+
+// setLogLevel takes a level and does nothing with it: levels are settings of the
+// process.
+func (h *Handler) setLogLevel(c *call) (any, error) {
+	for _, name := range []string{"logName", "logLevel"} {
+		if _, err := c.required(name); err != nil {
+			return nil, err
 		}
 	}
-	return "OK", nil
+	return ok, nil
 }
 
-// state answers texts throughout, as old consoles expect.
-func (h *Handler) state(c *call) (any, error) {
-	port := ""
-	if local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		_, port, _ = net.SplitHostPort(local.String())
+type greeting struct {
+	Msg string `json:"msg"`
+}
+
+func (h *Handler) greet(c *call) (any, error) {
+	services := 0
+	if snap := h.cfg.Registry.Snapshot(); snap != nil {
+		services, _, _ = snap.Counts()
 	}
-	return map[string]string{
-		"version":               h.cfg.Version,
-		"server_port":           port,
-		"standalone_mode":       "standalone", // up to 2.2
-		"startup_mode":          "standalone",
-		"auth_enabled":          "false",
-		"maxContent":            strconv.Itoa(config.MaxContent),
-		"isManageCapacity":      "false",
-		"isCapacityLimitCheck":  "false",
-		"config_retention_days": "30",
-	}, nil
+	return greeting{fmt.Sprintf("Hello! I am Nacos-Naming and healthy! total services: %d, local port:%s", services, c.localPort())}, nil
+}
+
+// localPort is the port that a call came in at, empty where that is not known.
+func (c *call) localPort() string {
+	local, known := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !known {
+		return ""
+	}
+	_, port, _ := net.SplitHostPort(local.String())
+	return port
+}
+
+type responsible struct {
+	ResponsibleServer string `json:"responsibleServer"`
+}
+
+// responsible answers this server, whoever is asked about: each takes everything.
+func (h *Handler) responsible(c *call) (any, error) {
+	if c.path != "/operator/distro/server" {
+		for _, name := range []string{"ip", "port"} {
+			if _, err := c.required(name); err != nil {
+				return nil, err
+			}
+		}
+	} else if _, err := c.required("serviceName"); err != nil {
+		return nil, err
+	}
+	return responsible{h.self(c).Address}, nil
+}
+
+type pushCost struct {
+	Avg int64 `json:"avgPushCost"`
+	Max int64 `json:"maxPushCost"`
+}
+
+type pushState struct {
+	Succeed uint64   `json:"succeed"`
+	Total   uint64   `json:"total"`
+	Ratio   fraction `json:"ratio"`
+	Detail  pushCost `json:"detail"`
+	Reset   bool     `json:"reset"`
+}
+
+func (h *Handler) pushState(c *call) (any, error) {
+	s := h.cfg.Pusher.Stats()
+	state := pushState{s.Total - s.Failed, s.Total, 1, pushCost{s.AvgCost, s.MaxCost}, c.isTrue("reset")}
+	if s.Total > 0 {
+		state.Ratio = fraction(float64(state.Succeed) / float64(state.Total))
+	}
+	if state.Reset {
+		h.cfg.Pusher.ResetStats()
+	}
+	return state, nil
 }

@@ -96,9 +96,14 @@ func (p params) required(name string) (string, error) {
 
 // flag reads a boolean of an instance: a blank one is true, any word that does
 // not say yes is false.
-func (p params) flag(names ...string) bool {
-	v := p.value(names...)
-	return v == "" || says(v)
+func (p params) flag(names ...string) bool { return p.flagOr(true, names...) }
+
+// flagOr is flag with what a blank one is.
+func (p params) flagOr(otherwise bool, names ...string) bool {
+	if v := p.value(names...); v != "" {
+		return says(v)
+	}
+	return otherwise
 }
 
 func says(v string) bool {
@@ -131,6 +136,44 @@ func (p params) number(name string) (int, error) {
 		return 0, illegal(name, "the value should be a number.")
 	}
 	return int(n), nil
+}
+
+// pageOr reads pageNo and pageSize as versions 2 and 3 do: each has a default,
+// and has to be above 0.
+func (p params) pageOr(size int) (int, int, error) {
+	no, err := p.above0("pageNo", 1)
+	if err != nil {
+		return 0, 0, err
+	}
+	size, err = p.above0("pageSize", size)
+	return no, size, err
+}
+
+func (p params) above0(name string, otherwise int) (int, error) {
+	if p.value(name) == "" {
+		return otherwise, nil
+	}
+	n, err := p.number(name)
+	if err == nil && n <= 0 {
+		err = refuse(http.StatusBadRequest, "Parameter '%s' should be positive", name).as(paramInvalid)
+	}
+	return n, err
+}
+
+// looser reads pageNo and pageSize of calls of old consoles: absent ones have
+// defaults, and none is too small.
+func (p params) looser(size int) (int, int, error) {
+	no := 1
+	for name, at := range map[string]*int{"pageNo": &no, "pageSize": &size} {
+		if p.value(name) == "" {
+			continue
+		}
+		var err error
+		if *at, err = p.number(name); err != nil {
+			return 0, 0, err
+		}
+	}
+	return max(no, 1), max(size, 0), nil
 }
 
 // bounds returns where a page begins and ends in a list of total entries.

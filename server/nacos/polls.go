@@ -26,6 +26,13 @@ func (p *polls) enter(client string) bool {
 	return true
 }
 
+// count returns how many are held.
+func (p *polls) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
+}
+
 func (p *polls) leave(client string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

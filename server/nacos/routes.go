@@ -20,9 +20,26 @@ var (
 	naming2       = &surface{"V2", "/v2/ns", wrapped}
 	naming3       = &surface{"V3", "/v3/admin/ns", wrapped}
 	namingClient3 = &surface{"V3Client", "/v3/client/ns", wrapped}
+	consoleNS3    = &surface{"Console", "/v3/console/ns", wrapped}
 	config1       = &surface{"", "/v1/cs", bare}
 	console1      = &surface{"", "/v1/console", bare}
+	console2      = &surface{"V2", "/v2/console", wrapped}
+	console3      = &surface{"Console", "/v3/console", wrapped}
+	consoleCore3  = &surface{"Console", "/v3/console/core", wrapped}
+	core1         = &surface{"", "/v1/core", rest}
+	core2         = &surface{"V2", "/v2/core", wrapped}
+	core3         = &surface{"V3", "/v3/admin/core", wrapped}
+	auth1         = &surface{"", "/v1/auth", bare}
+	auth3         = &surface{"V3", "/v3/auth", bare}
+	root          = &surface{"", "", bare}
 )
+
+// Roots returns what paths outside the context path begin with that are answered
+// too: Nacos may have none, and its console has a port of its own.
+func Roots() []string {
+	return []string{"/v1/ns/", "/v1/cs/", "/v1/console/", "/v1/core/", "/v1/auth/", "/v2/ns/", "/v2/core/", "/v2/console/",
+		"/v3/client/", "/v3/admin/", "/v3/console/", "/v3/auth/"}
+}
 
 // place is where an operation is found.
 type place struct {
@@ -43,9 +60,14 @@ func at(method, path string, surfaces ...*surface) []place {
 
 // plainly is at with answers that have no envelope.
 func plainly(method, path string, surfaces ...*surface) []place {
+	return enveloped(bare, method, path, surfaces...)
+}
+
+// enveloped is at with answers in another envelope than their surface's.
+func enveloped(form envelope, method, path string, surfaces ...*surface) []place {
 	all := at(method, path, surfaces...)
 	for i := range all {
-		all[i].form = bare
+		all[i].form = form
 	}
 	return all
 }

@@ -1,9 +1,9 @@
 package nacos
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,9 +11,10 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// spec reads what a call sets of a service.
+// spec reads what a call sets of a service. What is absent is as at a creation,
+// also for an update, which replaces.
 func (c *call) spec() (registry.ServiceSpec, error) {
-	var spec registry.ServiceSpec
+	spec := registry.ServiceSpec{Ephemeral: c.on != naming1 && c.flagOr(false, "ephemeral")}
 	if v := c.value("protectThreshold"); v != "" {
 		t, err := strconv.ParseFloat(v, 64)
 		if err != nil {
@@ -21,33 +22,15 @@ func (c *call) spec() (registry.ServiceSpec, error) {
 		}
 		spec.ProtectThreshold = t
 	}
-	if err := checkSelector(c.value("selector")); err != nil {
+	selector, err := parseSelector(c.value("selector"))
+	if err != nil {
 		return spec, err
 	}
-	var err error
-	spec.Metadata, err = c.metadata()
+	spec.Selector = &selector
+	if spec.Metadata, err = c.metadata(); err != nil {
+		err = refuse(http.StatusBadRequest, "%s", err).as(serviceMetadata)
+	}
 	return spec, err
-}
-
-// checkSelector takes the selector that selects nothing. One by labels would
-// have to be kept and obeyed, so it is refused rather than forgotten.
-func checkSelector(text string) error {
-	if text == "" {
-		return nil
-	}
-	var s struct {
-		Type string `json:"type"`
-	}
-	if json.Unmarshal([]byte(text), &s) != nil && json.Unmarshal([]byte(decode(text)), &s) != nil { // some clients encode twice
-		return refuse(http.StatusBadRequest, "not match any type of selector!").as(selectorError)
-	}
-	switch s.Type {
-	case "none":
-		return nil
-	case "label":
-		return refuse(http.StatusNotImplemented, "selectors of type label are not supported")
-	}
-	return refuse(http.StatusBadRequest, "not match any type of selector!").as(selectorError)
 }
 
 func (h *Handler) createService(c *call) (any, error) {
@@ -71,8 +54,10 @@ func (h *Handler) updateService(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.required("protectThreshold"); err != nil {
-		return nil, err
+	if c.on == naming1 {
+		if _, err := c.required("protectThreshold"); err != nil {
+			return nil, err
+		}
 	}
 	spec, err := c.spec()
 	if err != nil {
@@ -102,28 +87,24 @@ func (c *call) changed(k registry.ServiceKey, receipt registry.Receipt, err erro
 	return c.written(receipt, err)
 }
 
-// kind is a JSON object that says only which kind of thing it is.
-type kind struct {
-	Type string `json:"type"`
-}
-
-type clusterDetail struct {
-	Name          string            `json:"name"`
-	HealthChecker kind              `json:"healthChecker"`
-	Metadata      map[string]string `json:"metadata"`
-}
-
 type serviceDetail struct {
 	NamespaceID      string            `json:"namespaceId"`
 	GroupName        string            `json:"groupName"`
 	Name             string            `json:"name"` // without the group
 	ProtectThreshold fraction          `json:"protectThreshold"`
 	Metadata         map[string]string `json:"metadata"`
-	Selector         kind              `json:"selector"`
+	Selector         selector          `json:"selector"`
 	Clusters         []clusterDetail   `json:"clusters"`
 }
 
-func (h *Handler) service(c *call) (any, error) {
+type clusterDetail struct {
+	Name          string            `json:"name"`
+	HealthChecker checker           `json:"healthChecker"`
+	Metadata      map[string]string `json:"metadata"`
+}
+
+// serviceNamed returns the service a call is about.
+func (h *Handler) serviceOf(c *call) (*registry.Service, error) {
 	k, err := c.serviceKey()
 	if err != nil {
 		return nil, err
@@ -132,11 +113,61 @@ func (h *Handler) service(c *call) (any, error) {
 	if s == nil {
 		return nil, serviceNotFound(k)
 	}
-	answer := serviceDetail{k.Namespace, k.Group, k.Name, fraction(s.ProtectThreshold), orEmpty(s.Metadata), kind{"none"}, []clusterDetail{}}
+	return s, nil
+}
+
+func (h *Handler) service(c *call) (any, error) {
+	s, err := h.serviceOf(c)
+	if err != nil {
+		return nil, err
+	}
+	answer := serviceDetail{s.Key.Namespace, s.Key.Group, s.Key.Name, fraction(s.ProtectThreshold), orEmpty(s.Metadata), selectorOf(s), []clusterDetail{}}
 	for _, name := range clustersOf(s) {
-		answer.Clusters = append(answer.Clusters, clusterDetail{name, kind{"TCP"}, map[string]string{}})
+		answer.Clusters = append(answer.Clusters, clusterDetail{name, checkerOf(s, name), orEmpty(s.Clusters[name].Metadata)})
 	}
 	return answer, nil
+}
+
+// serviceView is a service in versions 2 and 3, which call its namespace
+// differently.
+type serviceView struct {
+	Namespace        string                 `json:"namespace"`
+	NamespaceID      string                 `json:"namespaceId"`
+	GroupName        string                 `json:"groupName"`
+	ServiceName      string                 `json:"serviceName"`
+	Ephemeral        bool                   `json:"ephemeral"`
+	ProtectThreshold fraction               `json:"protectThreshold"`
+	Metadata         map[string]string      `json:"metadata"`
+	Selector         selector               `json:"selector"`
+	ClusterMap       map[string]clusterView `json:"clusterMap"`
+}
+
+type clusterView struct {
+	ClusterName   string            `json:"clusterName"`
+	HealthChecker checker           `json:"healthChecker"`
+	CheckPort     uint16            `json:"healthyCheckPort"`
+	UsesPort      bool              `json:"useInstancePortForCheck"`
+	Metadata      map[string]string `json:"metadata"`
+	Hosts         []host            `json:"hosts"`
+}
+
+func newServiceView(s *registry.Service) serviceView {
+	v := serviceView{s.Key.Namespace, s.Key.Namespace, s.Key.Group, s.Key.Name, s.Ephemeral, fraction(s.ProtectThreshold),
+		orEmpty(s.Metadata), selectorOf(s), map[string]clusterView{}}
+	for _, name := range clustersOf(s) {
+		port, uses := checkPort(s, name)
+		v.ClusterMap[name] = clusterView{name, checkerOf(s, name), port, uses, orEmpty(s.Clusters[name].Metadata),
+			newHosts(within(s, name).Instances, false)}
+	}
+	return v
+}
+
+func (h *Handler) serviceView(c *call) (any, error) {
+	s, err := h.serviceOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return newServiceView(s), nil
 }
 
 // clustersOf returns the clusters that a service has instances in, sorted.
@@ -164,24 +195,49 @@ func (h *Handler) services(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, count, err := h.serviceNames(c, no, size)
+	return nameList{count, names}, err
+}
+
+type nameList2 struct {
+	Count    int      `json:"count"`
+	Services []string `json:"services"`
+}
+
+const maxNames = 500 // on a page of version 2
+
+func (h *Handler) services2(c *call) (any, error) {
+	no, size, err := c.pageOr(20)
+	if err != nil {
+		return nil, err
+	}
+	names, count, err := h.serviceNames(c, no, min(size, maxNames))
+	return nameList2{count, names}, err
+}
+
+func (h *Handler) serviceNames(c *call, no, size int) (names []string, count int, err error) {
 	namespace, group := c.namespace(), c.or("groupName", registry.DefaultGroup)
 	if group == "*" {
 		group = ""
 	}
-	asked := registry.ServiceKey{Namespace: namespace, Group: group, Name: "any"}
-	if group == "" {
-		asked.Group = registry.DefaultGroup
-	}
-	if err := asked.Validate(); err != nil {
-		return nil, err
+	if err := validScope(namespace, group); err != nil {
+		return nil, 0, err
 	}
 	all := servicesOf(h.cfg.Registry.Snapshot(), namespace, group)
 	from, to := bounds(no, size, len(all))
-	answer := nameList{len(all), make([]string, 0, to-from)}
+	names = make([]string, 0, to-from)
 	for _, s := range all[from:to] {
-		answer.Doms = append(answer.Doms, s.Key.Name)
+		names = append(names, s.Key.Name)
 	}
-	return answer, nil
+	return names, len(all), nil
+}
+
+// validScope refuses a namespace or group that no service can be in.
+func validScope(namespace, group string) error {
+	if group == "" {
+		group = registry.DefaultGroup
+	}
+	return registry.ServiceKey{Namespace: namespace, Group: group, Name: "any"}.Validate()
 }
 
 // servicesOf returns the services of a namespace, of one group unless that is
@@ -203,4 +259,58 @@ func servicesOf(snap *registry.Snapshot, namespace, group string) []*registry.Se
 		return -1
 	})
 	return all[from : from+n]
+}
+
+// allNames are names by namespace: 2.x has them, with the group, under a key that
+// is an accident, and 1.x has bare ones.
+type allNames struct {
+	Services map[string][]string `json:"services"`
+	Grouped  map[string][]string `json:"META-INF/services"`
+	Count    int                 `json:"count"`
+}
+
+func (h *Handler) allNames(c *call) (any, error) {
+	admits, err := fragment(c, "expr")
+	if err != nil {
+		return nil, err
+	}
+	snap := h.cfg.Registry.Snapshot()
+	all := snap.Services()
+	if namespace := c.value("namespaceId"); namespace != "" {
+		if err := validScope(namespace, ""); err != nil {
+			return nil, err
+		}
+		all = servicesOf(snap, namespace, "")
+	}
+	answer := allNames{map[string][]string{}, map[string][]string{}, 0}
+	for _, s := range all {
+		if !admits(s.Key.Name) {
+			continue
+		}
+		answer.Services[s.Key.Namespace] = append(answer.Services[s.Key.Namespace], s.Key.Name)
+		answer.Grouped[s.Key.Namespace] = append(answer.Grouped[s.Key.Namespace], s.Key.Grouped())
+		answer.Count++
+	}
+	return answer, nil
+}
+
+// maxFragment bounds an expression: matching takes time with its length.
+const maxFragment = 1024
+
+// fragment returns what tells whether an expression matches anywhere in a text;
+// all match when the parameter is blank.
+func fragment(c *call, name string) (func(string) bool, error) {
+	v := c.value(name)
+	if v == "" {
+		return func(string) bool { return true }, nil
+	}
+	if len(v) > maxFragment {
+		return nil, tooLong(name, maxFragment)
+	}
+	expr, err := regexp.Compile(v)
+	if err != nil { // such as *pay*: what cannot be one is sought as it is, without stars
+		v = strings.Trim(v, "*")
+		return func(s string) bool { return strings.Contains(s, v) }, nil
+	}
+	return expr.MatchString, nil
 }

@@ -1,6 +1,9 @@
 package nacos
 
-import "net/http"
+import (
+	"net/http"
+	"sync/atomic"
+)
 
 var (
 	ofDocument = []Parameter{
@@ -11,6 +14,17 @@ var (
 	noGray = Response{http.StatusNotImplemented, typeText, "Gray releases are not served; nothing was changed"}
 )
 
+func gets(h *Handler) *atomic.Int64      { return &h.gets }
+func publishes(h *Handler) *atomic.Int64 { return &h.publishes }
+
+// counted is direct for an operation whose calls are counted.
+func counted(by func(*Handler) *atomic.Int64, f func(*Handler, *call) error) handle {
+	return direct(func(h *Handler, c *call) error {
+		by(h).Add(1)
+		return f(h, c)
+	})
+}
+
 var configOps = []op{
 	{"Config", "The content of a document, or a search", with(ofDocument,
 		query("search", "accurate or blur: answer a page of documents; then dataId and group may be empty"),
@@ -20,14 +34,14 @@ var configOps = []op{
 		query("appName", "Application, of a search"), query("config_tags", "Tags separated by commas, of a search"),
 		query("types", "Types separated by commas, of a search with blur")),
 		text("The content, with its MD5 in Content-MD5", Response{http.StatusOK, typeJSON, "A page, or a record"}, notThere),
-		configs, direct((*Handler).getConfigs), at(get, "/configs", config1)},
+		configs, counted(gets, (*Handler).getConfigs), at(get, "/configs", config1)},
 	{"PublishConfig", "Publish a document", with(ofDocument,
 		form("content", "Content, at most 10 MiB of UTF-8").must(),
 		query("type", "properties, xml, json, text, html, yaml, toml or unset; text when absent or unknown"),
 		query("appName", "Application"), query("desc", "Description, at most 128 characters"),
 		query("config_tags", "At most 5 tags separated by commas"), query("src_user", "Who publishes"),
 		header("casMd5", "Publish only over a content with this MD5; else 500 with the body false")),
-		object("true", noGray), configs, direct((*Handler).publishConfig), at(post, "/configs", config1)},
+		object("true", noGray), configs, counted(publishes, (*Handler).publishConfig), at(post, "/configs", config1)},
 	{"DeleteConfig", "Delete a document; one that is not there is fine", ofDocument, object("true", noGray), configs,
 		direct((*Handler).deleteConfig), at(remove, "/configs", config1)},
 	{"ConfigCatalog", "Who made a document, and when", ofDocument, object("code 200 and data, null for an unknown document"),

@@ -1,13 +1,100 @@
 package nacos
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
+
+var (
+	notReady = Response{http.StatusInternalServerError, typeText, "What is not ready"}
+	ofLogin  = []Parameter{query("username", "User"), query("password", "Password; nobody checks it")}
+	ofScope  = []Parameter{
+		query("namespaceId", "Id (customNamespaceId in a console); a random one when absent"),
+		query("namespaceName", "Name").must(), query("namespaceDesc", "Description"),
+	}
+	ofScope1 = []Parameter{
+		query("customNamespaceId", "Id; a random one when empty"),
+		query("namespaceName", "Name").must(), query("namespaceDesc", "Description"),
+	}
+	ofNamespace = []Parameter{query("namespaceId", "Namespace").must()}
+	ofLanguage  = []Parameter{query("language", "Ignored")}
+)
 
 var serverOps = []op{
-	{"Liveness", "Whether this server runs", nil, text("The text OK"), nothing, (*Handler).liveness,
-		at(get, "/health/liveness", console1)},
-	{"Readiness", "Whether this server takes calls", nil,
-		text("The text OK", Response{http.StatusInternalServerError, typeText, "What is not ready"}), nothing,
-		(*Handler).readiness, at(get, "/health/readiness", console1)},
+	{"Liveness", "Whether this server runs", nil, text("OK or ok"), nothing, (*Handler).liveness,
+		append(at(get, "/health/liveness", console1, console2, console3), at(get, "/state/liveness", core3)...)},
+	{"Readiness", "Whether this server takes calls", nil, text("OK or ok", notReady), nothing, (*Handler).readiness,
+		append(at(get, "/health/readiness", console1, console2, console3), at(get, "/state/readiness", core3)...)},
 	{"State", "Settings of this server, as texts", nil, object("Texts by name"), nothing, (*Handler).state,
-		at(get, "/server/state", console1)},
+		append(plainly(get, "/server/state", console1, console3), at(get, "/state", core3)...)},
+	{"Announcement", "The announcement of a console: there is none", ofLanguage, object("null"), nothing, (*Handler).announcement,
+		append(enveloped(rest, get, "/server/announcement", console1), at(get, "/server/announcement", console3)...)},
+	{"Guide", "The guide of a console: there is none", nil, object("null"), nothing, (*Handler).announcement,
+		append(enveloped(rest, get, "/server/guide", console1), at(get, "/server/guide", console3)...)},
+	{"ActuatorHealth", "Whether this server takes calls, for monitoring", nil, object("Status"), nothing, (*Handler).actuatorHealth,
+		at(get, "/actuator/health", root)},
+	{"ActuatorMetrics", "The metrics of this server, as at /metrics", nil, text("Metrics"), nothing, direct((*Handler).actuatorMetrics),
+		at(get, "/actuator/prometheus", root)},
+	{"Login", "Answers everybody: there is no authentication", ofLogin, object("A token that is none"), nothing, (*Handler).login,
+		append(append(at(post, "/users/login", auth1), at(post, "/login", auth1)...), at(post, "/user/login", auth3)...)},
+}
+
+var namespaceOps = []op{
+	{"Namespaces", "The declared namespaces, or one of them", []Parameter{
+		query("show", "all: answer the one that namespaceId names"), query("namespaceId", "Namespace"),
+		query("checkNamespaceIdExist", "true: answer whether customNamespaceId is declared").as("boolean"),
+		query("customNamespaceId", "Namespace")}, object("Namespaces", notThere), naming, (*Handler).namespaces1,
+		at(get, "/namespaces", console1)},
+	{"CreateNamespace", "Declare a namespace", ofScope1, object("true, or false when it is refused"), naming, (*Handler).createNamespace,
+		at(post, "/namespaces", console1)},
+	{"UpdateNamespace", "Replace what is said of a namespace", []Parameter{query("namespace", "Id").must(),
+		query("namespaceShowName", "Name").must(), query("namespaceDesc", "Description")},
+		object("true, or false when it is refused"), naming, (*Handler).updateNamespace, at(put, "/namespaces", console1)},
+	{"DeleteNamespace", "Take the declaration of a namespace back; what lives in it stays", ofNamespace, object("true"), naming,
+		(*Handler).deleteNamespace, append(at(remove, "/namespaces", console1), namespaceAt(remove, "")...)},
+	{"NamespaceList", "The declared namespaces", nil, object("Namespaces"), naming, (*Handler).namespaces, namespaceAt(get, "/list")},
+	{"Namespace", "One namespace", ofNamespace, object("The namespace", notThere), naming, (*Handler).namespaceOf, namespaceAt(get, "")},
+	{"CreateNamespace", "Declare a namespace", ofScope, object("true"), naming, (*Handler).createNamespace, namespaceAt(post, "")},
+	{"UpdateNamespace", "Replace what is said of a namespace", ofScope, object("true", notThere), naming, (*Handler).updateNamespace,
+		namespaceAt(put, "")},
+	{"NamespaceCount", "How many namespaces have an id", ofNamespace, object("0 or 1"), naming, (*Handler).namespaceCount,
+		at(get, "/namespace/check", core3)},
+	{"NamespaceExists", "Whether a namespace is declared", []Parameter{query("customNamespaceId", "Namespace").must()}, object("true or false"), naming,
+		(*Handler).namespaceExists, at(get, "/namespace/exist", consoleCore3)},
+}
+
+func namespaceAt(method, below string) []place {
+	return at(method, "/namespace"+below, console2, core3, consoleCore3)
+}
+
+var (
+	ofMembers = []Parameter{query("address", "Part of an address (in version 1: keyword)"), query("state", "State")}
+	refused   = text("Never: servers come and go by themselves")
+	noGRPC    = object("Nobody is connected by gRPC")
+)
+
+var clusterOps = []op{
+	{"Members", "The servers of the cluster", ofMembers, object("Servers"), nothing, (*Handler).memberList,
+		slices.Concat(at(get, "/cluster/nodes", core1, consoleCore3), at(get, "/cluster/node/list", core2, core3))},
+	{"Self", "This server", nil, object("Server"), nothing, (*Handler).memberSelf,
+		slices.Concat(at(get, "/cluster/self", core1), at(get, "/cluster/node/self", core2, core3))},
+	{"MemberAddresses", "The addresses of the servers", nil, object("Addresses"), nothing, (*Handler).memberAddresses,
+		at(get, "/cluster/simple/nodes", core1)},
+	{"MemberState", "The state of this server", nil, text("State"), nothing, (*Handler).memberState,
+		slices.Concat(at(get, "/cluster/health", core1), at(get, "/cluster/node/self/health", core2, core3))},
+	{"MembersByHand", "Refused: servers come and go by themselves", nil, refused, nothing, (*Handler).notByHand,
+		slices.Concat(at(post, "/cluster/report", core1), at(post, "/cluster/switch/lookup", core1), at(post, "/cluster/server/leave", core1),
+			at(put, "/cluster/node/list", core2, core3), at(put, "/cluster/lookup", core2, core3), at(remove, "/cluster/nodes", core2, core3),
+			at(post, "/ops/raft", core1, core2, core3))},
+	{"ServerList", "The addresses of the servers, one a line, as of an address server", nil, text("Addresses"), nothing,
+		(*Handler).serverList, at(get, "/serverlist", root)},
+	{"Ids", "What is known of generators of ids: nothing", nil, object("Nothing"), nothing, (*Handler).ids,
+		slices.Concat(at(get, "/ops/idInfo", core1), at(get, "/ops/ids", core2, core3))},
+	{"CoreLogLevel", "Taken, and without effect: levels are settings of the process", ofLogger, object("Nothing"), nothing,
+		(*Handler).setLogLevel, at(put, "/ops/log", core1, core2, core3)},
+	{"Connections", "Connections by gRPC", nil, noGRPC, nothing, (*Handler).connections, at(get, "/loader/current", core2, core3)},
+	{"Loader", "Connections by gRPC of all servers", nil, noGRPC, nothing, (*Handler).loader, at(get, "/loader/cluster", core2, core3)},
+	{"Reload", "Taken, and without effect", nil, text("success"), nothing, (*Handler).reloaded,
+		slices.Concat(at(get, "/loader/reloadCurrent", core2), at(get, "/loader/smartReloadCluster", core2), at(get, "/loader/reloadClient", core2),
+			at(post, "/loader/reloadCurrent", core3), at(post, "/loader/smartReloadCluster", core3), at(post, "/loader/reloadClient", core3))},
 }

@@ -7,7 +7,7 @@ import (
 
 // operations returns the one list of what is served, area by area.
 func operations() []op {
-	return slices.Concat(instanceOps, serviceOps, operatorOps, configOps, serverOps)
+	return slices.Concat(instanceOps, serviceOps, catalogOps, operatorOps, clientOps, configOps, namespaceOps, serverOps, clusterOps)
 }
 
 // Methods, short enough for a table.
@@ -17,7 +17,7 @@ const (
 	put    = http.MethodPut
 	patch  = http.MethodPatch
 	remove = http.MethodDelete
-	each   = "" // every method
+	every  = "" // method
 )
 
 // Parameters that several operations share.
@@ -34,6 +34,10 @@ var (
 	ofPage = []Parameter{
 		query("pageNo", "Page, from 1").as("integer").must(),
 		query("pageSize", "Entries a page").as("integer").must(),
+	}
+	ofPageOr = []Parameter{
+		query("pageNo", "Page, from 1; 1 when absent").as("integer"),
+		query("pageSize", "Entries a page").as("integer"),
 	}
 	okText   = text("The text ok")
 	notThere = Response{http.StatusNotFound, typeText, "It does not exist"}

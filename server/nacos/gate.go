@@ -1,0 +1,40 @@
+package nacos
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/musterhq/muster/server/nacos/switches"
+)
+
+// gate keeps naming calls out when an operator's switches say so. Calls that
+// need no roll pass: switches are among them, so that what was shut can be
+// opened, and the state of the server, which clients ask for.
+func (h *Handler) gate(c *call) error {
+	if c.needs != naming {
+		return nil
+	}
+	set := h.switches.Current()
+	if status := set.Limited(c.r.URL.Path); status != 0 {
+		return &refusal{status: status, by: byCheck}
+	}
+	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
+	switch state := set.Status(); {
+	case state == "UP", strings.HasPrefix(c.agent(), "Nacos-Server"),
+		state == "READ_ONLY" && reads, state == "WRITE_ONLY" && !reads:
+		return nil
+	default:
+		return notNow("server is %snow, please try again later!", state) // sic
+	}
+}
+
+// switchPushes hands on the switches that are the pusher's.
+func (h *Handler) switchPushes(set *switches.Set) {
+	h.cfg.Pusher.SetEnabled(set.PushEnabled)
+	for client, version := range map[string]string{"java": set.PushJavaVersion, "go": set.PushGoVersion,
+		"python": set.PushPythonVersion, "c": set.PushCVersion, "csharp": set.PushCSharpVersion} {
+		if err := h.cfg.Pusher.SetVersion(client, version); err != nil {
+			h.log.Warn("a version to push to is not taken", "client", client, "version", version, "err", err)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package nacos
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/musterhq/muster/registry"
+)
+
+// subscriber is a client that is told of a service, under the names of all
+// versions.
+type subscriber struct {
+	AddrStr     string `json:"addrStr"`
+	Agent       string `json:"agent"`
+	App         string `json:"app"`
+	AppName     string `json:"appName"`
+	IP          string `json:"ip"`
+	Port        uint16 `json:"port"`
+	NamespaceID string `json:"namespaceId"`
+	GroupName   string `json:"groupName"`
+	ServiceName string `json:"serviceName"`
+	Cluster     string `json:"cluster"`
+}
+
+// newSubscriber returns the row of a subscriber; version 1 has the group within
+// the name of the service.
+func newSubscriber(s Subscriber, name string) subscriber {
+	return subscriber{s.Addr.String(), s.Agent, s.App, s.App, s.Addr.Addr().String(), s.Addr.Port(), s.Service.Namespace,
+		s.Service.Group, name, s.Clusters}
+}
+
+// subscribersOf returns the subscribers of a service, ordered.
+func (h *Handler) subscribersOf(k registry.ServiceKey) []Subscriber {
+	all := h.cfg.Pusher.Subscribers(k)
+	slices.SortFunc(all, func(a, b Subscriber) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Clusters, b.Clusters))
+	})
+	return all
+}
+
+type subscriberRows struct {
+	Subscribers []subscriber `json:"subscribers"`
+	Count       int          `json:"count"`
+}
+
+// subscribers answers an empty list to what it cannot answer, as Nacos.
+func (h *Handler) subscribers(c *call) (any, error) {
+	answer := subscriberRows{Subscribers: []subscriber{}}
+	k, err := c.serviceKey()
+	if err != nil {
+		return answer, nil //nolint:nilerr // that is the answer
+	}
+	no, size, err := c.looser(1000)
+	if err != nil {
+		return answer, nil //nolint:nilerr // that is the answer
+	}
+	all := h.subscribersOf(k)
+	from, to := bounds(no, size, len(all))
+	answer.Count = len(all)
+	answer.Subscribers = each(all[from:to], func(s Subscriber) subscriber { return newSubscriber(s, s.Service.Grouped()) })
+	return answer, nil
+}
+
+func (h *Handler) subscriberPage(c *call) (any, error) {
+	k, err := c.serviceKey()
+	if err != nil {
+		return nil, err
+	}
+	no, size, err := c.pageOr(100)
+	if err != nil {
+		return nil, err
+	}
+	return rewritten(pageOf(h.subscribersOf(k), no, size), func(s Subscriber) subscriber { return newSubscriber(s, s.Service.Name) }), nil
+}
+
+// app returns what the caller calls itself.
+func (c *call) app() string {
+	for _, name := range []string{"Client-AppName", "app"} {
+		if v := c.r.Header.Get(name); v != "" {
+			return v
+		}
+	}
+	return c.or("app", "unknown")
+}
+
+// clientID is the id of who speaks HTTP.
+func clientID(addr string, ephemeral bool) string {
+	return addr + "#" + strconv.FormatBool(ephemeral)
+}
+
+func idOf(i *registry.Instance) string {
+	return clientID(i.Key.Endpoint.Host+":"+strconv.Itoa(int(i.Key.Endpoint.Port)), i.Ephemeral())
+}
+
+func idOfAddr(a netip.AddrPort) string { return clientID(a.String(), true) }
