@@ -40,7 +40,22 @@ type Question struct {
 }
 
 // Place is where somebody is, as far as that is known.
-type Place struct{ Zone, Region string }
+type Place struct {
+	Zone, Region string
+	// Addr is whose labels say what else is known; invalid: nobody's.
+	Addr netip.Addr
+}
+
+// Labels that say where an address is; metadata of instances has the same keys.
+// A place that is known otherwise needs none.
+func (p Place) labelled(snap *registry.Snapshot) Place {
+	if p.Zone == "" && p.Region == "" {
+		labels := snap.LabelsOf(p.Addr)
+		p.Zone, p.Region = labels[registry.MetaZone], labels[registry.MetaRegion]
+	}
+	p.Addr = netip.Addr{}
+	return p
+}
 
 // Status is the outcome as DNS has it.
 type Status uint8
@@ -115,7 +130,7 @@ func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) 
 func (r *tables) resolve(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
 	switch t.kind {
 	case service:
-		a := r.service(t, q, rnd)
+		a := r.service(snap, t, q, rnd)
 		if a.Status == NoName { // of no instance in that scope, but of another service there
 			return Answer{Status: absent(snap, lower(q.Name)).status()}
 		}
@@ -131,11 +146,13 @@ func (r *tables) resolve(snap *registry.Snapshot, t target, q Question, rnd *ran
 }
 
 // service answers for the instances of a service that its filter admits.
-func (r *tables) service(t target, q Question, rnd *rand.Rand) Answer {
+func (r *tables) service(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
+	scoped := t.filter != registry.Filter{}
+	t.filter.Wants = t.service.Wants(q.From.Addr)
 	whole := r.set(t.service, part{Filter: t.filter})
 	a := Answer{Service: t.service}
 	switch {
-	case whole.Named == 0 && t.filter != registry.Filter{}:
+	case whole.Named == 0 && scoped:
 		return Answer{Status: NoName}
 	case t.selected && q.Type != SRV && q.Type != TXT && q.Type != Any || q.Type == Other || q.Type == PTR:
 		a.Status = NoData
@@ -147,9 +164,9 @@ func (r *tables) service(t target, q Question, rnd *rand.Rand) Answer {
 	if q.Mode == "" || t.service.DNS.Mode != "" {
 		q.Mode = t.service.DNS.Mode
 	}
-	a.Placed = t.service.DNS.Topology != ""
+	a.Placed = t.service.DNS.Topology != "" || t.service.Selector != registry.Selector{}
 	var near [tiersInAll]tier
-	tiers := r.tiers(near[:0], t, whole, q.From)
+	tiers := r.tiers(near[:0], t, whole, q.From.labelled(snap))
 	if len(tiers) == 0 {
 		if q.Type != Any { // for that there is TXT
 			a.Status = NoData

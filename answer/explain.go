@@ -96,7 +96,7 @@ func Explain(snap *registry.Snapshot, q Question) Explanation {
 	case service:
 		e.Is = NameOfService
 		e.parts(t)
-		e.ofService(t, q)
+		e.ofService(snap, t, q)
 	case instance:
 		e.Is = NameOfInstance
 		e.parts(t)
@@ -150,11 +150,12 @@ func (e *Explanation) parts(t target) {
 }
 
 // ofService explains the instances of a service.
-func (e *Explanation) ofService(t target, q Question) {
+func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 	if q.Mode == "" || t.service.DNS.Mode != "" {
 		q.Mode = t.service.DNS.Mode
 	}
 	e.Mode = q.Mode
+	t.filter.Wants = t.service.Wants(q.From.Addr)
 	whole := (*tables)(nil).set(t.service, part{Filter: t.filter})
 	e.All, e.Protected = whole.All, whole.Protected
 	for _, i := range t.service.Instances {
@@ -167,11 +168,18 @@ func (e *Explanation) ofService(t target, q Question) {
 	if t.selected && q.Type != SRV {
 		q.Type = Other // there is nothing else of them
 	}
-	tiers := (*tables)(nil).tiers(nil, t, whole, q.From)
+	tiers := (*tables)(nil).tiers(nil, t, whole, q.From.labelled(snap))
+	suits := make(map[*registry.Instance]bool, len(whole.Instances))
+	for _, i := range whole.Instances {
+		suits[i] = true
+	}
 	for n := range e.Instances {
 		c := &e.Instances[n]
 		if c.Why == "" {
 			c.Why = unfit(c.Instance, whole.Protected)
+		}
+		if c.Why == "" && !suits[c.Instance] {
+			c.Why = OtherLabels
 		}
 		if c.Why == "" {
 			c.Why = FurtherAway // unless it is in a tier

@@ -18,6 +18,8 @@ const (
 	Weightless    Omission = "weight 0"
 	Unhealthy     Omission = "unhealthy" // as it was declared
 	Silent        Omission = "silent"    // judged, as nobody beat for it
+	Failing       Omission = "failing"   // judged, as a check of the servers fails
+	OtherLabels   Omission = "other labels"
 	FurtherAway   Omission = "further away"
 	NoAddress     Omission = "no address of this family"
 	HostName      Omission = "host name"
@@ -49,6 +51,8 @@ func unfit(i *registry.Instance, protected bool) Omission {
 		return ""
 	case i.Silent:
 		return Silent
+	case i.Failing:
+		return Failing
 	}
 	return Unhealthy
 }

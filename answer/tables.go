@@ -33,8 +33,9 @@ var seed = maphash.MakeSeed()
 type part struct {
 	registry.Filter
 
-	from Place
-	tier uint16 // one more than its priority; 0 is all of them
+	from   Place
+	tier   uint16 // one more than its priority; 0 is all of them
+	labels uint64 // their generation, where the part depends on labels
 }
 
 // cut returns the instances of s that p is about.
@@ -43,7 +44,7 @@ func (p part) cut(s *registry.Service) registry.Selection {
 	if p.tier > 0 {
 		var near []*registry.Instance
 		for _, i := range sel.Instances {
-			if p.from.nearness(i) == p.tier-1 {
+			if p.from.nearness(s, i) == p.tier-1 {
 				near = append(near, i)
 			}
 		}
@@ -57,6 +58,9 @@ func (r *tables) set(s *registry.Service, p part) set {
 	if r == nil || len(s.Instances) <= small {
 		sel := p.cut(s)
 		return set{Selection: sel, heaviest: heaviest(sel.Instances)}
+	}
+	if p.tier > 0 || p.Wants != "" {
+		p.labels = s.LabelGeneration()
 	}
 	slot := &r.slots[index(s.Key, p)]
 	if kept := slot.Load(); kept != nil && kept.part == p && kept.service.Value() == s {

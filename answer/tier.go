@@ -22,12 +22,12 @@ const (
 	tiersInAll
 )
 
-// nearness returns the tier of an instance for somebody at p.
-func (p Place) nearness(i *registry.Instance) uint16 {
+// nearness returns the tier of an instance of s for somebody at p.
+func (p Place) nearness(s *registry.Service, i *registry.Instance) uint16 {
 	switch {
-	case p.Zone != "" && i.Metadata[registry.MetaZone] == p.Zone:
+	case p.Zone != "" && s.Label(i, registry.MetaZone) == p.Zone:
 		return sameZone
-	case p.Region != "" && i.Metadata[registry.MetaRegion] == p.Region:
+	case p.Region != "" && s.Label(i, registry.MetaRegion) == p.Region:
 		return sameRegion
 	}
 	return elsewhere
@@ -47,7 +47,7 @@ func (r *tables) tiers(tiers []tier, t target, whole set, from Place) []tier {
 		if p > sameZone && t.service.DNS.Topology == registry.TopologyPin {
 			break
 		}
-		if s := r.set(t.service, part{t.filter, from, p + 1}); len(s.Instances) > 0 {
+		if s := r.set(t.service, part{Filter: t.filter, from: from, tier: p + 1}); len(s.Instances) > 0 {
 			tiers = append(tiers, tier{s, p})
 		}
 	}

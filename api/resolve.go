@@ -57,7 +57,7 @@ type Candidate struct {
 	Port      uint16      `json:"port"`
 	Cluster   string      `json:"cluster"`
 	Answered  bool        `json:"answered"`
-	Why       string      `json:"why,omitempty" doc:"Why it is not: other cluster, other version, other protocol, disabled, weight 0, unhealthy (as declared), silent (judged), further away, no address of this family, host name, no alpn, not of this type, in no zone"`
+	Why       string      `json:"why,omitempty" doc:"Why it is not: other cluster, other version, other protocol, disabled, weight 0, unhealthy (as declared), silent or failing (judged), other labels, further away, no address of this family, host name, no alpn, not of this type, in no zone"`
 	Weight    float64     `json:"weight"`
 	Share     float64     `json:"share" doc:"Of what goes to the answered ones while all of them work, 0 to 1"`
 	SRVWeight uint16      `json:"srvWeight,omitempty" doc:"Absent where it is not in the set"`

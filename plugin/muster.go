@@ -50,7 +50,7 @@ func (m *Muster) introduce(plain bool) {
 	for _, z := range m.zones.All() {
 		ruled.Rules(z.Name, func(from netip.Addr) answer.Rule {
 			rule := m.zones.Rule()
-			rule.From = m.atlas.locate(from, from.BitLen())
+			rule.From = m.atlas.at(from)
 			return rule
 		})
 	}

@@ -60,17 +60,23 @@ type origin struct {
 // origin returns where a question is from: by its subnet option if the sender is
 // trusted to know, else by the sender.
 func (a *atlas) origin(remote net.Addr, opt *dns.OPT) origin {
-	if len(a.places) == 0 {
-		return origin{}
-	}
 	addr := addrOf(remote)
 	if subnet := subnetOf(opt); subnet != nil && a.trusts(addr) {
 		if told, ok := netip.AddrFromSlice(subnet.Address); ok && subnet.SourceNetmask > 0 {
 			network := netip.PrefixFrom(told.Unmap(), int(subnet.SourceNetmask))
-			return origin{a.locate(network.Addr(), network.Bits()), a.scope(network)}
+			at := a.locate(network.Addr(), network.Bits())
+			at.Addr = network.Addr()
+			return origin{at, a.scope(network)}
 		}
 	}
-	return origin{Place: a.locate(addr, addr.BitLen())}
+	return origin{Place: a.at(addr)}
+}
+
+// at returns where the one at an address is.
+func (a *atlas) at(addr netip.Addr) answer.Place {
+	at := a.locate(addr, addr.BitLen())
+	at.Addr = addr
+	return at
 }
 
 // scope returns for how long a prefix an answer to a network holds: for all of it,

@@ -99,12 +99,12 @@ func (c *HealthCheck) equal(o *HealthCheck) bool {
 
 // scalars are the fields of a check that Go compares by itself.
 type scalars struct {
-	kind                                    CheckKind
-	port                                    uint16
+	kind                                   CheckKind
+	port                                   uint16
 	path, user, password, command, service string
-	tls                                     bool
-	interval, timeout                       time.Duration
-	rise, fall                              int
+	tls                                    bool
+	interval, timeout                      time.Duration
+	rise, fall                             int
 }
 
 func (c *HealthCheck) scalars() scalars {

@@ -23,8 +23,8 @@ type Snapshot struct {
 	services   trie.Map[ServiceKey, *Service]
 	agents     trie.Map[string, *Agent]
 	claims     trie.Map[string, kept[*Claim]]
-	released   trie.Map[string, *Claim]   // those among the claims
-	shadowed   int                        // services
+	released   trie.Map[string, *Claim] // those among the claims
+	shadowed   int                      // services
 	empty      trie.Map[ServiceKey, *Service]
 	types      trie.Map[string, browsing] // by namespace
 	exact      trie.Map[string, ServiceKey]
