@@ -55,6 +55,8 @@ func history(r *rand.Rand, n int) []registry.Change {
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
+var httpCheck = &registry.HealthCheck{Kind: registry.CheckHTTP, Path: "/healthz"}
+
 // record makes up one record, put after revision.
 func record(r *rand.Rand, revision int64) registry.Record {
 	k := registry.InstanceKey{
@@ -74,13 +76,17 @@ func record(r *rand.Rand, revision int64) registry.Record {
 		folded, _ := k.Service.Folded()
 		return &registry.Claim{Folded: folded, Service: k.Service, Released: r.IntN(4) == 0}
 	case 2:
-		return &registry.ServiceRecord{Key: k.Service, Ephemeral: r.IntN(2) == 0, ProtectThreshold: pick(r, 0, 0.5), Shadowed: r.IntN(4) == 0}
+		return &registry.ServiceRecord{Key: k.Service, Ephemeral: r.IntN(2) == 0, ProtectThreshold: pick(r, 0, 0.5), Shadowed: r.IntN(4) == 0,
+			Declared: r.IntN(2) == 0, Clusters: pick(r, nil, map[string]registry.Cluster{"bj": {Check: httpCheck}})}
 	case 3:
-		return &registry.Override{Key: k, Weight: pick(r, nil, new(0.0), new(2.0)), Enabled: pick(r, nil, new(false)),
+		return &registry.Override{Key: k, Weight: pick(r, nil, new(0.0), new(2.0)), Enabled: pick(r, nil, new(false)), Healthy: pick(r, nil, new(false), new(true)),
 			Metadata: pick(r, nil, map[string]string{"version": "v2"}, map[string]string{registry.MetaBeatTimeout: "20000"})}
 	case 4:
 		return &registry.Tombstone{Key: k, Keep: time.Second}
-	case 5, 6:
+	case 5:
+		return &registry.Verdict{Incarnation: pick(r, httpCheck.ID(), (&registry.HealthCheck{Kind: registry.CheckTCP}).ID(), "another"),
+			Key: registry.VerdictKey{Witness: "check/" + k.String(), Class: "check"}}
+	case 6:
 		return &registry.Verdict{Incarnation: pick(r, "a", "b", strconv.FormatInt(revision-r.Int64N(20), 10)), Key: registry.VerdictKey{
 			Witness: pick(r, "agent/x", "agent/y", "http/"+k.String()), Class: pick(r, "15000-30000", "20000-30000"),
 		}}
@@ -89,7 +95,7 @@ func record(r *rand.Rand, revision int64) registry.Record {
 	}
 	return &registry.Registration{
 		Key: k, Cluster: pick(r, "DEFAULT", "bj", "-"), Weight: pick(r, 0, 1.5), Enabled: r.IntN(4) > 0, Healthy: r.IntN(4) > 0,
-		Metadata: metadata, Witness: pick(r, "", registry.WitnessHTTP, registry.WitnessAgent("x"), registry.WitnessAgent("y")),
+		Metadata: metadata, Checked: r.IntN(2) == 0, Witness: pick(r, "", registry.WitnessHTTP, registry.WitnessAgent("x"), registry.WitnessAgent("y")),
 	}
 }
 

@@ -16,6 +16,7 @@ type Dump struct {
 	Claims     map[string]DumpedRecord
 	Released   []string
 	Shadowed   int
+	Empty      []string
 	Browsed    map[string]map[AppType][]string
 	Exact      map[string]ServiceKey
 	Overrides  map[InstanceKey]DumpedRecord
@@ -49,8 +50,9 @@ type DumpedService struct {
 type DumpedInstance struct {
 	Effective, Declared Registration
 	Revision            int64
+	Edited              int64
 	Timeouts            Timeouts
-	Silent              bool
+	Silent, Failing     bool
 	Addr                netip.Addr
 	Cluster, Version    string
 }
@@ -65,6 +67,10 @@ func (s *Snapshot) Dump() Dump {
 		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
 	}
 	d.Shadowed = s.shadowed
+	for k := range s.empty.All() {
+		d.Empty = append(d.Empty, k.String())
+	}
+	slices.Sort(d.Empty)
 	for k := range s.released.All() {
 		d.Released = append(d.Released, k)
 	}
@@ -108,8 +114,8 @@ func (s *Snapshot) Dump() Dump {
 func (s *Service) dump() DumpedService {
 	d := DumpedService{s.ServiceRecord, s.Revision, s.Healthy, s.folded, s.names, nil}
 	for _, i := range s.Instances {
-		d.Instances = append(d.Instances, DumpedInstance{i.Registration, *i.Declared, i.Revision, i.Timeouts, i.Silent,
-			i.Addr, i.cluster, i.version})
+		d.Instances = append(d.Instances, DumpedInstance{i.Registration, *i.Declared, i.Revision, i.Edited, i.Timeouts, i.Silent,
+			i.Failing, i.Addr, i.cluster, i.version})
 	}
 	return d
 }

@@ -408,9 +408,10 @@ func TestMetrics(t *testing.T) {
 # HELP muster_sweep_rows Deadlines kept: one for each witness and pair of timeouts, 0 on a server that does not judge.
 # TYPE muster_sweep_rows gauge
 muster_sweep_rows 2
-# HELP muster_sweep_verdicts_total Verdicts written, by what they say: silent, removed, buried (a tombstone), forgotten (an override), freed (a DNS name).
+# HELP muster_sweep_verdicts_total Verdicts written, by what they say: silent, removed, buried (a tombstone), forgotten (an override), cleared (an empty service), freed (a DNS name).
 # TYPE muster_sweep_verdicts_total counter
 muster_sweep_verdicts_total{verdict="buried"} 0
+muster_sweep_verdicts_total{verdict="cleared"} 0
 muster_sweep_verdicts_total{verdict="forgotten"} 0
 muster_sweep_verdicts_total{verdict="freed"} 0
 muster_sweep_verdicts_total{verdict="removed"} 0
@@ -425,6 +426,64 @@ muster_sweep_verdicts_total{verdict="silent"} 2
 		h.stop()
 		if _, err := sweep.New(sweep.Config{Registerer: r}); err == nil {
 			t.Error("New with metrics that are registered already = nil, want an error")
+		}
+	})
+}
+
+// A service that came with its instances goes a minute after the last of them;
+// one that was declared stays, and so does one whose instances come back.
+func TestEmptyServicesAreCleared(t *testing.T) {
+	inBubble(t, func(h *house) {
+		gone, back, declared := endpoint("gone", "192.0.2.1"), endpoint("back", "192.0.2.1"), endpoint("declared", "192.0.2.1")
+		if _, err := h.CreateService(h.t.Context(), declared.Service, registry.ServiceSpec{Ephemeral: true}); err != nil {
+			h.t.Fatal(err)
+		}
+		leave := func(k registry.InstanceKey) {
+			if _, err := h.Deregister(h.t.Context(), k, true); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+		for _, k := range []registry.InstanceKey{gone, back, declared} {
+			h.register(k, nil)
+			leave(k)
+		}
+		step(50 * time.Second)
+		h.register(back, nil)
+		leave(back)
+		there := func(want ...registry.InstanceKey) {
+			h.t.Helper()
+			if got := len(h.Snapshot().Services()); got != len(want) {
+				h.t.Errorf("%d services stand, want %d", got, len(want))
+			}
+			for _, k := range want {
+				if h.Snapshot().Service(k.Service) == nil {
+					h.t.Errorf("%s is gone", k.Service)
+				}
+			}
+		}
+		there(gone, back, declared)
+		step(15 * time.Second)
+		there(back, declared)
+		step(50 * time.Second)
+		there(declared)
+	})
+}
+
+// What an operator pinned outlives its instance.
+func TestPinnedOverridesStay(t *testing.T) {
+	inBubble(t, func(h *house) {
+		k := endpoint("order-api", "192.0.2.1")
+		h.register(k, nil)
+		if _, err := h.Override(h.t.Context(), k, registry.Edit{Enabled: new(false), Pinned: new(true)}); err != nil {
+			h.t.Fatal(err)
+		}
+		if _, err := h.Deregister(h.t.Context(), k, true); err != nil {
+			h.t.Fatal(err)
+		}
+		step(10 * time.Minute)
+		h.register(k, nil)
+		if i := h.Snapshot().Instance(k); i.Enabled {
+			h.t.Error("an instance that came back late does not find what was pinned")
 		}
 	})
 }

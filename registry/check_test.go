@@ -1,0 +1,183 @@
+package registry_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/registry"
+)
+
+func TestHealthCheckValidate(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		check registry.HealthCheck
+		want  string // part of the error; empty: valid
+	}{
+		{"none", registry.HealthCheck{Kind: registry.CheckNone}, ""},
+		{"tcp at a port", registry.HealthCheck{Kind: registry.CheckTCP, Port: 80}, ""},
+		{"http with everything", registry.HealthCheck{Kind: registry.CheckHTTP, Path: "/a", Headers: map[string]string{"A": "b"}, Expect: []int{200, 302},
+			TLS: true, Interval: time.Minute, Timeout: time.Second, Rise: 1, Fall: 100}, ""},
+		{"mysql", registry.HealthCheck{Kind: registry.CheckMySQL, User: "u", Password: "p", Command: "select 1"}, ""},
+		{"grpc", registry.HealthCheck{Kind: registry.CheckGRPC, Service: "s", TLS: true}, ""},
+		{"no kind", registry.HealthCheck{}, "none of none, tcp"},
+		{"another kind", registry.HealthCheck{Kind: "exec"}, "none of none, tcp"},
+		{"what belongs to another kind", registry.HealthCheck{Kind: registry.CheckTCP, Path: "/a"}, "does not belong to a check of kind tcp"},
+		{"a path without a slash", registry.HealthCheck{Kind: registry.CheckHTTP, Path: "a"}, "does not begin with /"},
+		{"a header that splits the request", registry.HealthCheck{Kind: registry.CheckHTTP, Headers: map[string]string{"A": "b\r\nC: d"}}, "no header"},
+		{"a status that does not exist", registry.HealthCheck{Kind: registry.CheckHTTP, Expect: []int{99}}, "no HTTP status"},
+		{"too often", registry.HealthCheck{Kind: registry.CheckTCP, Interval: time.Millisecond}, "no interval"},
+		{"a timeout over the interval", registry.HealthCheck{Kind: registry.CheckTCP, Timeout: time.Minute}, "no timeout"},
+		{"a negative rise", registry.HealthCheck{Kind: registry.CheckTCP, Rise: -1}, "no rise and fall"},
+		{"a password that is too long", registry.HealthCheck{Kind: registry.CheckRedis, Password: strings.Repeat("p", 3000)}, "longer"},
+	} {
+		err := c.check.Validate()
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, registry.ErrInvalid) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: Validate() = %v, want %q", c.name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "ppp") {
+			t.Errorf("%s: the error shows the password", c.name)
+		}
+	}
+}
+
+// A verdict of a check counts for as long as its instance is checked that way.
+func TestVerdictsOfChecks(t *testing.T) {
+	s := newSetting(t)
+	k := endpoint("db", "10.0.0.1", 3306)
+	r := persistent(k)
+	r.Checked = true
+	s.register(r)
+	check := func() string {
+		t.Helper()
+		v := s.Snapshot().Service(k.Service)
+		c := v.Check(v.Instance(k.Endpoint))
+		if c == nil {
+			return ""
+		}
+		return c.ID()
+	}
+	healthy := func(step string, want, failing bool) {
+		t.Helper()
+		if i := s.Snapshot().Instance(k); i.Healthy != want || i.Failing != failing {
+			t.Errorf("%s: healthy %v, failing %v, want %v and %v", step, i.Healthy, i.Failing, want, failing)
+		}
+		s.whole()
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tcp := check()
+	if !strings.HasPrefix(tcp, "tcp:") {
+		t.Fatalf("a checked instance without any word of its cluster has check %q, want tcp", tcp)
+	}
+	must(s.Failed(t.Context(), k, "another"))
+	healthy("the verdict of a check that is not run", true, false)
+	must(s.Failed(t.Context(), k, tcp))
+	healthy("failed", false, true)
+	before := s.store.Commits()
+	must(s.Failed(t.Context(), k, tcp))
+	if s.store.Commits() != before {
+		t.Error("the same verdict was written twice")
+	}
+	heavier := r
+	heavier.Weight = 2
+	s.register(heavier)
+	healthy("changed while failing", false, true)
+	must(s.Passed(t.Context(), k, tcp))
+	healthy("passed", true, false)
+
+	must(s.Failed(t.Context(), k, tcp))
+	_, err := s.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: &registry.HealthCheck{Kind: registry.CheckMySQL, User: "u"}})
+	must(err)
+	healthy("checked otherwise", true, false)
+	must(s.Failed(t.Context(), k, check()))
+	healthy("the new check fails", false, true)
+	if _, err := s.Override(t.Context(), k, registry.Edit{Healthy: new(true)}); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("Override of a health that is checked = %v, want ErrConflict", err)
+	}
+	_, err = s.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: &registry.HealthCheck{Kind: registry.CheckNone}})
+	must(err)
+	healthy("checked no more", true, false)
+	_, err = s.Override(t.Context(), k, registry.Edit{Healthy: new(false)})
+	must(err)
+	healthy("the operator's say", false, false)
+}
+
+// What a check said of an instance is not held against the one that comes after it.
+func TestVerdictOfACheckEndsWithItsInstance(t *testing.T) {
+	s := newSetting(t)
+	k := endpoint("db", "10.0.0.1", 3306)
+	r := persistent(k)
+	r.Checked, r.Healthy = true, false
+	s.register(r)
+	v := s.Snapshot().Service(k.Service)
+	id := v.Check(v.Instances[0]).ID()
+	if err := s.Failed(t.Context(), k, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Passed(t.Context(), k, id); err != nil {
+		t.Fatal(err)
+	}
+	if i := s.Snapshot().Instance(k); !i.Healthy {
+		t.Error("an instance declared unhealthy stays so after its check passed")
+	}
+	if err := s.Failed(t.Context(), k, id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Withdraw(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Failed(t.Context(), k, id); err != nil {
+		t.Fatal(err)
+	}
+	r.Healthy = true
+	s.register(r)
+	if i := s.Snapshot().Instance(k); !i.Healthy {
+		t.Error("a new instance bears the verdict on the one before it")
+	}
+	s.whole()
+}
+
+func TestEphemeralInstancesAreNotChecked(t *testing.T) {
+	s := newSetting(t)
+	k := endpoint("db", "10.0.0.1", 3306)
+	s.register(registration(k))
+	if _, err := s.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: httpCheck}); err != nil {
+		t.Fatal(err)
+	}
+	v := s.Snapshot().Service(k.Service)
+	if c := v.Check(v.Instances[0]); c != nil {
+		t.Errorf("Check() = %+v, want nil", c)
+	}
+	if err := s.Failed(t.Context(), k, httpCheck.ID()); err != nil || !s.Snapshot().Instance(k).Healthy {
+		t.Errorf("Failed = %v, healthy %v, want nothing to happen", err, s.Snapshot().Instance(k).Healthy)
+	}
+	if _, err := s.Override(t.Context(), k, registry.Edit{Healthy: new(false)}); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("Override of the health of an instance that beats = %v, want ErrConflict", err)
+	}
+}
+
+func TestUpdateClusterRefuses(t *testing.T) {
+	s := newSetting(t)
+	k := service("db")
+	if _, err := s.UpdateCluster(t.Context(), k, "bj", registry.Cluster{}); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("UpdateCluster of an unknown service = %v, want ErrNotFound", err)
+	}
+	for _, c := range []struct {
+		name    string
+		cluster registry.Cluster
+	}{
+		{"a_b", registry.Cluster{}},
+		{"bj", registry.Cluster{Check: &registry.HealthCheck{Kind: "exec"}}},
+		{"bj", registry.Cluster{Metadata: map[string]string{"a": strings.Repeat("b", registry.MaxMetadata)}}},
+	} {
+		if _, err := s.UpdateCluster(t.Context(), k, c.name, c.cluster); !errors.Is(err, registry.ErrInvalid) {
+			t.Errorf("UpdateCluster(%s, %+v) = %v, want ErrInvalid", c.name, c.cluster, err)
+		}
+	}
+}
