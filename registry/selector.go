@@ -88,12 +88,12 @@ func (s *Service) Wants(consumer netip.Addr) Wants {
 		return ""
 	}
 	labels := s.policy.Labels.Of(consumer.Unmap())
-	values, any := make([]string, len(s.selector)), false
+	values, said := make([]string, len(s.selector)), false
 	for n, pair := range s.selector {
 		values[n] = labels[pair.consumer]
-		any = any || values[n] != ""
+		said = said || values[n] != ""
 	}
-	if !any {
+	if !said {
 		return ""
 	}
 	return Wants(strings.Join(values, wantsSeparator))

@@ -1,7 +1,6 @@
 package registry_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -115,7 +114,7 @@ func TestDryRun(t *testing.T) {
 	if _, err := dry.DeleteService(t.Context(), k.Service); !errors.Is(err, registry.ErrConflict) {
 		t.Errorf("DeleteService with an instance = %v, want ErrConflict", err)
 	}
-	if _, err := dry.Register(context.Background(), registry.Registration{Key: k, Weight: -1}); !errors.Is(err, registry.ErrInvalid) {
+	if _, err := dry.Register(t.Context(), registry.Registration{Key: k, Weight: -1}); !errors.Is(err, registry.ErrInvalid) {
 		t.Errorf("Register of a bad weight = %v, want ErrInvalid", err)
 	}
 }
