@@ -90,8 +90,11 @@ func TestTCPAnswersThatNobodyReadsAreBounded(t *testing.T) {
 	for client, pause := range map[string]time.Duration{"127.0.0.3": 0, "127.0.0.4": 10 * time.Millisecond} {
 		c := connectSmall(t, client, addr)
 		readers.Go(func() {
-			c.octets(pipelined(t, "large.", 40)...)
+			c.octets(pipelined(t, "large.", 2)...)
 			for n := range 40 {
+				if n < 38 {
+					c.octets(pipelined(t, "large.", 1)...)
+				}
 				<-time.After(pause)
 				if r, err := c.ReadMsg(); err != nil || len(r.Answer) != 3500 {
 					t.Errorf("answer %d to a client that reads every %v = %v", n, pause, err)
