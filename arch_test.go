@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/view":      nil,
 	"internal/digest":    {"internal/trie"},
 	"internal/nearest":   nil,
+	"internal/crew":      nil,
 	"internal/cookie":    nil,
 	"internal/ratelimit": nil,
 
@@ -51,13 +52,13 @@ var arrows = map[string][]string{
 	"client":             {"api"},
 
 	// Processes and their parts.
-	"server/sweep":          {"registry"},
-	"server/relay":          {"registry"},
-	"server/nacos":          {"registry", "config", "server/nacos/switches"},
-	"server/nacos/switches": nil,
+	"server/sweep": {"registry", "internal/crew"},
+	"server/check": {"registry", "probe", "internal/crew"},
+	"server/relay": {"registry"},
+	"server/nacos": {"registry", "config"},
 	"server": {
 		"registry", "config", "answer", "zone", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
-		"server/relay", "server/nacos/...", "internal/atomicfile", "internal/dirlock",
+		"server/check", "server/relay", "server/nacos", "internal/atomicfile", "internal/dirlock",
 	},
 	"agent/...": {
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/musterhq/muster/internal/crew"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -17,7 +18,7 @@ type judge struct {
 
 	view     *registry.View
 	registry Registry
-	crew     *crew // writes the verdicts
+	crew     *crew.Crew // writes the verdicts
 
 	snap     *registry.Snapshot // the table follows it
 	starting bool               // the table is being filled for the first time
@@ -39,7 +40,7 @@ const (
 // open fills the table from the current snapshot and begins to judge.
 func (s *Sweeper) open(view *registry.View, reg Registry) *judge {
 	j := &judge{
-		Sweeper: s, view: view, registry: reg, crew: &crew{max: s.config.Writers},
+		Sweeper: s, view: view, registry: reg, crew: &crew.Crew{Most: s.config.Writers},
 		snap: (*registry.Snapshot)(nil).Apply(0, nil), starting: true,
 	}
 	s.mu.Lock()
@@ -56,7 +57,7 @@ func (s *Sweeper) open(view *registry.View, reg Registry) *judge {
 // context of the ticks has ended.
 func (j *judge) close() {
 	j.judging.Store(false)
-	j.crew.wait()
+	j.crew.Wait()
 	j.mu.Lock()
 	j.table = table{} // gives the memory back on a server that may never judge again
 	j.mu.Unlock()
@@ -100,7 +101,7 @@ func (j *judge) tick(ctx context.Context) (next time.Duration) {
 	j.find(at, passed)
 	j.mu.Unlock()
 	for _, i := range j.due {
-		j.crew.do(ctx, func(ctx context.Context) { j.decide(ctx, i) })
+		j.crew.Do(ctx, func(ctx context.Context) { j.decide(ctx, i) })
 	}
 	if at >= j.cleanup {
 		j.cleanup = at + time.Second

@@ -87,7 +87,7 @@ func (j *judge) end(ctx context.Context, k *keep, what string, remove func(conte
 	if !k.writing.CompareAndSwap(false, true) {
 		return
 	}
-	j.crew.do(ctx, func(ctx context.Context) {
+	j.crew.Do(ctx, func(ctx context.Context) {
 		defer k.writing.Store(false)
 		if k.over.Load() { // while the crew was busy
 			return

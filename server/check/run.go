@@ -1,0 +1,185 @@
+package check
+
+import (
+	"container/heap"
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/musterhq/muster/internal/crew"
+	"github.com/musterhq/muster/probe"
+	"github.com/musterhq/muster/registry"
+)
+
+// run is one Run of a Checker. Its fields belong to Run's goroutine, unless they
+// say otherwise.
+type run struct {
+	*Checker
+
+	view     *registry.View
+	registry Registry
+	snap     *registry.Snapshot // that tasks are in step with
+	tasks    map[registry.InstanceKey]*task
+	due      agenda
+	back     chan *task // those that were tried
+	probers  *crew.Crew
+	writers  *crew.Crew
+}
+
+// task is the check of one instance. Whoever tries it owns the tally.
+type task struct {
+	key     registry.InstanceKey
+	check   registry.HealthCheck
+	id      string
+	prober  probe.Prober
+	tally   probe.Tally
+	due     time.Time   // owned by Run's goroutine, as all that follows
+	trying  bool        // not on the agenda
+	gone    atomic.Bool // set there, read by whoever tries
+	writing atomic.Bool // a verdict is under way
+}
+
+func (r *run) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		changed := r.view.Changed()
+		r.follow()
+		timer.Reset(r.start(ctx))
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-timer.C:
+		case t := <-r.back:
+			r.again(t)
+		}
+	}
+}
+
+// follow brings the tasks in step with the newest snapshot.
+func (r *run) follow() {
+	snap := r.view.Snapshot()
+	if snap == r.snap {
+		return
+	}
+	for was, is := range registry.Diff(r.snap, snap) {
+		if was != nil && is != nil && was.Revision != is.Revision { // what it says of checks may have changed
+			for _, i := range is.Instances {
+				r.instance(is, i.Key, i)
+			}
+		}
+		for old, now := range registry.DiffInstances(was, is) {
+			if now == nil {
+				r.instance(is, old.Key, nil)
+			} else {
+				r.instance(is, now.Key, now)
+			}
+		}
+	}
+	r.snap = snap
+	r.metrics.checks.Set(float64(len(r.tasks)))
+}
+
+// instance makes the task of an instance the one that its service asks for. A
+// task that stays what it was keeps its count and its turn.
+func (r *run) instance(s *registry.Service, k registry.InstanceKey, i *registry.Instance) {
+	var check *registry.HealthCheck
+	if i != nil {
+		check = s.Check(i)
+	}
+	stands := r.tasks[k]
+	if stands != nil && check != nil && stands.id == check.ID() {
+		return
+	}
+	if stands != nil {
+		r.drop(stands)
+	}
+	if check == nil {
+		return
+	}
+	full := check.WithDefaults()
+	prober, err := r.cfg.Prober(k.Endpoint, full)
+	if err != nil {
+		prober = impossible{err}
+	}
+	t := &task{key: k, check: full, id: check.ID(), prober: prober, tally: probe.Tally{Rise: full.Rise, Fall: full.Fall},
+		due: time.Now().Add(rand.N(min(full.Interval, spreadWithin)))}
+	r.tasks[k] = t
+	heap.Push(&r.due, t)
+}
+
+// spreadWithin is within what time tasks that come together are begun, so that
+// they do not all fall on one moment.
+const spreadWithin = 5 * time.Second
+
+// impossible is a check that cannot be tried.
+type impossible struct{ err error }
+
+func (p impossible) Probe(context.Context) error { return p.err }
+
+func (r *run) drop(t *task) {
+	delete(r.tasks, t.key)
+	t.gone.Store(true)
+	r.mu.Lock()
+	delete(r.last, t.key)
+	r.mu.Unlock()
+}
+
+// start begins every try that is due and returns how long until the next one.
+func (r *run) start(ctx context.Context) time.Duration {
+	now, off := time.Now(), r.cfg.Off()
+	for r.due.Len() > 0 && !r.due[0].due.After(now) {
+		t := r.due[0]
+		switch {
+		case t.gone.Load():
+			heap.Pop(&r.due)
+		case off:
+			t.due = now.Add(t.check.Interval)
+			heap.Fix(&r.due, 0)
+		default:
+			heap.Pop(&r.due)
+			t.trying = true
+			r.probers.Do(ctx, func(ctx context.Context) { r.try(ctx, t) })
+		}
+	}
+	if r.due.Len() == 0 {
+		return time.Hour // until something changes or comes back
+	}
+	return time.Until(r.due[0].due)
+}
+
+// again puts a task that was tried on the agenda. Its turns keep their distance
+// from each other, give or take a twentieth, unless they cannot be kept.
+func (r *run) again(t *task) {
+	t.trying = false
+	if t.gone.Load() {
+		return
+	}
+	next := t.due.Add(t.check.Interval - t.check.Interval/20 + rand.N(t.check.Interval/10))
+	if now := time.Now(); next.Before(now) {
+		next = now
+	}
+	t.due = next
+	heap.Push(&r.due, t)
+}
+
+// agenda is a heap of tasks by when they are due.
+type agenda []*task
+
+func (a agenda) Len() int           { return len(a) }
+func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
+func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+
+// Push implements heap.Interface.
+func (a *agenda) Push(t any) { *a = append(*a, t.(*task)) }
+
+// Pop implements heap.Interface.
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	t := (*a)[last]
+	(*a)[last] = nil
+	*a = (*a)[:last]
+	return t
+}

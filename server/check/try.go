@@ -1,0 +1,95 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/musterhq/muster/probe"
+	"github.com/musterhq/muster/registry"
+)
+
+// writeWithin bounds the writing of one verdict.
+const writeWithin = 5 * time.Second
+
+// try tries a task once and has a verdict written if what stands differs.
+func (r *run) try(ctx context.Context, t *task) {
+	began := time.Now()
+	r.metrics.late.Observe(began.Sub(t.due).Seconds())
+	bounded, cancel := context.WithTimeoutCause(ctx, t.check.Timeout, fmt.Errorf("no answer within %v", t.check.Timeout))
+	err := t.prober.Probe(bounded)
+	if err != nil && bounded.Err() != nil {
+		err = context.Cause(bounded)
+	}
+	cancel()
+	if ctx.Err() != nil {
+		return // cut short as this server judges no more: it says nothing
+	}
+	if !t.gone.Load() {
+		t.tally.Observe(err == nil)
+		r.tried(t, Result{t.check.Kind, t.tally.State(), time.Now(), time.Since(began), err})
+		r.decide(ctx, t, err)
+	}
+	select {
+	case r.back <- t:
+	case <-ctx.Done():
+	}
+}
+
+// tried notes the result of a try.
+func (r *run) tried(t *task, result Result) {
+	outcome := "passed"
+	if result.Err != nil {
+		outcome = "failed"
+	}
+	r.metrics.tries.WithLabelValues(string(t.check.Kind), outcome).Inc()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !t.gone.Load() {
+		r.last[t.key] = result
+	}
+}
+
+// decide has a verdict written if the snapshot shows another one than the count
+// of a task stands at.
+func (r *run) decide(ctx context.Context, t *task, why error) {
+	i := r.view.Snapshot().Instance(t.key)
+	state := t.tally.State()
+	switch {
+	case i == nil || state == probe.Unknown:
+		return
+	case state == probe.Critical && i.Failing, state == probe.Passing && !i.Failing && i.Declared.Healthy:
+		return
+	case !t.writing.CompareAndSwap(false, true):
+		return
+	}
+	r.writers.Do(ctx, func(ctx context.Context) {
+		defer t.writing.Store(false)
+		if t.gone.Load() {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, writeWithin)
+		defer cancel()
+		if state == probe.Passing {
+			r.note(ctx, t, "passes", nil, r.registry.Passed(ctx, t.key, t.id))
+		} else {
+			r.note(ctx, t, "fails", why, r.registry.Failed(ctx, t.key, t.id))
+		}
+	})
+}
+
+// note counts and logs a verdict.
+func (r *run) note(ctx context.Context, t *task, verdict string, why, err error) {
+	switch {
+	case err == nil:
+		r.metrics.verdicts.WithLabelValues(verdict).Inc()
+		r.cfg.Logger.Info("instance "+verdict+" its check", "instance", t.key, "check", t.check.Kind, "why", why)
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded): // judges no more
+	default:
+		r.metrics.failures.Inc()
+		if !errors.Is(err, registry.ErrUnavailable) { // that is told where it comes from
+			r.cfg.Logger.Warn("verdict of a check is not written, the next try repeats it", "instance", t.key, "err", err)
+		}
+	}
+}
