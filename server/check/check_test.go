@@ -80,7 +80,10 @@ type counted struct {
 func (c counted) Probe(ctx context.Context) error {
 	n := c.h.now.Add(1)
 	defer c.h.now.Add(-1)
-	for most := c.h.most.Load(); n > most && !c.h.most.CompareAndSwap(most, n); most = c.h.most.Load() {
+	for {
+		if most := c.h.most.Load(); n <= most || c.h.most.CompareAndSwap(most, n) {
+			break
+		}
 	}
 	return c.target.Probe(ctx)
 }

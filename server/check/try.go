@@ -84,7 +84,7 @@ func (r *run) note(ctx context.Context, t *task, verdict string, why, err error)
 	switch {
 	case err == nil:
 		r.metrics.verdicts.WithLabelValues(verdict).Inc()
-		r.cfg.Logger.Info("instance "+verdict+" its check", "instance", t.key, "check", t.check.Kind, "why", why)
+		r.cfg.Logger.Info("verdict of a check", "instance", t.key, "check", t.check.Kind, "verdict", verdict, "why", why)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded): // judges no more
 	default:
 		r.metrics.failures.Inc()
