@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -48,6 +49,49 @@ func TestProtectAtZeroAtEveryDoor(t *testing.T) {
 		e, err := c.Explain(t.Context(), client.ResolveQuery{Name: "sick.svc", Type: "A"})
 		if err != nil || e.Health == nil || e.Health.Protected != (want > 0) {
 			t.Errorf("%t: Explain = %+v, %v; want protected %t", at0, e, err, want > 0)
+		}
+	}
+}
+
+// With six of ten down a threshold of one half holds, with four it does not, at
+// every door.
+func TestProtectThresholdAtEveryDoor(t *testing.T) {
+	s, _ := start(t, server.Config{})
+	c := dial(t, s)
+	for down, want := range map[int]int{6: 10, 4: 6} {
+		n := client.Name{Name: fmt.Sprint("half-", down)}
+		if _, err := c.PutService(t.Context(), n, api.ServiceSpec{ProtectThreshold: 0.5}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			if _, err := c.Register(t.Context(), n, api.Instance{Address: fmt.Sprint("192.0.2.", i+1), Port: 80, Healthy: new(i >= down)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		protected := want == 10
+		list, err := c.Instances(t.Context(), n, client.InstanceQuery{Healthy: true})
+		if err != nil || len(list.Instances) != want || list.Protected != protected {
+			t.Errorf("%d down: Instances = %d, protected %t, %v; want %d", down, len(list.Instances), list.Protected, err, want)
+		}
+		var nacos struct {
+			Hosts                    []struct{ Healthy bool }
+			ReachProtectionThreshold bool
+		}
+		_, body := get(t, base(s)+"/nacos/v1/ns/instance/list?healthyOnly=true&serviceName="+n.Name)
+		if err := json.Unmarshal([]byte(body), &nacos); err != nil || len(nacos.Hosts) != want || nacos.ReachProtectionThreshold != protected {
+			t.Errorf("%d down: Nacos list = %s, %v; want %d hosts", down, body, err, want)
+		}
+		for _, h := range nacos.Hosts {
+			if !h.Healthy {
+				t.Errorf("%d down: the list has an unhealthy host: %s", down, body)
+			}
+		}
+		for qtype, want := range map[uint16]int{dns.TypeA: min(want, 8), dns.TypeSRV: want} { // addresses are answered up to a limit
+			m := new(dns.Msg).SetQuestion(n.Name+".svc.muster.internal.", qtype).SetEdns0(1232, false)
+			reply, err := dns.Exchange(m, s.Addresses().DNS)
+			if err != nil || reply.Rcode != dns.RcodeSuccess || len(reply.Answer) != want {
+				t.Errorf("%d down: %s = %v, %v; want %d answers", down, dns.TypeToString[qtype], reply, err, want)
+			}
 		}
 	}
 }
