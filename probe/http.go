@@ -1,45 +1,55 @@
 package probe
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
 )
 
-// maxBody bounds what is read of one answer. It is read at all because an
-// application that dies while answering is not healthy.
-const maxBody = 64 << 10
-
-// maxHeaders bounds the header of one answer.
-const maxHeaders = 64 << 10
+// Bounds of one answer. The body is read at all because an application that
+// dies while answering is not healthy.
+const (
+	maxHeader  = 64 << 10
+	maxBody    = 64 << 10
+	maxInterim = 5 // 1xx before the answer
+)
 
 // methods are those a check may use: none of them is meant to change anything,
 // but for POST, which some frameworks ask for.
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost}
 
+// httpProber asks over a connection of its own each time: an application that
+// accepts no more must fail. It does without http.Transport, which goes on with
+// a handshake when the request that wanted it is given up, and with a target
+// that never ends one, forever.
 type httpProber struct {
-	method string
-	url    string
-	host   string
-	header http.Header
-	expect []int
-	client http.Client
+	guard   *Guard
+	address string      // to dial
+	tls     *tls.Config // nil: plain
+	method  string
+	request []byte // as it is sent
+	expect  []int
 }
 
-func newHTTP(c Check) (Prober, error) {
+func newHTTP(c Check, g *Guard) (Prober, error) {
 	u, err := url.Parse(c.HTTP)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return nil, fmt.Errorf("%q is not an http or https URL", c.HTTP)
+		return nil, fmt.Errorf("%q is not an http or https URL", withoutPassword(c.HTTP))
 	}
-	p := &httpProber{method: http.MethodGet, url: c.HTTP, header: http.Header{}, expect: c.Expect}
+	p := &httpProber{guard: g, method: http.MethodGet, expect: c.Expect}
 	if c.Method != "" {
 		p.method = c.Method
 	}
@@ -51,54 +61,108 @@ func newHTTP(c Check) (Prober, error) {
 			return nil, fmt.Errorf("expected status %d is not within 100 to 599", code)
 		}
 	}
+	host, port := u.Hostname(), "80"
+	if strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
+		if host, err = idna.Lookup.ToASCII(host); err != nil {
+			return nil, fmt.Errorf("host %q: %w", u.Hostname(), err)
+		}
+	}
+	if u.Scheme == "https" {
+		p.tls, port = c.tlsConfig(host), "443"
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	p.address = net.JoinHostPort(host, port)
+	if _, err := splitAddress(p.address); err != nil {
+		return nil, err
+	}
+	p.request, err = request(c, p.method, u)
+	return p, err
+}
+
+// request returns the request for u as it is sent.
+func request(c Check, method string, u *url.URL) ([]byte, error) {
+	req := &http.Request{Method: method, URL: u, Header: http.Header{"User-Agent": {"muster-check"}}, Close: true}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		req.SetBasicAuth(u.User.Username(), password)
+	}
 	for name, value := range c.Headers {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, fmt.Errorf("header %q cannot be sent", name)
 		}
 		if http.CanonicalHeaderKey(name) == "Host" {
-			p.host = value
+			req.Host = value
 			continue
 		}
-		p.header.Set(name, value)
+		req.Header.Set(name, value)
 	}
-	p.client = http.Client{
-		// No proxy: the question is whether the target answers, not a proxy.
-		// No kept connections: an application that accepts no more must fail.
-		Transport: &http.Transport{
-			DisableKeepAlives:      true,
-			MaxResponseHeaderBytes: maxHeaders,
-			TLSClientConfig:        &tls.Config{InsecureSkipVerify: c.TLSSkipVerify}, //nolint:gosec // asked for in the definition
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	var b bytes.Buffer
+	err := req.Write(&b)
+	return b.Bytes(), err
+}
+
+// withoutPassword returns a URL, maybe a broken one, as it can be shown.
+func withoutPassword(text string) string {
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		return u.Redacted()
 	}
-	return p, nil
+	if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		return "..." + text[i:]
+	}
+	return text
 }
 
 func (p *httpProber) Probe(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, p.method, p.url, nil)
+	c, err := dialTLS(ctx, p.guard, p.address, p.tls)
 	if err != nil {
+		return failure(ctx, err)
+	}
+	defer c.Close()
+	return failure(ctx, p.ask(c))
+}
+
+func (p *httpProber) ask(c net.Conn) error {
+	if _, err := c.Write(p.request); err != nil {
 		return err
 	}
-	req.Header, req.Host = p.header.Clone(), p.host
-	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", "muster-check")
-	}
-	resp, err := p.client.Do(req)
+	limit := &io.LimitedReader{R: c, N: maxHeader}
+	resp, err := p.answer(bufio.NewReader(limit))
 	if err != nil {
-		// The method and URL, which the error repeats, stand in the check.
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err
+		if limit.N <= 0 {
+			return wrongAnswer(fmt.Errorf("a header of more than %d bytes", maxHeader))
 		}
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() {
+		c.Close() // first, for else the body is read to its end
+		resp.Body.Close()
+	}()
+	status := fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	if !p.passes(resp.StatusCode) {
-		return fmt.Errorf("status %s", resp.Status)
+		return wrongAnswer(errors.New(status))
 	}
-	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)); err != nil {
-		return fmt.Errorf("status %s, then: %w", resp.Status, err)
+	limit.N = maxBody
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil && limit.N > 0 {
+		return fmt.Errorf("%s, then: %w", status, err)
 	}
 	return nil
+}
+
+// answer reads up to the body of the answer.
+func (p *httpProber) answer(r *bufio.Reader) (*http.Response, error) {
+	for range maxInterim {
+		resp, err := http.ReadResponse(r, &http.Request{Method: p.method})
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = io.EOF // which failure has words for
+		}
+		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+		resp.Body.Close()
+	}
+	return nil, errTooLong
 }
 
 func (p *httpProber) passes(code int) bool {

@@ -90,7 +90,7 @@ func TestHTTP(t *testing.T) {
 		{"method, host and header are sent", probe.Check{
 			HTTP: s.URL + "/asked", Method: "HEAD", Headers: map[string]string{"host": "app.example.org", "x-token": "t"},
 		}, ""},
-		{"no answer in time", probe.Check{HTTP: s.URL + "/hangs"}, "deadline"},
+		{"no answer in time", probe.Check{HTTP: s.URL + "/hangs"}, "no answer in time"},
 		{"an endless body", probe.Check{HTTP: s.URL + "/endless"}, ""},
 		{"a body cut short", probe.Check{HTTP: s.URL + "/dies"}, "unexpected EOF"},
 		{"a certificate nobody knows", probe.Check{HTTP: secure.URL + "/ok"}, "certificate"},

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -96,22 +97,31 @@ func (l *Loop) Run(ctx context.Context) error {
 
 func (l *Loop) try(ctx context.Context) {
 	start := time.Now()
-	bounded, cancel := context.WithTimeoutCause(ctx, l.cfg.Timeout, fmt.Errorf("no answer within %v", l.cfg.Timeout))
-	err := l.prober.Probe(bounded)
-	if err != nil && context.Cause(bounded) != nil {
-		err = context.Cause(bounded)
-	}
-	cancel()
+	err := Try(ctx, l.prober, l.cfg.Timeout)
 	if ctx.Err() != nil {
 		return // a try cut short because we stop says nothing about the target
 	}
-	changed := l.tally.Observe(err == nil)
+	changed := false
+	if e, ok := errors.AsType[*Error](err); !ok || e.Reason != NotTried {
+		changed = l.tally.Observe(err == nil)
+	}
 	l.mu.Lock()
 	l.last = Result{State: l.tally.State(), At: time.Now(), Took: time.Since(start), Err: err}
 	l.mu.Unlock()
 	if changed && l.cfg.OnChange != nil {
 		l.cfg.OnChange(l.tally.State(), err)
 	}
+}
+
+// Try tries p once and gives it no more time than timeout.
+func Try(ctx context.Context, p Prober, timeout time.Duration) error {
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := p.Probe(bounded)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return &Error{NoAnswer, fmt.Errorf("none within %v", timeout)}
+	}
+	return err
 }
 
 // jitter returns d, up to a twentieth shorter or longer.

@@ -38,6 +38,14 @@ type Check struct {
 	TCP string `json:"tcp,omitempty" yaml:"tcp,omitempty"`
 	// HTTP is the http or https URL that must answer as expected.
 	HTTP string `json:"http,omitempty" yaml:"http,omitempty"`
+	// MySQL is the host:port of a MySQL or MariaDB server that must take a
+	// command.
+	MySQL string `json:"mysql,omitempty" yaml:"mysql,omitempty"`
+	// Redis is the host:port of a Redis server that must answer a PING.
+	Redis string `json:"redis,omitempty" yaml:"redis,omitempty"`
+	// GRPC is the host:port of a gRPC server whose health service must say
+	// that it is serving.
+	GRPC string `json:"grpc,omitempty" yaml:"grpc,omitempty"`
 
 	// Method of an HTTP check; empty means GET.
 	Method string `json:"method,omitempty" yaml:"method,omitempty"`
@@ -46,7 +54,18 @@ type Check struct {
 	// Expect lists the status codes that pass; empty means every 2xx.
 	// Redirects are not followed: a redirect passes only when it is listed.
 	Expect []int `json:"expect,omitempty" yaml:"expect,omitempty"`
-	// TLSSkipVerify accepts any certificate of an https URL.
+	// User and Password of MySQL and Redis; empty means none.
+	User     string `json:"user,omitempty" yaml:"user,omitempty"`
+	Password Secret `json:"password,omitempty" yaml:"password,omitempty"`
+	// Command is what MySQL must take; empty means DefaultCommand. One that
+	// asks for the variable read_only fails while that is on.
+	Command string `json:"command,omitempty" yaml:"command,omitempty"`
+	// GRPCService is the service whose health is asked for; empty means that
+	// of the whole server.
+	GRPCService string `json:"grpc_service,omitempty" yaml:"grpc_service,omitempty"`
+	// TLS is spoken with a Redis or gRPC server.
+	TLS bool `json:"tls,omitempty" yaml:"tls,omitempty"`
+	// TLSSkipVerify accepts any certificate, of an https URL too.
 	TLSSkipVerify bool `json:"tls_skip_verify,omitempty" yaml:"tls_skip_verify,omitempty"`
 
 	// Interval between the starts of two tries; 0 means DefaultInterval.
@@ -59,45 +78,6 @@ type Check struct {
 	Fall int `json:"fall,omitempty" yaml:"fall,omitempty"`
 }
 
-// kind is one way of checking: the text that chooses it, and how its Prober is
-// made once the rest of the Check is known to be sound.
-type kind struct {
-	name   string
-	target func(Check) string
-	prober func(Check) (Prober, error)
-}
-
-var kinds = []kind{
-	{"tcp", func(c Check) string { return c.TCP }, newTCP},
-	{"http", func(c Check) string { return c.HTTP }, newHTTP},
-}
-
-// kind returns the one kind that is set.
-func (c Check) kind() (kind, error) {
-	var found []kind
-	for _, k := range kinds {
-		if k.target(c) != "" {
-			found = append(found, k)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return kind{}, fmt.Errorf("%w: neither tcp nor http is set", ErrInvalid)
-	case 1:
-		return found[0], nil
-	}
-	return kind{}, fmt.Errorf("%w: both %s and %s are set, one check has one kind", ErrInvalid, found[0].name, found[1].name)
-}
-
-// String returns the kind and the target, such as "tcp 192.0.2.1:80".
-func (c Check) String() string {
-	k, err := c.kind()
-	if err != nil {
-		return err.Error()
-	}
-	return k.name + " " + k.target(c)
-}
-
 // Validate returns nil when the check can be run, and otherwise an error that
 // unwraps to ErrInvalid and names what is wrong.
 func (c Check) Validate() error {
@@ -105,8 +85,13 @@ func (c Check) Validate() error {
 	return err
 }
 
-// Prober returns what tries this check once. It fails as Validate does.
-func (c Check) Prober() (Prober, error) {
+// Prober returns what tries this check once, wherever that leads. It fails as
+// Validate does. It holds neither connections nor goroutines between tries.
+func (c Check) Prober() (Prober, error) { return c.Guarded(nil) }
+
+// Guarded is Prober for checks that others define: nothing is reached that g
+// refuses.
+func (c Check) Guarded(g *Guard) (Prober, error) {
 	k, err := c.kind()
 	if err != nil {
 		return nil, err
@@ -114,7 +99,10 @@ func (c Check) Prober() (Prober, error) {
 	if err := c.validateTiming(); err != nil {
 		return nil, err
 	}
-	p, err := k.prober(c)
+	if err := c.validateSettings(k); err != nil {
+		return nil, err
+	}
+	p, err := k.prober(c, g)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, k.name, err)
 	}

@@ -1,36 +1,25 @@
 package probe
 
-import (
-	"context"
-	"fmt"
-	"net"
-	"strconv"
-)
+import "context"
 
 // tcp passes when a connection opens; it sends nothing.
 type tcp struct {
+	guard   *Guard
 	address string
-	dialer  net.Dialer
 }
 
-func newTCP(c Check) (Prober, error) {
-	_, port, err := net.SplitHostPort(c.TCP)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not host:port", c.TCP)
+func newTCP(c Check, g *Guard) (Prober, error) {
+	if _, err := splitAddress(c.TCP); err != nil {
+		return nil, err
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return nil, fmt.Errorf("port %q is not within 1 to 65535", port)
-	}
-	if c.Method != "" || len(c.Headers) > 0 || len(c.Expect) > 0 || c.TLSSkipVerify {
-		return nil, fmt.Errorf("method, headers, expect and tls_skip_verify belong to http")
-	}
-	return &tcp{address: c.TCP}, nil
+	return &tcp{g, c.TCP}, nil
 }
 
 func (p *tcp) Probe(ctx context.Context) error {
-	conn, err := p.dialer.DialContext(ctx, "tcp", p.address)
+	conn, err := dial(ctx, p.guard, p.address)
 	if err != nil {
-		return err
+		return failure(ctx, err)
 	}
-	return conn.Close()
+	conn.Close()
+	return nil
 }
