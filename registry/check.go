@@ -37,7 +37,7 @@ type HealthCheck struct {
 	Command  string `json:"command,omitempty"`  // of mysql; empty: select 1
 	Service  string `json:"service,omitempty"`  // of grpc; empty: the server as a whole
 
-	TLS      bool          `json:"tls,omitempty"`      // of http and grpc; the certificate is not verified, as instances are addresses
+	TLS      bool          `json:"tls,omitempty"`      // of http, redis and grpc; the certificate is not verified, as instances are addresses
 	Interval time.Duration `json:"interval,omitempty"` // between two tries; 0: DefaultCheckInterval
 	Timeout  time.Duration `json:"timeout,omitempty"`  // of one try; 0: DefaultCheckTimeout, at most the interval
 	Rise     int           `json:"rise,omitempty"`     // successes in a row until healthy; 0: DefaultCheckTimes
@@ -146,7 +146,7 @@ func (c *HealthCheck) Validate() error {
 func (c *HealthCheck) validateKind() error {
 	may := map[CheckKind]string{
 		CheckNone: "", CheckTCP: "", CheckHTTP: "path headers expect tls", CheckMySQL: "user password command",
-		CheckRedis: "user password", CheckGRPC: "service tls",
+		CheckRedis: "user password tls", CheckGRPC: "service tls",
 	}
 	allowed, known := may[c.Kind]
 	if !known {

@@ -55,6 +55,8 @@ type Config struct {
 	// service without any healthy instance all are answered, at every door. All
 	// servers are to have the same.
 	ProtectAtZero bool `yaml:"nacos_protect_at_zero"`
+	// Checks says how persistent instances are checked.
+	Checks Checks `yaml:"checks"`
 	// Insecure allows the HTTP edge beyond loopback although nobody has to log in.
 	Insecure bool `yaml:"insecure"`
 
@@ -97,6 +99,8 @@ const (
 	DefaultDataDir = "muster-data"
 	DefaultMinFree = "256MiB"
 	DefaultQuota   = "8GiB"
+	// DefaultInFlight is how many checks are tried at once.
+	DefaultInFlight = 512
 )
 
 // WithDefaults returns c with every empty setting filled in. The error names the
@@ -105,6 +109,7 @@ func (c Config) WithDefaults() (Config, error) {
 	c.HTTP, c.DNS = cmp.Or(c.HTTP, DefaultHTTP), cmp.Or(c.DNS, DefaultDNS)
 	c.DataDir, c.Version = cmp.Or(c.DataDir, DefaultDataDir), cmp.Or(c.Version, "dev")
 	c.MinFree, c.Quota = cmp.Or(c.MinFree, DefaultMinFree), cmp.Or(c.Quota, DefaultQuota)
+	c.Checks.InFlight = cmp.Or(c.Checks.InFlight, DefaultInFlight)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -139,6 +144,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if _, err := parseSize(c.MinFree); err != nil {
 		return c, fmt.Errorf("min_free: %w", err)
+	}
+	if _, err := c.Checks.guard(); err != nil {
+		return c, err
 	}
 	if n, err := parseSize(c.Quota); err != nil || n < leastQuota || n > mostQuota {
 		return c, fmt.Errorf("quota: %q is not a size between 16MiB and 64GiB", c.Quota)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -21,3 +22,9 @@ func (s *Server) Source() Source { return s.source }
 
 // Hold returns how long the name of a service that is gone is kept from others.
 func (s *Server) Hold() time.Duration { return s.source.hold() }
+
+// SetCheck sets how the persistent instances of a service are checked.
+func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.HealthCheck) error {
+	_, err := s.registry.UpdateCluster(ctx, k, registry.DefaultCluster, registry.Cluster{Check: &c})
+	return err
+}

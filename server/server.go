@@ -24,6 +24,7 @@ import (
 	"github.com/musterhq/muster/internal/dirlock"
 	"github.com/musterhq/muster/plugin"
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/check"
 	"github.com/musterhq/muster/server/nacos"
 	"github.com/musterhq/muster/server/nacos/switches"
 	"github.com/musterhq/muster/server/relay"
@@ -43,6 +44,7 @@ type Server struct {
 	store    *etcdstore.Store
 	source   *source
 	sweeper  *sweep.Sweeper
+	checker  *check.Checker
 	relay    *relay.Relay
 	peers    *http.Client
 	registry *registry.Registry
@@ -171,7 +173,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
 	s.center = config.New(s.store.Configs())
-	return nil
+	return s.openChecker()
 }
 
 func (s *Server) openDNS() (*dnsd.Server, error) {
@@ -250,12 +252,13 @@ func (s *Server) loops() []func(context.Context) error {
 	return loops
 }
 
-// judge judges beats, those that other servers heard of too, while this server
-// holds the office.
+// judge judges beats, those that other servers heard of too, and checks persistent
+// instances, while this server holds the office.
 func (s *Server) judge(ctx context.Context) error {
 	return s.store.Office(ctx, s.id, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return s.sweeper.Run(ctx, s.store.View(), s.registry) })
+		g.Go(func() error { return s.checks(ctx) })
 		g.Go(func() error { return s.store.ReadMail(ctx, s.sweeper.HearAll) })
 		return g.Wait()
 	})

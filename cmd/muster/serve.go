@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
+	"strconv"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -66,6 +67,9 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "etcd-user", EnvVars: []string{"MUSTER_ETCD_USER"}, Usage: "user `NAME` for etcd; its password comes from MUSTER_ETCD_PASSWORD or the settings file"},
 		&cli.StringFlag{Name: "corefile", EnvVars: []string{"MUSTER_COREFILE"}, Usage: "`FILE` that replaces the generated Corefile"},
 		&cli.BoolFlag{Name: "nacos-protect-at-zero", EnvVars: []string{"MUSTER_NACOS_PROTECT_AT_ZERO"}, Usage: "answer all of a service that has no healthy instance and a protect threshold of 0, as Nacos does; alike on all servers"},
+		&cli.IntFlag{Name: "check-in-flight", EnvVars: []string{"MUSTER_CHECK_IN_FLIGHT"}, Usage: "`NUMBER` of checks of persistent instances that are tried at once", DefaultText: strconv.Itoa(server.DefaultInFlight)},
+		&cli.StringSliceFlag{Name: "check-allow", EnvVars: []string{"MUSTER_CHECK_ALLOW"}, Usage: "`NETWORK` that may be probed, repeatable", DefaultText: "all but link-local, multicast and metadata addresses"},
+		&cli.StringSliceFlag{Name: "check-deny", EnvVars: []string{"MUSTER_CHECK_DENY"}, Usage: "`NETWORK`, or ADDRESS:PORT, that may not be probed, repeatable"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback although nobody has to log in"},
 	}
 }
@@ -145,6 +149,9 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	}
 	over(c, "corefile", c.String, &cfg.Corefile)
 	over(c, "nacos-protect-at-zero", c.Bool, &cfg.ProtectAtZero)
+	over(c, "check-in-flight", c.Int, &cfg.Checks.InFlight)
+	over(c, "check-allow", c.StringSlice, &cfg.Checks.Allow)
+	over(c, "check-deny", c.StringSlice, &cfg.Checks.Deny)
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	cfg.Version = version
 	return cfg, nil
