@@ -27,6 +27,9 @@ var arrows = map[string][]string{
 	"zone":     {"registry", "answer"},
 	"update":   {"registry", "answer"},
 
+	// What is known of addresses, from outside.
+	"labels": {"internal/view", "internal/atomicfile"},
+
 	// Leaves: structures that know nothing of Muster.
 	"internal/trie":      nil,
 	"internal/view":      nil,
