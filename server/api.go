@@ -38,6 +38,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	f.mountServices(a)
 	f.mountInstances(a)
 	f.mountResolve(a)
+	f.mountLabels(a)
 	f.mountAgents(a)
 	f.mountConfigs(a)
 	f.mountPeers(a)

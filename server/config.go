@@ -49,6 +49,9 @@ type Config struct {
 	// Cluster makes the embedded etcd one of several; without Listen it is alone.
 	// Its Name is what the server is called, with an external etcd too.
 	Cluster embedded.Cluster `yaml:"cluster"`
+	// Labels says where the labels of addresses come from; without File and URL there
+	// are none.
+	Labels Labels `yaml:"labels"`
 	// Corefile is the path of a Corefile that replaces the generated one.
 	Corefile string `yaml:"corefile"`
 	// ProtectAtZero has a protect threshold of 0 protect too, as Nacos has it: of a
@@ -163,6 +166,9 @@ func (c Config) WithDefaults() (Config, error) {
 		if err := (embedded.Config{Dir: etcdDir(c), Cluster: cluster}).Check(); err != nil {
 			return c, err
 		}
+	}
+	if err := c.Labels.check(); err != nil {
+		return c, err
 	}
 	for _, ns := range c.NameServers {
 		if _, _, err := parseNS(ns); err != nil {

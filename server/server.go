@@ -22,6 +22,7 @@ import (
 	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/internal/dirlock"
+	"github.com/musterhq/muster/labels"
 	"github.com/musterhq/muster/plugin"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/check"
@@ -51,6 +52,7 @@ type Server struct {
 	center   *config.Center
 	nacosAPI *nacos.Handler
 	switches *switches.Board
+	labels   *labels.Source // nil when there is none
 
 	listener net.Listener
 	http     *http.Server
@@ -105,6 +107,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.id, err = serverID(s.cfg.DataDir); err != nil {
+		return err
+	}
+	if s.labels, err = s.openLabels(); err != nil {
 		return err
 	}
 	if err := s.openStore(ctx); err != nil {
@@ -248,6 +253,9 @@ func (s *Server) loops() []func(context.Context) error {
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
+	}
+	if s.labels != nil {
+		loops = append(loops, s.labels.Run)
 	}
 	return loops
 }

@@ -35,7 +35,7 @@ func TestOpenAPIDocumentIsValidAndComplete(t *testing.T) {
 	}
 	for _, path := range []string{
 		api.PathServices, api.PathService, api.PathClaim, api.PathResolve, api.PathInstances, api.PathInstance, api.PathBeat, api.PathAgents, api.PathAgent,
-		api.PathAgentBeat, api.PathConfigs, api.PathConfig, api.PathWatch, api.PathStatus,
+		api.PathAgentBeat, api.PathConfigs, api.PathConfig, api.PathWatch, api.PathLabels, api.PathStatus,
 		"/nacos/v1/ns/instance", "/nacos/v1/ns/instance/list", "/nacos/v1/ns/instance/beat", "/nacos/v1/ns/service/list",
 		"/nacos/v1/ns/operator/metrics", "/nacos/v1/cs/configs", "/nacos/v1/cs/configs/listener",
 	} {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
@@ -39,6 +40,14 @@ func TestSettingsOfSeveralServers(t *testing.T) {
 		{"members without an address to listen at", server.Config{Cluster: embedded.Cluster{Name: "a", Initial: "a=192.0.2.1:2380"}}, "cluster: "},
 		{"members beside an external etcd", server.Config{Etcd: server.Etcd{URLs: []string{"http://192.0.2.1:2379"}},
 			Cluster: embedded.Cluster{Name: "a", Listen: "192.0.2.1:2380"}}, "cluster: "},
+		{"labels of a file", server.Config{Labels: server.Labels{File: "labels.csv", Interval: time.Second}}, ""},
+		{"labels of a URL", server.Config{Labels: server.Labels{URL: "https://cmdb.example.org/labels", Timeout: time.Second,
+			Headers: map[string]string{"Authorization": "Bearer x"}}}, ""},
+		{"labels of a file and a URL", server.Config{Labels: server.Labels{File: "x", URL: "http://192.0.2.1"}}, "labels: file and url are both given"},
+		{"labels of no URL", server.Config{Labels: server.Labels{URL: "192.0.2.1"}}, "labels: url: "},
+		{"labels all the time", server.Config{Labels: server.Labels{File: "x", Interval: time.Millisecond}}, "labels: interval: 1ms is less than 1s"},
+		{"labels of nothing", server.Config{Labels: server.Labels{Interval: time.Minute}}, "labels: file or url is missing"},
+		{"a broken header for labels", server.Config{Labels: server.Labels{URL: "http://192.0.2.1", Headers: map[string]string{"a b": "c"}}}, "labels: headers: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.cfg.WithDefaults()

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -65,6 +67,10 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "etcd-key", EnvVars: []string{"MUSTER_ETCD_KEY"}, Usage: "key `FILE` of the client certificate"},
 		&cli.StringFlag{Name: "etcd-ca", EnvVars: []string{"MUSTER_ETCD_CA"}, Usage: "`FILE` with the authorities to trust for etcd"},
 		&cli.StringFlag{Name: "etcd-user", EnvVars: []string{"MUSTER_ETCD_USER"}, Usage: "user `NAME` for etcd; its password comes from MUSTER_ETCD_PASSWORD or the settings file"},
+		&cli.StringFlag{Name: "labels-file", EnvVars: []string{"MUSTER_LABELS_FILE"}, Usage: "CSV or JSON `FILE` of the labels of addresses"},
+		&cli.StringFlag{Name: "labels-url", EnvVars: []string{"MUSTER_LABELS_URL"}, Usage: "`URL` that answers the labels of addresses in CSV or JSON; headers for it come from MUSTER_LABELS_HEADER or the settings file"},
+		&cli.DurationFlag{Name: "labels-interval", EnvVars: []string{"MUSTER_LABELS_INTERVAL"}, Usage: "how often to look for new labels", DefaultText: "5s for a file, 30s for a URL"},
+		&cli.DurationFlag{Name: "labels-timeout", EnvVars: []string{"MUSTER_LABELS_TIMEOUT"}, Usage: "how long one call for labels may take", DefaultText: "10s"},
 		&cli.StringFlag{Name: "corefile", EnvVars: []string{"MUSTER_COREFILE"}, Usage: "`FILE` that replaces the generated Corefile"},
 		&cli.BoolFlag{Name: "nacos-protect-at-zero", EnvVars: []string{"MUSTER_NACOS_PROTECT_AT_ZERO"}, Usage: "answer all of a service that has no healthy instance and a protect threshold of 0, as Nacos does; alike on all servers"},
 		&cli.IntFlag{Name: "check-in-flight", EnvVars: []string{"MUSTER_CHECK_IN_FLIGHT"}, Usage: "`NUMBER` of checks of persistent instances that are tried at once", DefaultText: strconv.Itoa(server.DefaultInFlight)},
@@ -147,6 +153,13 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	if password, ok := os.LookupEnv("MUSTER_ETCD_PASSWORD"); ok {
 		cfg.Etcd.Password = password
 	}
+	over(c, "labels-file", c.String, &cfg.Labels.File)
+	over(c, "labels-url", c.String, &cfg.Labels.URL)
+	over(c, "labels-interval", c.Duration, &cfg.Labels.Interval)
+	over(c, "labels-timeout", c.Duration, &cfg.Labels.Timeout)
+	if err := labelsHeader(os.Getenv("MUSTER_LABELS_HEADER"), &cfg.Labels); err != nil {
+		return cfg, err
+	}
 	over(c, "corefile", c.String, &cfg.Corefile)
 	over(c, "nacos-protect-at-zero", c.Bool, &cfg.ProtectAtZero)
 	over(c, "check-in-flight", c.Int, &cfg.Checks.InFlight)
@@ -155,6 +168,24 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	cfg.Version = version
 	return cfg, nil
+}
+
+// labelsHeader sets the header that the environment has, as NAME: VALUE. It goes
+// before one of the same name in the file.
+func labelsHeader(text string, to *server.Labels) error {
+	if text == "" {
+		return nil
+	}
+	name, value, ok := strings.Cut(text, ":")
+	if !ok {
+		return errors.New("MUSTER_LABELS_HEADER is not of the form NAME: VALUE") // it may be a secret
+	}
+	maps.DeleteFunc(to.Headers, func(n, _ string) bool { return strings.EqualFold(n, name) })
+	if to.Headers == nil {
+		to.Headers = map[string]string{}
+	}
+	to.Headers[name] = strings.TrimSpace(value)
+	return nil
 }
 
 func serve(c *cli.Context) error {
