@@ -22,6 +22,7 @@ const (
 
 	versionKey = prefix + "meta/version"
 	epochKey   = prefix + "meta/epoch"
+	nameKey    = prefix + "meta/name"
 	// defragKey is held by the member that defragments its file.
 	defragKey = prefix + "defrag"
 

@@ -20,6 +20,9 @@ func (s *Store) openLayout(ctx context.Context) error {
 	for {
 		began := s.now()
 		err := s.claimLayout(ctx)
+		if err == nil {
+			err = s.claimName(ctx)
+		}
 		if err == nil || errors.Is(err, errLayout) || ctx.Err() != nil {
 			return err
 		}

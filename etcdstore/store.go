@@ -88,6 +88,7 @@ type Store struct {
 	recent    recent
 	office    atomic.Int64 // revision at which this server took the judge's office, 0 without it
 
+	name        atomic.Value  // string: of the store, once it is known
 	cluster     atomic.Uint64 // id of the etcd cluster, 0 before it has answered
 	officeHeard atomic.Int64  // when its lease was last prolonged, since the store's start
 
