@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	// And of the file system.
 	"internal/atomicfile": nil,
 	"internal/dirlock":    nil,
+	"internal/seats":      nil,
 
 	// Adapters.
 	"etcdstore":          {"registry", "config"},
@@ -55,14 +56,13 @@ var arrows = map[string][]string{
 	"client":             {"api"},
 
 	// Processes and their parts.
-	"server/sweep":          {"registry", "internal/crew"},
-	"server/check":          {"registry", "probe", "internal/crew"},
-	"server/relay":          {"registry"},
-	"server/nacos":          {"registry", "config", "server/nacos/switches"},
-	"server/nacos/switches": nil,
+	"server/sweep":  {"registry"},
+	"server/events": {"registry", "api", "internal/view", "internal/seats"},
+	"server/relay":  {"registry"},
+	"server/nacos":  {"registry", "config"},
 	"server": {
-		"registry", "config", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
-		"server/check", "server/relay", "server/nacos/...", "internal/atomicfile", "internal/dirlock",
+		"registry", "config", "answer", "zone", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"server/relay", "server/nacos", "server/events", "internal/atomicfile", "internal/dirlock",
 	},
 	"agent/...": {
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",

@@ -37,6 +37,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	a := humago.New(mux, c)
 	f.mountServices(a)
 	f.mountInstances(a)
+	f.mountEvents(a)
 	f.mountResolve(a)
 	f.mountLabels(a)
 	f.mountAgents(a)

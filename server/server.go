@@ -26,6 +26,7 @@ import (
 	"github.com/musterhq/muster/plugin"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/check"
+	"github.com/musterhq/muster/server/events"
 	"github.com/musterhq/muster/server/nacos"
 	"github.com/musterhq/muster/server/nacos/switches"
 	"github.com/musterhq/muster/server/relay"
@@ -53,6 +54,7 @@ type Server struct {
 	nacosAPI *nacos.Handler
 	switches *switches.Board
 	labels   *labels.Source // nil when there is none
+	events   *events.Hub
 
 	listener net.Listener
 	http     *http.Server
@@ -178,6 +180,10 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
 	s.center = config.New(s.store.Configs())
+	s.events, err = events.New(events.Config{View: s.store.View(), Show: eventOf, Store: s.store.Name, Registerer: s.metrics})
+	if err != nil {
+		return err
+	}
 	return s.openChecker()
 }
 
@@ -249,7 +255,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		s.announce,
+		s.announce, s.events.Run,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
@@ -277,6 +283,7 @@ func (s *Server) drain() {
 	s.draining.Store(true)
 	s.stopOnce.Do(func() { close(s.stopping) })
 	s.nacosAPI.Drain()
+	s.events.Drain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
