@@ -45,16 +45,18 @@ const (
 
 // Problem is the body of every failed call (RFC 9457).
 type Problem struct {
+	Type   string         `json:"type,omitempty"` // absent: about:blank, status and title say it all
 	Title  string         `json:"title,omitempty"`
 	Status int            `json:"status"`
 	Detail string         `json:"detail,omitempty"`
 	Errors []ProblemField `json:"errors,omitempty"`
 }
 
-// ProblemField names one field that was wrong.
+// ProblemField names one field that was wrong, or that what is asked for hangs on.
 type ProblemField struct {
 	Message  string `json:"message"`
 	Location string `json:"location,omitempty"`
+	Value    any    `json:"value,omitempty"` // what was sent; of a condition that does not hold, the revision that stands
 }
 
 // Instance is one instance of a service, as written and as read.
@@ -68,10 +70,15 @@ type Instance struct {
 	Metadata map[string]string `json:"metadata,omitempty" doc:"Free key/value pairs"`
 
 	// What only the server says.
-	Ephemeral bool   `json:"ephemeral" doc:"Lives by beats; false: stays until deregistered"`
-	Witness   string `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, or empty when persistent"`
-	Revision  int64  `json:"revision,omitempty" readOnly:"true" doc:"Revision of its last change"`
-	DNSName   string `json:"dnsName,omitempty" readOnly:"true" doc:"DNS name of its address in the service, below the zone; absent for a host name"`
+	Ephemeral bool      `json:"ephemeral" doc:"Lives by beats; false: stays until deregistered"`
+	Checked   bool      `json:"checked,omitempty" doc:"Persistent: the servers check it by TCP, unless its cluster says how"`
+	Silent    bool      `json:"silent,omitempty" readOnly:"true" doc:"It is unhealthy because its beats, or those of its agent, stay away"`
+	Failing   bool      `json:"failing,omitempty" readOnly:"true" doc:"It is unhealthy because a server's check of it fails"`
+	Declared  *Declared `json:"declared,omitempty" readOnly:"true" doc:"What its owner declares, where that is not what is answered"`
+	Override  *Override `json:"override,omitempty" readOnly:"true" doc:"What an operator says of it, if anything"`
+	Witness   string    `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, or empty when persistent"`
+	Revision  int64     `json:"revision,omitempty" readOnly:"true" doc:"Revision at which it was last declared or overridden"`
+	DNSName   string    `json:"dnsName,omitempty" readOnly:"true" doc:"DNS name of its address in the service, below the zone; absent for a host name"`
 }
 
 // ServiceDNS says how a service wants to be answered in DNS; what is absent is
@@ -98,29 +105,33 @@ type DNSHolder struct {
 
 // Service is one service with what the server knows of it.
 type Service struct {
-	Namespace        string            `json:"namespace"`
-	Group            string            `json:"group"`
-	Name             string            `json:"name"`
-	Ephemeral        bool              `json:"ephemeral" doc:"Whether its instances live by beats"`
-	ProtectThreshold float64           `json:"protectThreshold" minimum:"0" maximum:"1"`
-	Metadata         map[string]string `json:"metadata,omitempty"`
-	DNS              *ServiceDNS       `json:"dns,omitempty" doc:"How it wants to be answered in DNS"`
-	InstanceCount    int               `json:"instanceCount"`
-	HealthyCount     int               `json:"healthyCount"`
-	DNSName          string            `json:"dnsName,omitempty" doc:"Folded DNS name, absent when it has none"`
-	DNSExact         string            `json:"dnsExact" doc:"Exact DNS name, always works"`
-	DNSShadowed      bool              `json:"dnsShadowed,omitempty" doc:"Another service held the folded name when this one came: it has its exact name alone"`
-	DNSFolded        string            `json:"dnsFolded,omitempty" doc:"The folded name it would have, when it is shadowed"`
-	DNSHolder        *DNSHolder        `json:"dnsHolder,omitempty" doc:"Who holds that name; absent when it is free by now"`
-	Revision         int64             `json:"revision,omitempty"`
+	Namespace        string                    `json:"namespace"`
+	Group            string                    `json:"group"`
+	Name             string                    `json:"name"`
+	Ephemeral        bool                      `json:"ephemeral" doc:"Whether its instances live by beats"`
+	ProtectThreshold float64                   `json:"protectThreshold" minimum:"0" maximum:"1"`
+	Metadata         map[string]string         `json:"metadata,omitempty"`
+	DNS              *ServiceDNS               `json:"dns,omitempty" doc:"How it wants to be answered in DNS"`
+	Selector         *Selector                 `json:"selector,omitempty" doc:"What consumers get of it; everything when absent"`
+	Clusters         map[string]ServiceCluster `json:"clusters,omitempty" doc:"What is said of its clusters; others are as they come"`
+	InstanceCount    int                       `json:"instanceCount"`
+	HealthyCount     int                       `json:"healthyCount"`
+	DNSName          string                    `json:"dnsName,omitempty" doc:"Folded DNS name, absent when it has none"`
+	DNSExact         string                    `json:"dnsExact" doc:"Exact DNS name, always works"`
+	DNSShadowed      bool                      `json:"dnsShadowed,omitempty" doc:"Another service held the folded name when this one came: it has its exact name alone"`
+	DNSFolded        string                    `json:"dnsFolded,omitempty" doc:"The folded name it would have, when it is shadowed"`
+	DNSHolder        *DNSHolder                `json:"dnsHolder,omitempty" doc:"Who holds that name; absent when it is free by now"`
+	Revision         int64                     `json:"revision,omitempty"`
 }
 
 // ServiceSpec is what a caller may set of a service.
 type ServiceSpec struct {
-	Ephemeral        *bool             `json:"ephemeral,omitempty" doc:"Fixed at creation; false when absent"`
-	ProtectThreshold float64           `json:"protectThreshold,omitempty" minimum:"0" maximum:"1"`
-	Metadata         map[string]string `json:"metadata,omitempty"`
-	DNS              *ServiceDNS       `json:"dns,omitempty" doc:"How it wants to be answered in DNS; as the zone has it when absent"`
+	Ephemeral        *bool                     `json:"ephemeral,omitempty" doc:"Fixed at creation; false when absent"`
+	ProtectThreshold float64                   `json:"protectThreshold,omitempty" minimum:"0" maximum:"1"`
+	Metadata         map[string]string         `json:"metadata,omitempty"`
+	DNS              *ServiceDNS               `json:"dns,omitempty" doc:"How it wants to be answered in DNS; as the zone has it when absent"`
+	Selector         *Selector                 `json:"selector,omitempty" doc:"What consumers get of it; left as it is when absent"`
+	Clusters         map[string]ServiceCluster `json:"clusters,omitempty" doc:"All that is said of its clusters; left as it is when absent"`
 }
 
 // ServiceList is one page of services.
@@ -130,8 +141,9 @@ type ServiceList struct {
 	Services []Service `json:"services" nullable:"false"`
 }
 
-// InstanceList is the set of a service's instances at one revision.
+// InstanceList is one page of a service's instances at one revision.
 type InstanceList struct {
+	Total     int        `json:"total" doc:"How many there are on all pages"`
 	Service   Service    `json:"service"`
 	Protected bool       `json:"protected,omitempty" doc:"The protect threshold holds: unhealthy instances are answered too"`
 	Revision  int64      `json:"revision"`

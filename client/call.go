@@ -149,21 +149,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // exchange does a call with a JSON body in and out. A nil in sends no body.
 func exchange[T any](ctx context.Context, c *Client, r call, in any) (T, error) {
-	var out T
+	out, _, err := tagged[T](ctx, c, r, in)
+	return out, err
+}
+
+// tagged is exchange for an answer with an entity tag.
+func tagged[T any](ctx context.Context, c *Client, r call, in any) (out T, tag string, err error) {
 	if in != nil {
-		body, err := json.Marshal(in)
-		if err != nil {
-			return out, fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
+		if r.body, err = json.Marshal(in); err != nil {
+			return out, "", fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
 		}
-		r.body = body
-		r.header = http.Header{"Content-Type": {"application/json"}}
+		if r.header == nil {
+			r.header = http.Header{}
+		}
+		r.header.Set("Content-Type", "application/json")
 	}
 	a, err := c.do(ctx, r)
 	if err != nil {
-		return out, err
+		return out, "", err
 	}
 	if err := json.Unmarshal(a.body, &out); err != nil {
-		return out, fmt.Errorf("%s %s: the answer is not the expected JSON, is this a Muster server: %w", r.method, r.path, err)
+		return out, "", fmt.Errorf("%s %s: the answer is not the expected JSON, is this a Muster server: %w", r.method, r.path, err)
 	}
-	return out, nil
+	return out, unquote(a.header.Get("ETag")), nil
 }

@@ -23,6 +23,14 @@ const (
 // WatchFilter says which services a watch tells of; what is empty admits all.
 type WatchFilter struct{ Namespace, Group, Service string }
 
+func (f WatchFilter) values() url.Values {
+	v := url.Values{}
+	set(v, "namespace", f.Namespace)
+	set(v, "group", f.Group)
+	set(v, "service", f.Service)
+	return v
+}
+
 // Event is one thing that a watch tells. What Kind says decides which of the
 // others are set.
 type Event struct {
@@ -101,11 +109,8 @@ const endBehind = "behind"
 // stream reads one stream to its end and returns why the server ended it.
 func (w *watch) stream(ctx context.Context, server string) (ended string, err error) {
 	w.synced = false
-	query := url.Values{}
+	query := w.filter.values()
 	set(query, "since", w.since)
-	set(query, "namespace", w.filter.Namespace)
-	set(query, "group", w.filter.Group)
-	set(query, "service", w.filter.Service)
 	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	path := api.PathEvents

@@ -100,6 +100,13 @@ func (r *Registry) DeleteNamespace(ctx context.Context, id string, leave bool) (
 	})
 }
 
+// NamespaceRevision returns the revision at which a namespace was last declared
+// otherwise, 0 when it is not declared.
+func (s *Snapshot) NamespaceRevision(id string) int64 {
+	n, _ := s.namespaces.Get(id)
+	return n.revision
+}
+
 // In returns how many services live in a namespace.
 func (s *Snapshot) In(namespace string) int {
 	n := 0

@@ -32,12 +32,15 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	c.Info.Description = "Naming and configuration: Muster's own API under /v1, Nacos's under /nacos."
 	c.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	c.Servers = []*huma.Server{{URL: "/"}}
-	c.DocsPath, c.SchemasPath = "", "" // the pages load scripts from elsewhere
-	c.CreateHooks = nil                // no $schema field in every answer
+	c.DocsPath, c.SchemasPath = "", ""    // the pages load scripts from elsewhere
+	c.CreateHooks = nil                   // no $schema field in every answer
+	c.RejectUnknownQueryParameters = true // a dryRun that nobody understands would write
 	a := humago.New(mux, c)
 	f.mountServices(a)
 	f.mountInstances(a)
+	f.mountNamespaces(a)
 	f.mountEvents(a)
+	f.mountTargets(a)
 	f.mountResolve(a)
 	f.mountLabels(a)
 	f.mountAgents(a)
@@ -56,6 +59,8 @@ type Written struct {
 	Lagging  bool  `header:"Muster-Lagging" doc:"Committed, but not yet visible in this server's snapshot"`
 }
 
+type noContent struct{ Written }
+
 func receiptOf(r registry.Receipt) Written { return Written{r.Revision, r.Lagging} }
 
 // failure is the one place where a domain error becomes an HTTP one. What is no
@@ -63,6 +68,7 @@ func receiptOf(r registry.Receipt) Written { return Written{r.Revision, r.Laggin
 func (f *face) failure(err error) error {
 	var field *registry.InvalidError
 	var confField *config.InvalidError
+	var unseenErr *registry.SeenError
 	switch {
 	case err == nil:
 		return nil
@@ -72,6 +78,8 @@ func (f *face) failure(err error) error {
 		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: confField.Reason, Location: confField.Field, Value: confField.Value})
 	case errors.Is(err, registry.ErrNotFound), errors.Is(err, config.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
+	case errors.As(err, &unseenErr):
+		return unseen(unseenErr)
 	case errors.Is(err, registry.ErrConflict), errors.Is(err, config.ErrConflict):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, registry.ErrFull), errors.Is(err, config.ErrFull):

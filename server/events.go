@@ -70,7 +70,7 @@ func eventOf(at *registry.Snapshot, was, is *registry.Service) any {
 			e.Gone = append(e.Gone, old.Key.Endpoint.String())
 			continue
 		}
-		e.Instances = append(e.Instances, instanceOf(now, base))
+		e.Instances = append(e.Instances, instanceOf(at, now, base))
 	}
 	return e
 }

@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,10 +28,14 @@ func (f *face) mountInstances(a huma.API) {
 	tags := []string{"instances"}
 	huma.Register(a, huma.Operation{OperationID: "list-instances", Method: http.MethodGet, Path: api.PathInstances,
 		Summary: "List the instances of a service", Tags: tags}, f.listInstances)
+	huma.Register(a, huma.Operation{OperationID: "get-instance", Method: http.MethodGet, Path: api.PathInstance,
+		Summary: "Show one instance, with what its owner declares and what an operator says of it", Tags: tags}, f.getInstance)
 	huma.Register(a, huma.Operation{OperationID: "put-instance", Method: http.MethodPut, Path: api.PathInstance,
 		Summary: "Register an instance, or change it as its owner", Tags: tags}, f.putInstance)
 	huma.Register(a, huma.Operation{OperationID: "patch-instance", Method: http.MethodPatch, Path: api.PathInstance,
-		Summary: "Override weight, enabled or metadata as an operator", Tags: tags}, f.patchInstance)
+		Summary: "Override an instance as an operator", Tags: tags}, f.patchInstance)
+	huma.Register(a, huma.Operation{OperationID: "clear-override", Method: http.MethodDelete, Path: api.PathOverride,
+		Summary: "Take back all that an operator says of an instance", Tags: tags}, f.clearOverride)
 	huma.Register(a, huma.Operation{OperationID: "delete-instance", Method: http.MethodDelete, Path: api.PathInstance,
 		Summary: "Deregister an instance", Tags: tags}, f.deleteInstance)
 	huma.Register(a, huma.Operation{OperationID: "beat-instance", Method: http.MethodPost, Path: api.PathBeat,
@@ -40,6 +44,8 @@ func (f *face) mountInstances(a huma.API) {
 
 type instanceQuery struct {
 	ServicePath
+	Page    int    `query:"page" minimum:"1" maximum:"1000000" default:"1" doc:"Page, from 1"`
+	Size    int    `query:"size" minimum:"1" maximum:"10000" default:"10000" doc:"Instances on a page"`
 	Healthy bool   `query:"healthy" doc:"Only the instances that DNS answers"`
 	Cluster string `query:"cluster" doc:"Only this cluster"`
 }
@@ -52,43 +58,70 @@ func (f *face) listInstances(_ context.Context, q *instanceQuery) (*instanceList
 		return nil, f.failure(err)
 	}
 	sel := s.Select(registry.ClusterFilter(q.Cluster))
-	instances := sel.Instances
-	if !q.Healthy {
-		instances = slices.Clone(s.Instances)
-		if q.Cluster != "" {
-			instances = slices.DeleteFunc(instances, func(i *registry.Instance) bool { return i.Cluster != q.Cluster })
-		}
+	all := s.Instances
+	if q.Healthy {
+		all = sel.Instances
 	}
-	list := api.InstanceList{Service: serviceOf(snap, s), Protected: sel.Protected, Revision: snap.Revision(),
-		Instances: make([]api.Instance, 0, len(instances))}
+	found, total := cut(all, Paging{q.Page, q.Size}, func(i *registry.Instance) bool {
+		return q.Healthy || q.Cluster == "" || i.Cluster == q.Cluster
+	})
+	list := api.InstanceList{Total: total, Service: serviceOf(snap, s), Protected: sel.Protected, Revision: snap.Revision(),
+		Instances: make([]api.Instance, 0, len(found))}
 	base := instancesName(s)
-	for _, i := range instances {
-		list.Instances = append(list.Instances, instanceOf(i, base))
+	for _, i := range found {
+		list.Instances = append(list.Instances, instanceOf(snap, i, base))
 	}
 	return &instanceListAnswer{list}, nil
 }
 
+type instanceShown struct {
+	Shown
+	Body api.Instance
+}
+
+func (f *face) getInstance(_ context.Context, p *InstancePath) (*instanceShown, error) {
+	k, err := p.instanceKey()
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	snap, err := f.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	i := snap.Instance(k)
+	if i == nil {
+		return nil, f.failure(fmt.Errorf("instance %s: %w", k, registry.ErrNotFound))
+	}
+	return &instanceShown{Shown{revisionTag(i.Version()), snap.Revision()}, instanceOf(snap, i, instancesName(snap.Service(k.Service)))}, nil
+}
+
 type instancePut struct {
 	InstancePath
+	Making
 	Body struct {
 		Cluster   string            `json:"cluster,omitempty" doc:"DEFAULT when empty"`
-		Weight    *float64          `json:"weight,omitempty" minimum:"0" maximum:"10000" doc:"1 when absent"`
+		Weight    *float64          `json:"weight,omitempty" minimum:"0" maximum:"10000" doc:"1 when absent" example:"1"`
 		Enabled   *bool             `json:"enabled,omitempty" doc:"true when absent"`
 		Healthy   *bool             `json:"healthy,omitempty" doc:"true when absent"`
 		Metadata  map[string]string `json:"metadata,omitempty"`
 		Ephemeral bool              `json:"ephemeral,omitempty" doc:"Lives by beats; false: stays until deregistered"`
+		Checked   bool              `json:"checked,omitempty" doc:"Persistent: have the servers check it by TCP, unless its cluster says how"`
 
 		// What an answer carries may be sent back: it is ignored.
-		Address  string `json:"address,omitempty" doc:"Ignored: the path says it"`
-		Port     uint16 `json:"port,omitempty" doc:"Ignored: the path says it"`
-		Witness  string `json:"witness,omitempty" doc:"Ignored"`
-		Revision int64  `json:"revision,omitempty" doc:"Ignored"`
-		DNSName  string `json:"dnsName,omitempty" doc:"Ignored"`
+		Address  string        `json:"address,omitempty" doc:"Ignored: the path says it"`
+		Port     uint16        `json:"port,omitempty" doc:"Ignored: the path says it"`
+		Witness  string        `json:"witness,omitempty" doc:"Ignored"`
+		Revision int64         `json:"revision,omitempty" doc:"Ignored"`
+		DNSName  string        `json:"dnsName,omitempty" doc:"Ignored"`
+		Silent   bool          `json:"silent,omitempty" doc:"Ignored"`
+		Failing  bool          `json:"failing,omitempty" doc:"Ignored"`
+		Declared *api.Declared `json:"declared,omitempty" doc:"Ignored"`
+		Override *api.Override `json:"override,omitempty" doc:"Ignored"`
 	}
 }
 
 type instanceAnswer struct {
-	Written
+	Outcome
 	Body api.Instance
 }
 
@@ -97,16 +130,17 @@ func (f *face) putInstance(ctx context.Context, in *instancePut) (*instanceAnswe
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	reg := registry.Registration{Key: k, Cluster: in.Body.Cluster, Metadata: in.Body.Metadata,
+	reg := registry.Registration{Key: k, Cluster: in.Body.Cluster, Metadata: in.Body.Metadata, Checked: in.Body.Checked,
 		Weight: or(in.Body.Weight, 1), Enabled: or(in.Body.Enabled, true), Healthy: or(in.Body.Healthy, true)}
 	if in.Body.Ephemeral {
 		reg.Witness = registry.WitnessHTTP
 	}
-	receipt, err := f.registry.Register(ctx, reg)
+	under, err := f.making(in.Making, &reg)
 	if err != nil {
-		return nil, f.failure(err)
+		return nil, err
 	}
-	return f.answer(k, receipt), nil
+	receipt, err := under.Register(ctx, reg)
+	return f.instanceAfter(k, receipt, err)
 }
 
 func or[T any](p *T, otherwise T) T {
@@ -116,49 +150,67 @@ func or[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// answer shows an instance after a write.
-func (f *face) answer(k registry.InstanceKey, receipt registry.Receipt) *instanceAnswer {
-	out := &instanceAnswer{Written: receiptOf(receipt)}
-	if s := f.registry.Snapshot().Service(k.Service); s != nil {
-		if i := s.Instance(k.Endpoint); i != nil {
-			out.Body = instanceOf(i, instancesName(s))
-		}
+// instanceAfter shows an instance after a write.
+func (f *face) instanceAfter(k registry.InstanceKey, receipt registry.Receipt, err error) (*instanceAnswer, error) {
+	if err != nil {
+		return nil, f.failure(err)
 	}
-	return out
+	outcome, snap := f.outcome(receipt)
+	out := &instanceAnswer{Outcome: outcome}
+	if i := snap.Instance(k); i != nil {
+		out.Body = instanceOf(snap, i, instancesName(snap.Service(k.Service)))
+		out.Body.Revision = out.at(i.Version())
+	}
+	return out, nil
 }
 
 type instancePatch struct {
 	InstancePath
-	Body struct {
-		Weight   *float64          `json:"weight,omitempty" minimum:"0" maximum:"10000"`
-		Enabled  *bool             `json:"enabled,omitempty"`
-		Metadata map[string]string `json:"metadata,omitempty" doc:"Laid over what the owner declares"`
-	}
+	Matching
+	Body api.InstanceEdit
 }
 
 func (f *face) patchInstance(ctx context.Context, in *instancePatch) (*instanceAnswer, error) {
-	k, err := in.instanceKey()
+	k, under, err := f.changingInstance(in.InstancePath, in.Matching)
 	if err != nil {
-		return nil, f.failure(err)
+		return nil, err
 	}
-	receipt, err := f.registry.Override(ctx, k, registry.Edit{Weight: in.Body.Weight, Enabled: in.Body.Enabled,
-		Metadata: in.Body.Metadata})
-	if err != nil {
-		return nil, f.failure(err)
-	}
-	return f.answer(k, receipt), nil
+	b := in.Body
+	receipt, err := under.Override(ctx, k, registry.Edit{Weight: b.Weight, Enabled: b.Enabled, Healthy: b.Healthy,
+		Metadata: b.Metadata, Drop: b.DropMetadata, Pinned: b.Pinned})
+	return f.instanceAfter(k, receipt, err)
 }
 
-func (f *face) deleteInstance(ctx context.Context, p *InstancePath) (*noContent, error) {
+// changingInstance returns the instance of a path, and the registry for a change
+// of it on terms.
+func (f *face) changingInstance(p InstancePath, m Matching) (registry.InstanceKey, *registry.Registry, error) {
 	k, err := p.instanceKey()
 	if err != nil {
-		return nil, f.failure(err)
+		return k, nil, f.failure(err)
 	}
-	receipt, err := f.registry.Withdraw(ctx, k)
+	under, err := f.changing(m, &registry.Registration{Key: k})
+	return k, under, err
+}
+
+type instanceWrite struct {
+	InstancePath
+	Matching
+}
+
+func (f *face) clearOverride(ctx context.Context, in *instanceWrite) (*goneAnswer, error) {
+	k, under, err := f.changingInstance(in.InstancePath, in.Matching)
 	if err != nil {
-		return nil, f.failure(err)
+		return nil, err
 	}
-	return &noContent{receiptOf(receipt)}, nil
+	return f.gone(under.ClearOverride(ctx, k))
+}
+
+func (f *face) deleteInstance(ctx context.Context, in *instanceWrite) (*goneAnswer, error) {
+	k, under, err := f.changingInstance(in.InstancePath, in.Matching)
+	if err != nil {
+		return nil, err
+	}
+	return f.gone(under.Withdraw(ctx, k))
 }
 
 type beatAnswer struct {
@@ -195,13 +247,23 @@ func instancesName(s *registry.Service) (name string) {
 
 // instanceOf shows an instance of a service whose instances have their names
 // below base.
-func instanceOf(i *registry.Instance, base string) api.Instance {
+func instanceOf(snap *registry.Snapshot, i *registry.Instance, base string) api.Instance {
 	e := i.Key.Endpoint
 	out := api.Instance{Address: e.Host, Port: e.Port, Cluster: i.Cluster, Weight: &i.Weight, Enabled: &i.Enabled,
-		Healthy: &i.Healthy, Metadata: i.Metadata, Ephemeral: i.Ephemeral(), Witness: string(i.Witness), Revision: i.Revision}
+		Healthy: &i.Healthy, Metadata: i.Metadata, Ephemeral: i.Ephemeral(), Checked: i.Checked, Silent: i.Silent, Failing: i.Failing,
+		Witness: string(i.Witness), Revision: i.Version()}
 	if i.Addr.IsValid() {
 		label, _, _ := strings.Cut(string(answer.AppendAddress(nil, i.Addr)), ".")
 		out.DNSName = label + "." + base
+	}
+	if d := i.Declared; d != &i.Registration {
+		out.Declared = &api.Declared{Weight: d.Weight, Enabled: d.Enabled, Healthy: d.Healthy, Metadata: d.Metadata}
+	}
+	if i.Edited == 0 {
+		return out
+	}
+	if o := snap.Override(i.Key); o != nil {
+		out.Override = &api.Override{Weight: o.Weight, Enabled: o.Enabled, Healthy: o.Healthy, Metadata: o.Metadata, Pinned: o.Pinned}
 	}
 	return out
 }

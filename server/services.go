@@ -33,6 +33,8 @@ func (f *face) mountServices(a huma.API) {
 		Summary: "Declare a service, or change one", Tags: tags}, f.putService)
 	huma.Register(a, huma.Operation{OperationID: "claim-name", Method: http.MethodPost, Path: api.PathClaim,
 		Summary: "Make a service the holder of its folded DNS name, whoever holds it now", Tags: tags}, f.claimName)
+	huma.Register(a, huma.Operation{OperationID: "put-cluster", Method: http.MethodPut, Path: api.PathCluster,
+		Summary: "Say how a cluster of a service is checked", Tags: tags}, f.putCluster)
 	huma.Register(a, huma.Operation{OperationID: "delete-service", Method: http.MethodDelete, Path: api.PathService,
 		Summary: "Remove a service without instances", Tags: tags}, f.deleteService)
 }
@@ -45,9 +47,9 @@ type listQuery struct {
 type serviceListAnswer struct{ Body api.ServiceList }
 
 func (f *face) listServices(_ context.Context, q *listQuery) (*serviceListAnswer, error) {
-	snap := f.registry.Snapshot()
-	if snap == nil {
-		return nil, f.failure(registry.ErrUnavailable)
+	snap, err := f.snapshot()
+	if err != nil {
+		return nil, err
 	}
 	found, total := cut(snap.Services(), q.Paging, func(s *registry.Service) bool {
 		return q.admits(s.Key.Namespace, s.Key.Group, s.Key.Name)
@@ -59,17 +61,17 @@ func (f *face) listServices(_ context.Context, q *listQuery) (*serviceListAnswer
 	return &serviceListAnswer{list}, nil
 }
 
-type serviceAnswer struct {
-	Written
+type serviceShown struct {
+	Shown
 	Body api.Service
 }
 
-func (f *face) getService(_ context.Context, p *ServicePath) (*serviceAnswer, error) {
+func (f *face) getService(_ context.Context, p *ServicePath) (*serviceShown, error) {
 	s, snap, err := f.service(p.key())
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	return &serviceAnswer{Written{Revision: snap.Revision()}, serviceOf(snap, s)}, nil
+	return &serviceShown{Shown{revisionTag(s.Revision), snap.Revision()}, serviceOf(snap, s)}, nil
 }
 
 func (f *face) service(k registry.ServiceKey) (*registry.Service, *registry.Snapshot, error) {
@@ -84,62 +86,114 @@ func (f *face) service(k registry.ServiceKey) (*registry.Service, *registry.Snap
 	return s, snap, nil
 }
 
+type serviceAnswer struct {
+	Outcome
+	Body api.Service
+}
+
 type servicePut struct {
 	ServicePath
+	Making
 	Body api.ServiceSpec
 }
 
 func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, error) {
 	k := in.key()
-	spec := registry.ServiceSpec{ProtectThreshold: in.Body.ProtectThreshold, Metadata: in.Body.Metadata, DNS: &registry.DNSOptions{}}
-	if d := in.Body.DNS; d != nil {
-		spec.DNS = &registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
-	}
-	if in.Body.Ephemeral != nil {
-		spec.Ephemeral = *in.Body.Ephemeral
+	under, err := f.making(in.Making, &registry.ServiceRecord{Key: k})
+	if err != nil {
+		return nil, err
 	}
 	s := (*registry.Service)(nil)
 	if snap := f.registry.Snapshot(); snap != nil {
 		s = snap.Service(k)
 	}
-	if s != nil && in.Body.Ephemeral != nil && *in.Body.Ephemeral != s.Ephemeral {
+	if s != nil && in.Body.Ephemeral != nil && *in.Body.Ephemeral != s.Ephemeral && in.IfNoneMatch == "" {
 		return nil, f.failure(&registry.KindError{Service: k, Ephemeral: s.Ephemeral})
 	}
-	receipt, err := f.registry.UpdateService(ctx, k, spec)
+	spec := specOf(in.Body, s)
+	receipt, err := under.UpdateService(ctx, k, spec)
 	if errors.Is(err, registry.ErrNotFound) {
-		receipt, err = f.registry.CreateService(ctx, k, spec)
+		receipt, err = under.CreateService(ctx, k, spec)
 	}
-	if err != nil {
-		return nil, f.failure(err)
+	return f.serviceAfter(k, receipt, err)
+}
+
+// specOf returns what is asked for of a service that stands, or of none.
+func specOf(in api.ServiceSpec, stands *registry.Service) registry.ServiceSpec {
+	spec := registry.ServiceSpec{ProtectThreshold: in.ProtectThreshold, Metadata: in.Metadata, DNS: &registry.DNSOptions{}}
+	if d := in.DNS; d != nil {
+		spec.DNS = &registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
 	}
-	return f.serviceAfter(k, receipt), nil
+	if in.Ephemeral != nil {
+		spec.Ephemeral = *in.Ephemeral
+	}
+	if in.Selector != nil {
+		spec.Selector = &registry.Selector{Labels: in.Selector.Labels}
+	}
+	if in.Clusters != nil {
+		spec.Clusters = map[string]registry.Cluster{}
+		for name, c := range in.Clusters {
+			spec.Clusters[name] = clusterFrom(c, standing(stands, name))
+		}
+	}
+	return spec
 }
 
 // serviceAfter shows a service after a write.
-func (f *face) serviceAfter(k registry.ServiceKey, receipt registry.Receipt) *serviceAnswer {
-	out := &serviceAnswer{Written: receiptOf(receipt)}
-	if s, snap, err := f.service(k); err == nil {
+func (f *face) serviceAfter(k registry.ServiceKey, receipt registry.Receipt, err error) (*serviceAnswer, error) {
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	outcome, snap := f.outcome(receipt)
+	out := &serviceAnswer{Outcome: outcome}
+	if s := snap.Service(k); s != nil {
 		out.Body = serviceOf(snap, s)
+		out.Body.Revision = out.at(s.Revision)
 	}
-	return out
+	return out, nil
 }
 
-func (f *face) claimName(ctx context.Context, p *ServicePath) (*serviceAnswer, error) {
-	receipt, err := f.registry.TakeName(ctx, p.key())
-	if err != nil {
-		return nil, f.failure(err)
-	}
-	return f.serviceAfter(p.key(), receipt), nil
+type serviceWrite struct {
+	ServicePath
+	Matching
 }
 
-type noContent struct{ Written }
-
-func (f *face) deleteService(ctx context.Context, p *ServicePath) (*noContent, error) {
-	receipt, err := f.registry.DeleteService(ctx, p.key())
+func (f *face) claimName(ctx context.Context, in *serviceWrite) (*serviceAnswer, error) {
+	under, err := f.changing(in.Matching, &registry.ServiceRecord{Key: in.key()})
 	if err != nil {
+		return nil, err
+	}
+	receipt, err := under.TakeName(ctx, in.key())
+	return f.serviceAfter(in.key(), receipt, err)
+}
+
+type clusterPut struct {
+	ServicePath
+	Matching
+	Cluster string `path:"cluster" doc:"Cluster" example:"DEFAULT"`
+	Body    api.ServiceCluster
+}
+
+func (f *face) putCluster(ctx context.Context, in *clusterPut) (*serviceAnswer, error) {
+	k := in.key()
+	under, err := f.changing(in.Matching, &registry.ServiceRecord{Key: k})
+	if err != nil {
+		return nil, err
+	}
+	s, _, err := f.service(k)
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, f.failure(err)
 	}
-	return &noContent{receiptOf(receipt)}, nil
+	receipt, err := under.UpdateCluster(ctx, k, in.Cluster, clusterFrom(in.Body, standing(s, in.Cluster)))
+	return f.serviceAfter(k, receipt, err)
+}
+
+func (f *face) deleteService(ctx context.Context, in *serviceWrite) (*goneAnswer, error) {
+	under, err := f.changing(in.Matching, &registry.ServiceRecord{Key: in.key()})
+	if err != nil {
+		return nil, err
+	}
+	return f.gone(under.DeleteService(ctx, in.key()))
 }
 
 func serviceOf(snap *registry.Snapshot, s *registry.Service) api.Service {
@@ -151,6 +205,15 @@ func serviceOf(snap *registry.Snapshot, s *registry.Service) api.Service {
 	}
 	if s.DNS != (registry.DNSOptions{}) {
 		out.DNS = &api.ServiceDNS{TTL: s.DNS.TTL, Mode: s.DNS.Mode, Topology: s.DNS.Topology}
+	}
+	if s.Selector != (registry.Selector{}) {
+		out.Selector = &api.Selector{Labels: s.Selector.Labels}
+	}
+	if len(s.Clusters) > 0 {
+		out.Clusters = map[string]api.ServiceCluster{}
+		for name, c := range s.Clusters {
+			out.Clusters[name] = clusterOf(c)
+		}
 	}
 	if s.Shadowed {
 		out.DNSFolded, _ = s.Key.Folded()
