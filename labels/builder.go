@@ -161,16 +161,20 @@ func (b *builder) join(outer, inner *set) *set {
 // table returns the table of all that was added.
 func (b *builder) table() *Table {
 	slices.SortFunc(b.rows, func(x, y row) int { return compare(x.Prefix, y.Prefix) })
+	t := &Table{rows: slices.Clip(b.rows), hosts: b.hosts}
 	around := int32(-1)
-	for i := range b.rows {
-		r := &b.rows[i]
-		for around >= 0 && !b.rows[around].Contains(r.Addr()) {
-			around = b.rows[around].around
+	for i := range t.rows {
+		r := &t.rows[i]
+		for around >= 0 && !t.rows[around].Contains(r.Addr()) {
+			around = t.rows[around].around
 		}
 		if r.around = around; around >= 0 {
-			r.labels = b.join(b.rows[around].labels, r.labels)
+			r.labels = b.join(t.rows[around].labels, r.labels)
 		}
 		around = int32(i)
+		if r.Addr().Is4() {
+			t.ipv4 = append(t.ipv4, ipv4(r.Addr()))
+		}
 	}
-	return &Table{rows: slices.Clip(b.rows), hosts: b.hosts}
+	return t
 }

@@ -323,7 +323,7 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("New(%s) = %v, want an error with %q", c.name, err, c.says)
 		}
 	}
-	if (*labels.Source)(nil).Current() != nil {
+	if none := (*labels.Source)(nil); none.Current() != nil || none.Changed() != nil {
 		t.Error("a source that is not there has labels")
 	}
 }

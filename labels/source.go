@@ -88,8 +88,13 @@ func (s *Source) Current() *Table {
 }
 
 // Changed returns a channel that is closed when another table holds. To miss none,
-// call it before Current.
-func (s *Source) Changed() <-chan struct{} { return s.view.Changed() }
+// call it before Current. That of a nil Source is nil: nothing ever changes.
+func (s *Source) Changed() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	return s.view.Changed()
+}
 
 // longestPause bounds the wait after a failure, where the interval is long.
 const longestPause = 30 * time.Second

@@ -1,6 +1,7 @@
 package labels
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sort"
 	"strings"
@@ -8,7 +9,8 @@ import (
 
 // Table is one version of the labels. It never changes; a nil Table is empty.
 type Table struct {
-	rows     []row // by address, then by length
+	rows     []row    // by address, IPv4 before IPv6, then by length
+	ipv4     []uint32 // addresses of the rows of IPv4: a dense array is searched faster
 	hosts    map[string]*set
 	revision int64
 }
@@ -108,7 +110,20 @@ func (t *Table) around(p netip.Prefix) int32 {
 
 // after returns the index of the first row that comes after p.
 func (t *Table) after(p netip.Prefix) int {
-	return sort.Search(len(t.rows), func(i int) bool { return compare(t.rows[i].Prefix, p) > 0 })
+	if n := len(t.ipv4); !p.Addr().Is4() {
+		return n + sort.Search(len(t.rows)-n, func(i int) bool { return compare(t.rows[n+i].Prefix, p) > 0 })
+	}
+	addr, bits := ipv4(p.Addr()), p.Bits()
+	return sort.Search(len(t.ipv4), func(i int) bool {
+		at := t.ipv4[i]
+		return at > addr || at == addr && t.rows[i].Bits() > bits
+	})
+}
+
+// ipv4 returns an address of IPv4 as a number.
+func ipv4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
 }
 
 // compare orders networks by address, and at one address a network before those
