@@ -56,10 +56,10 @@ var arrows = map[string][]string{
 	"client":             {"api"},
 
 	// Processes and their parts.
-	"server/sweep":  {"registry"},
-	"server/events": {"registry", "api", "internal/view", "internal/seats"},
-	"server/relay":  {"registry"},
-	"server/nacos":  {"registry", "config"},
+	"server/sweep": {"registry"},
+	"server/relay": {"registry"},
+	"server/nacos": {"registry", "config"},
+	"server/push":  {"registry"},
 	"server": {
 		"registry", "config", "answer", "zone", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/relay", "server/nacos", "server/events", "internal/atomicfile", "internal/dirlock",
