@@ -56,13 +56,16 @@ var arrows = map[string][]string{
 	"client":             {"api"},
 
 	// Processes and their parts.
-	"server/sweep": {"registry"},
-	"server/relay": {"registry"},
-	"server/nacos": {"registry", "config"},
-	"server/push":  {"registry"},
+	"server/sweep":          {"registry", "internal/crew"},
+	"server/check":          {"registry", "probe", "internal/crew"},
+	"server/events":         {"registry", "api", "internal/view", "internal/seats"},
+	"server/relay":          {"registry"},
+	"server/nacos":          {"registry", "config", "server/nacos/switches", "server/push"},
+	"server/nacos/switches": nil,
+	"server/push":           {"registry"},
 	"server": {
-		"registry", "config", "answer", "zone", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
-		"server/relay", "server/nacos", "server/events", "internal/atomicfile", "internal/dirlock",
+		"registry", "config", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "internal/atomicfile", "internal/dirlock",
 	},
 	"agent/...": {
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",

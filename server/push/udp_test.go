@@ -75,7 +75,8 @@ func TestSockets(t *testing.T) {
 			continue
 		}
 		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t, push.Config{AckWithin: 200 * time.Millisecond})
+			t.Parallel() // each waits for the repetition, long enough for a slow machine to acknowledge that in time
+			w := newWorld(t, push.Config{AckWithin: 1500 * time.Millisecond})
 			conn, err := push.Listen(t.Context(), test.server)
 			if err != nil {
 				t.Fatal(err)
