@@ -25,8 +25,7 @@ func (s *Server) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	face := &face{log: s.log, server: s, registry: s.registry, configs: s.center, stopping: s.stopping}
 	document := face.mount(mux, s.cfg.Version)
-	var err error
-	if s.nacosAPI, err = s.nacos(); err != nil {
+	if err := s.nacos(); err != nil {
 		return nil, err
 	}
 	for _, root := range append(nacos.Roots(), "/nacos/") {

@@ -1,22 +1,49 @@
 package server
 
 import (
+	"context"
 	"errors"
+	"net"
 	"strings"
 
+	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/push"
 )
 
-// nacos returns the Nacos edge.
-func (s *Server) nacos() (*nacos.Handler, error) {
-	return nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Logger: s.log, Version: s.cfg.Version,
-		Started: s.started, Registerer: s.metrics, Metrics: s.scrape(), Members: s.nacosMembers, Switches: s.switches,
+// nacos makes the Nacos edge and the pusher beside it, each of which needs the
+// other.
+func (s *Server) nacos() (err error) {
+	s.pusher, err = push.New(push.Config{Registerer: s.metrics, Logger: s.log,
+		Render: func(snap *registry.Snapshot, t push.Topic) ([]byte, int) { return s.nacosAPI.Render(snap, t) }})
+	if err != nil {
+		return err
+	}
+	s.nacosAPI, err = nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Logger: s.log, Version: s.cfg.Version,
+		Registerer: s.metrics, Metrics: s.scrape(), Members: s.nacosMembers, Switches: s.switches, Pusher: s.pusher,
 		Ready: func() error {
 			if why := s.notReady(); why != "" {
 				return errors.New(why)
 			}
 			return nil
 		}})
+	return err
+}
+
+// listenPush takes the address that pushes leave from: the HTTP edge's, at any
+// port, as clients answer to wherever a push came from.
+func (s *Server) listenPush(ctx context.Context) error {
+	host, _, err := net.SplitHostPort(s.cfg.HTTP)
+	if err != nil {
+		return err
+	}
+	s.pushConn, err = push.Listen(ctx, net.JoinHostPort(host, "0"))
+	return err
+}
+
+// tellClients tells clients of changes until ctx ends.
+func (s *Server) tellClients(ctx context.Context) error {
+	return s.pusher.Run(ctx, s.pushConn, s.store.View())
 }
 
 // nacosMembers returns the servers that are alive as the Nacos edge shows them.

@@ -29,6 +29,7 @@ import (
 	"github.com/musterhq/muster/server/events"
 	"github.com/musterhq/muster/server/nacos"
 	"github.com/musterhq/muster/server/nacos/switches"
+	"github.com/musterhq/muster/server/push"
 	"github.com/musterhq/muster/server/relay"
 	"github.com/musterhq/muster/server/sweep"
 )
@@ -53,6 +54,8 @@ type Server struct {
 	center   *config.Center
 	nacosAPI *nacos.Handler
 	switches *switches.Board
+	pusher   *push.Pusher
+	pushConn *net.UDPConn   // closed by the pusher's Run
 	labels   *labels.Source // nil when there is none
 	events   *events.Hub
 
@@ -106,6 +109,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.cfg.HTTP = s.listener.Addr().String()
 	if err := s.choosePort(); err != nil {
+		return err
+	}
+	if err := s.listenPush(ctx); err != nil {
 		return err
 	}
 	if s.id, err = serverID(s.cfg.DataDir); err != nil {
@@ -255,7 +261,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		s.announce, s.events.Run,
+		s.announce, s.events.Run, s.tellClients,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
@@ -305,6 +311,9 @@ func (s *Server) Close() error {
 		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.pushConn != nil {
+		_ = s.pushConn.Close() // Run has closed it already
 	}
 	if s.etcd != nil {
 		errs = append(errs, s.etcd.close())

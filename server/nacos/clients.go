@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/push"
 )
 
 // clients answers the ids of all who published an instance. Each endpoint is a
@@ -47,8 +48,8 @@ func (h *Handler) publishedBy(id string) []*registry.Instance {
 }
 
 // subscribedBy returns the subscriptions of a client.
-func (h *Handler) subscribedBy(id string) []Subscriber {
-	var all []Subscriber
+func (h *Handler) subscribedBy(id string) []push.Subscriber {
+	var all []push.Subscriber
 	for _, s := range h.cfg.Registry.Snapshot().Services() {
 		for _, sub := range h.subscribersOf(s.Key) {
 			if idOfAddr(sub.Addr) == id {
@@ -73,7 +74,7 @@ type client struct {
 
 // known returns the client a call is about with what it published and what it
 // is told of; one that did neither is not there.
-func (h *Handler) known(c *call) (id string, published []*registry.Instance, subscribed []Subscriber, err error) {
+func (h *Handler) known(c *call) (id string, published []*registry.Instance, subscribed []push.Subscriber, err error) {
 	if id, err = c.required("clientId"); err != nil {
 		return "", nil, nil, err
 	}
@@ -139,7 +140,7 @@ func newPublisher(i *registry.Instance) publisher {
 	return publisher{idOf(i), i.Key.Endpoint.Host, i.Key.Endpoint.Port, i.Cluster, i.Cluster}
 }
 
-func newConsumer(s Subscriber) consumer {
+func newConsumer(s push.Subscriber) consumer {
 	addr := s.Addr.String()
 	return consumer{idOfAddr(s.Addr), s.App, s.App, s.Agent, addr, addr, s.Addr.Addr().String(), s.Addr.Port()}
 }
@@ -161,7 +162,7 @@ func (h *Handler) clientSubscribed(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return each(subscribed, func(s Subscriber) publication {
+	return each(subscribed, func(s push.Subscriber) publication {
 		p, of := newPublication(s.Service), newConsumer(s)
 		p.Subscriber = &of
 		return p

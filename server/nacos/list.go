@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/push"
 )
 
 // serviceInfo is a service with its hosts: the fields of the 1.x and of the 2.x
@@ -53,7 +54,8 @@ func listFrom(clusters, ip, port string) handle {
 		w := wish{k, c.params[clusters], c.isTrue("healthyOnly"), c.consumer(ip), c.agent()}
 		if said, err := netip.ParseAddr(c.value(ip)); err == nil && udp > 0 {
 			from, _ := netip.ParseAddr(c.peer())
-			h.cfg.Pusher.Enrol(Subscriber{k, w.clusters, w.agent, c.app(), netip.AddrPortFrom(said.Unmap(), udp)}, from)
+			h.cfg.Pusher.Enrol(push.Subscriber{Topic: push.Topic{Service: k, Clusters: w.clusters, Agent: w.agent},
+				Addr: netip.AddrPortFrom(said.Unmap(), udp), App: c.app()}, from)
 		}
 		snap, stamp := h.read()
 		info := h.list(snap, stamp, w)

@@ -34,14 +34,14 @@ func (m monitor) Collect(to chan<- prometheus.Metric) {
 	if snap := h.cfg.Configs.View().Snapshot(); snap != nil {
 		documents = snap.Len()
 	}
-	push, subscribers, polls := h.cfg.Pusher.Stats(), float64(h.cfg.Pusher.SubscriberCount()), float64(h.polls.count())
+	pushes, subscribers, polls := h.cfg.Pusher.Stats(), float64(h.cfg.Pusher.SubscriberCount()), float64(h.polls.count())
 	for module, values := range map[string]map[string]float64{
 		"naming": {
 			"serviceCount": float64(n.ServiceCount), "ipCount": float64(n.InstanceCount), "subscriberCount": subscribers,
-			"maxPushCost": float64(push.MaxCost), "avgPushCost": float64(push.AvgCost), "leaderStatus": leads,
-			"totalPush": float64(push.Total), "failedPush": float64(push.Failed), "emptyPush": float64(push.Empty),
+			"maxPushCost": float64(cost(pushes, pushes.Max)), "avgPushCost": float64(cost(pushes, pushes.Average)), "leaderStatus": leads,
+			"totalPush": float64(pushes.Total), "failedPush": float64(pushes.Failed), "emptyPush": float64(pushes.Empty),
 			"mysqlHealthCheck": 0, "httpHealthCheck": 0, "tcpHealthCheck": 0,
-			"serviceSubscribedEventQueueSize": 0, "serviceChangedEventQueueSize": 0, "pushPendingTaskCount": 0,
+			"serviceSubscribedEventQueueSize": 0, "serviceChangedEventQueueSize": 0, "pushPendingTaskCount": float64(pushes.Pending),
 		},
 		"config": {
 			"getConfig": float64(h.gets.Load()), "publish": float64(h.publishes.Load()), "longPolling": polls, "configCount": float64(documents),

@@ -62,8 +62,6 @@ type Config struct {
 	Logger *slog.Logger
 	// Version is what the server calls itself in its state; empty means "devel".
 	Version string
-	// Started is when the server started; zero means now.
-	Started time.Time
 	// Members returns the servers of the cluster, this one among them; nil means
 	// that it is alone.
 	Members func() []Member
@@ -116,9 +114,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Pusher == nil {
 		c.Pusher = nobody{}
-	}
-	if c.Started.IsZero() {
-		c.Started = time.Now()
 	}
 	if c.Now == nil {
 		c.Now = time.Now

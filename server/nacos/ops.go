@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos/switches"
+	"github.com/musterhq/muster/server/push"
 )
 
 type status struct {
@@ -136,6 +138,14 @@ func (h *Handler) responsible(c *call) (any, error) {
 	return responsible{h.self(c).Address}, nil
 }
 
+// cost returns a time in milliseconds, -1 when no push was acknowledged.
+func cost(s push.Stats, d time.Duration) int64 {
+	if s.Succeeded == 0 {
+		return -1
+	}
+	return d.Milliseconds()
+}
+
 type pushCost struct {
 	Avg int64 `json:"avgPushCost"`
 	Max int64 `json:"maxPushCost"`
@@ -151,7 +161,7 @@ type pushState struct {
 
 func (h *Handler) pushState(c *call) (any, error) {
 	s := h.cfg.Pusher.Stats()
-	state := pushState{s.Total - s.Failed, s.Total, 1, pushCost{s.AvgCost, s.MaxCost}, c.isTrue("reset")}
+	state := pushState{s.Total - s.Failed, s.Total, 1, pushCost{cost(s, s.Average), cost(s, s.Max)}, c.isTrue("reset")}
 	if s.Total > 0 {
 		state.Ratio = fraction(float64(state.Succeed) / float64(state.Total))
 	}

@@ -4,43 +4,46 @@ import (
 	"net/netip"
 
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/push"
 )
 
-// Subscriber is a client's socket that is told of one service.
-type Subscriber struct {
-	Service  registry.ServiceKey
-	Clusters string // as the client wrote it, which is its cache key
-	Agent    string // its User-Agent
-	App      string // what it calls itself
-	Addr     netip.AddrPort
-}
-
-// PushStats counts pushes since the counts were reset.
-type PushStats struct {
-	Total, Failed, Empty uint64
-	AvgCost, MaxCost     int64 // milliseconds until the acknowledgement; -1: none came
-}
-
-// Pusher tells clients by UDP of changes of the services that they asked for.
+// Pusher tells clients by UDP of changes of the services that they asked for;
+// *push.Pusher is one. What it tells is what [Handler.Render] renders.
 type Pusher interface {
-	// Enrol has a subscriber told for a while. From is where its call came from. It
-	// reports false for one that has to poll.
-	Enrol(s Subscriber, from netip.Addr) bool
-	Subscribers(k registry.ServiceKey) []Subscriber
+	Enrol(s push.Subscriber, from netip.Addr) bool
+	Subscribers(k registry.ServiceKey) []push.Subscriber
 	SubscriberCount() int
 	SetEnabled(on bool)
 	SetVersion(client, from string) error
-	Stats() PushStats
+	Stats() push.Stats
 	ResetStats()
 }
 
 // nobody is the Pusher of a server that tells nobody.
 type nobody struct{}
 
-func (nobody) Enrol(Subscriber, netip.Addr) bool            { return false }
-func (nobody) Subscribers(registry.ServiceKey) []Subscriber { return nil }
-func (nobody) SubscriberCount() int                         { return 0 }
-func (nobody) SetEnabled(bool)                              {}
-func (nobody) SetVersion(string, string) error              { return nil }
-func (nobody) Stats() PushStats                             { return PushStats{AvgCost: -1, MaxCost: -1} }
-func (nobody) ResetStats()                                  {}
+func (nobody) Enrol(push.Subscriber, netip.Addr) bool            { return false }
+func (nobody) Subscribers(registry.ServiceKey) []push.Subscriber { return nil }
+func (nobody) SubscriberCount() int                              { return 0 }
+func (nobody) SetEnabled(bool)                                   {}
+func (nobody) SetVersion(string, string) error                   { return nil }
+func (nobody) Stats() push.Stats                                 { return push.Stats{} }
+func (nobody) ResetStats()                                       {}
+
+// Render returns the list of hosts that a client is told when a service changed,
+// and how many they are: what it gets when it asks. Of a service with a selector
+// nobody is told, as each client may get another list: they poll. It renders the
+// newest snapshot, as lists do, so that no stamp is of an older list than another.
+func (h *Handler) Render(_ *registry.Snapshot, t push.Topic) ([]byte, int) {
+	snap, stamp := h.read()
+	if s := snap.Service(t.Service); s != nil && s.Selector.Labels != "" {
+		return nil, 0
+	}
+	info := h.list(snap, stamp, wish{service: t.Service, clusters: t.Clusters, agent: t.Agent})
+	text, err := encode(info)
+	if err != nil {
+		h.log.Error("a list cannot be written", "service", t.Service.String(), "err", err)
+		return nil, 0
+	}
+	return []byte(text), len(info.Hosts)
+}

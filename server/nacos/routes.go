@@ -2,6 +2,7 @@ package nacos
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -153,6 +154,7 @@ func (t *table) add(r route) {
 		return
 	}
 	t.patterns = append(t.patterns, pattern{strings.Split(path, "/"), methods{r.method: r}})
+	slices.SortStableFunc(t.patterns, func(a, b pattern) int { return len(b.segments) - len(a.segments) }) // the last segment takes all
 }
 
 // find returns the routes of a path and the parameters within it.

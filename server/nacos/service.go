@@ -270,6 +270,9 @@ type allNames struct {
 }
 
 func (h *Handler) allNames(c *call) (any, error) {
+	if _, err := regexp.Compile(c.value("expr")); err != nil {
+		return nil, illegal("expr", "it should be a regular expression.")
+	}
 	admits, err := fragment(c, "expr")
 	if err != nil {
 		return nil, err

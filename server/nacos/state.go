@@ -44,6 +44,13 @@ func (h *Handler) unready() string {
 	return ""
 }
 
+func (h *Handler) configHealth(*call) (any, error) {
+	if why := h.unready(); why != "" {
+		return "DOWN:" + why, nil
+	}
+	return "UP", nil
+}
+
 // state answers texts throughout, as old consoles expect.
 func (h *Handler) state(c *call) (any, error) {
 	mode := "standalone"

@@ -1,12 +1,11 @@
 package nacos
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/push"
 )
 
 // subscriber is a client that is told of a service, under the names of all
@@ -26,18 +25,14 @@ type subscriber struct {
 
 // newSubscriber returns the row of a subscriber; version 1 has the group within
 // the name of the service.
-func newSubscriber(s Subscriber, name string) subscriber {
+func newSubscriber(s push.Subscriber, name string) subscriber {
 	return subscriber{s.Addr.String(), s.Agent, s.App, s.App, s.Addr.Addr().String(), s.Addr.Port(), s.Service.Namespace,
 		s.Service.Group, name, s.Clusters}
 }
 
 // subscribersOf returns the subscribers of a service, ordered.
-func (h *Handler) subscribersOf(k registry.ServiceKey) []Subscriber {
-	all := h.cfg.Pusher.Subscribers(k)
-	slices.SortFunc(all, func(a, b Subscriber) int {
-		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Clusters, b.Clusters))
-	})
-	return all
+func (h *Handler) subscribersOf(k registry.ServiceKey) []push.Subscriber {
+	return h.cfg.Pusher.Subscribers(k)
 }
 
 type subscriberRows struct {
@@ -59,7 +54,7 @@ func (h *Handler) subscribers(c *call) (any, error) {
 	all := h.subscribersOf(k)
 	from, to := bounds(no, size, len(all))
 	answer.Count = len(all)
-	answer.Subscribers = each(all[from:to], func(s Subscriber) subscriber { return newSubscriber(s, s.Service.Grouped()) })
+	answer.Subscribers = each(all[from:to], func(s push.Subscriber) subscriber { return newSubscriber(s, s.Service.Grouped()) })
 	return answer, nil
 }
 
@@ -72,7 +67,7 @@ func (h *Handler) subscriberPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rewritten(pageOf(h.subscribersOf(k), no, size), func(s Subscriber) subscriber { return newSubscriber(s, s.Service.Name) }), nil
+	return rewritten(pageOf(h.subscribersOf(k), no, size), func(s push.Subscriber) subscriber { return newSubscriber(s, s.Service.Name) }), nil
 }
 
 // app returns what the caller calls itself.

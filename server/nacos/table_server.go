@@ -25,6 +25,8 @@ var serverOps = []op{
 		append(at(get, "/health/liveness", console1, console2, console3), at(get, "/state/liveness", core3)...)},
 	{"Readiness", "Whether this server takes calls", nil, text("OK or ok", notReady), nothing, (*Handler).readiness,
 		append(at(get, "/health/readiness", console1, console2, console3), at(get, "/state/readiness", core3)...)},
+	{"ConfigHealth", "Whether documents are served", nil, text("UP, or DOWN with the reason"), nothing, (*Handler).configHealth,
+		at(get, "/health", config1)},
 	{"State", "Settings of this server, as texts", nil, object("Texts by name"), nothing, (*Handler).state,
 		append(plainly(get, "/server/state", console1, console3), at(get, "/state", core3)...)},
 	{"Announcement", "The announcement of a console: there is none", ofLanguage, object("null"), nothing, (*Handler).announcement,
