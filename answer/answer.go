@@ -42,18 +42,18 @@ type Question struct {
 // Place is where somebody is, as far as that is known.
 type Place struct {
 	Zone, Region string
-	// Addr is whose labels say what else is known; invalid: nobody's.
-	Addr netip.Addr
+	// Network is whose labels say what else is known; invalid: nobody's.
+	Network netip.Prefix
 }
 
 // Labels that say where an address is; metadata of instances has the same keys.
 // A place that is known otherwise needs none.
 func (p Place) labelled(snap *registry.Snapshot) Place {
 	if p.Zone == "" && p.Region == "" {
-		labels := snap.LabelsOf(p.Addr)
+		labels, _ := snap.LabelsOf(p.Network)
 		p.Zone, p.Region = labels[registry.MetaZone], labels[registry.MetaRegion]
 	}
-	p.Addr = netip.Addr{}
+	p.Network = netip.Prefix{}
 	return p
 }
 
@@ -148,7 +148,7 @@ func (r *tables) resolve(snap *registry.Snapshot, t target, q Question, rnd *ran
 // service answers for the instances of a service that its filter admits.
 func (r *tables) service(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
 	scoped := t.filter != registry.Filter{}
-	t.filter.Wants = t.service.Wants(q.From.Addr)
+	t.filter.Wants = t.service.WantsOf(q.From.Network)
 	whole := r.set(t.service, part{Filter: t.filter})
 	a := Answer{Service: t.service}
 	switch {

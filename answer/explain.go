@@ -155,7 +155,7 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 		q.Mode = t.service.DNS.Mode
 	}
 	e.Mode = q.Mode
-	t.filter.Wants = t.service.Wants(q.From.Addr)
+	t.filter.Wants = t.service.WantsOf(q.From.Network)
 	whole := (*tables)(nil).set(t.service, part{Filter: t.filter})
 	e.All, e.Protected = whole.All, whole.Protected
 	for _, i := range t.service.Instances {

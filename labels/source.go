@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -94,6 +95,22 @@ func (s *Source) Changed() <-chan struct{} {
 		return nil
 	}
 	return s.view.Changed()
+}
+
+// Of is [Table.Of] of the current table.
+func (s *Source) Of(addr netip.Addr) map[string]string { return s.Current().Of(addr) }
+
+// OfNetwork is [Table.OfNetwork] of the current table.
+func (s *Source) OfNetwork(network netip.Prefix) (labels map[string]string, scope int) {
+	return s.Current().OfNetwork(network)
+}
+
+// Generation returns another number whenever another table holds.
+func (s *Source) Generation() uint64 {
+	if t := s.Current(); t != nil {
+		return uint64(t.Revision())
+	}
+	return 0
 }
 
 // longestPause bounds the wait after a failure, where the interval is long.

@@ -50,6 +50,10 @@ func (e *exchange) query() (int, error) {
 	}
 	if found.Placed {
 		e.scope = from.scope
+		if from.scope > 0 { // by a subnet of the client, of which labels may know a part
+			_, scope := st.Snapshot.LabelsOf(from.Network)
+			e.scope = max(e.scope, uint8(scope))
+		}
 	}
 	e.reason = found.Reason
 	return e.write(reply(e.r, found), explained(st, found)...)

@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/registry"
 )
 
 // atlas tells where a question comes from.
@@ -65,7 +66,7 @@ func (a *atlas) origin(remote net.Addr, opt *dns.OPT) origin {
 		if told, ok := netip.AddrFromSlice(subnet.Address); ok && subnet.SourceNetmask > 0 {
 			network := netip.PrefixFrom(told.Unmap(), int(subnet.SourceNetmask))
 			at := a.locate(network.Addr(), network.Bits())
-			at.Addr = network.Addr()
+			at.Network = network
 			return origin{at, a.scope(network)}
 		}
 	}
@@ -75,7 +76,7 @@ func (a *atlas) origin(remote net.Addr, opt *dns.OPT) origin {
 // at returns where the one at an address is.
 func (a *atlas) at(addr netip.Addr) answer.Place {
 	at := a.locate(addr, addr.BitLen())
-	at.Addr = addr
+	at.Network = registry.NetworkOf(addr)
 	return at
 }
 

@@ -17,7 +17,10 @@ type Selector struct {
 // Labels is what tells the labels of an address.
 type Labels interface {
 	Of(netip.Addr) map[string]string // not to be modified; nil when nothing is known
-	Generation() uint64              // another one whenever any answer of Of may have changed
+	// OfNetwork returns what is known of all addresses of a network, and how long a
+	// prefix it holds for (RFC 7871, 7.2.1).
+	OfNetwork(netip.Prefix) (labels map[string]string, scope int)
+	Generation() uint64 // another one whenever any labels may have changed
 }
 
 // Bounds of an expression.
@@ -83,11 +86,21 @@ const wantsSeparator = "\x00"
 
 // Wants returns what the selector of the service makes of a consumer's address.
 // A label that the consumer does not have narrows nothing.
-func (s *Service) Wants(consumer netip.Addr) Wants {
+func (s *Service) Wants(consumer netip.Addr) Wants { return s.WantsOf(NetworkOf(consumer)) }
+
+// NetworkOf returns an address as the network of it alone, invalid for an invalid
+// address.
+func NetworkOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// WantsOf is Wants for a consumer of whom the network alone is known.
+func (s *Service) WantsOf(consumer netip.Prefix) Wants {
 	if len(s.selector) == 0 || s.policy.Labels == nil || !consumer.IsValid() {
 		return ""
 	}
-	labels := s.policy.Labels.Of(consumer.Unmap())
+	labels, _ := s.policy.Labels.OfNetwork(consumer)
 	values, said := make([]string, len(s.selector)), false
 	for n, pair := range s.selector {
 		values[n] = labels[pair.consumer]
@@ -142,12 +155,13 @@ func (s *Service) Label(i *Instance, name string) string {
 	return i.Metadata[name]
 }
 
-// LabelsOf returns the labels of an address; not to be modified.
-func (s *Snapshot) LabelsOf(a netip.Addr) map[string]string {
-	if s.policy.Labels == nil || !a.IsValid() {
-		return nil
+// LabelsOf returns the labels of a network, not to be modified, and how long a
+// prefix they hold for.
+func (s *Snapshot) LabelsOf(network netip.Prefix) (labels map[string]string, scope int) {
+	if s.policy.Labels == nil || !network.IsValid() {
+		return nil, max(network.Bits(), 0)
 	}
-	return s.policy.Labels.Of(a.Unmap())
+	return s.policy.Labels.OfNetwork(network)
 }
 
 // LabelGeneration changes whenever labels may have changed.

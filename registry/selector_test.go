@@ -13,8 +13,9 @@ import (
 
 type labels map[netip.Addr]map[string]string
 
-func (l labels) Of(a netip.Addr) map[string]string { return l[a] }
-func (l labels) Generation() uint64                { return 1 }
+func (l labels) Of(a netip.Addr) map[string]string                 { return l[a] }
+func (l labels) OfNetwork(p netip.Prefix) (map[string]string, int) { return l[p.Addr()], p.Bits() }
+func (l labels) Generation() uint64                                { return 1 }
 
 func TestSelectorForms(t *testing.T) {
 	s := newSetting(t)

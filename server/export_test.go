@@ -28,3 +28,9 @@ func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.
 	_, err := s.registry.UpdateCluster(ctx, k, registry.DefaultCluster, registry.Cluster{Check: &c})
 	return err
 }
+
+// SetSelector sets the selector of a service.
+func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expression string) error {
+	_, err := s.registry.UpdateService(ctx, k, registry.ServiceSpec{Selector: &registry.Selector{Labels: expression}})
+	return err
+}

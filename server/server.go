@@ -167,6 +167,9 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	embedded := s.etcd.members != nil
 	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics, HighestSerial: served, Maintain: embedded,
 		Policy: registry.Policy{ProtectAtZero: s.cfg.ProtectAtZero}}
+	if s.labels != nil {
+		settings.Policy.Labels = s.labels
+	}
 	if !embedded {
 		settings.Refusal = s.cfg.Etcd.endpoints().Refusal
 	} else {
