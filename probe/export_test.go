@@ -8,6 +8,9 @@ import (
 // ErrPanicked is the error of a try in which the MySQL driver panicked.
 var ErrPanicked = errPanicked
 
+// Failure is what a Prober makes of err.
+func Failure(ctx context.Context, err error) error { return failure(ctx, err) }
+
 // AskRedis asks over c.
 func AskRedis(c net.Conn, user, password string) error {
 	return (&redis{user: user, password: Secret(password)}).ask(c)

@@ -140,7 +140,11 @@ func (p *httpProber) ask(c net.Conn) error {
 		resp.Body.Close()
 	}()
 	status := fmt.Sprintf("status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if !p.passes(resp.StatusCode) {
+	switch {
+	case p.passes(resp.StatusCode):
+	case resp.StatusCode == http.StatusUnauthorized:
+		return &Error{WrongPassword, errors.New(status)}
+	default:
 		return wrongAnswer(errors.New(status))
 	}
 	limit.N = maxBody

@@ -160,6 +160,22 @@ func TestLoop(t *testing.T) {
 			})
 		}
 	})
+	t.Run("a try that this host cannot make is no result", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p, v := &target{}, &verdicts{}
+			l := probe.NewLoop(p, probe.LoopConfig{OnChange: v.add})
+			start(t, l)
+			synctest.Wait()
+			untried := &probe.Error{Reason: probe.NotTried}
+			p.set(untried)
+			p.next()
+			p.next()
+			v.want(t, probe.Passing)
+			if got := l.Last(); got.State != probe.Passing || !errors.Is(got.Err, untried) {
+				t.Errorf("Last() = %+v, want passing and why it could not be tried", got)
+			}
+		})
+	})
 	t.Run("stopping in the middle of a try is no verdict", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, v := &target{takes: time.Hour}, &verdicts{}

@@ -2,7 +2,9 @@
 //
 // A Check describes what to try and how often, a Prober tries it once, a Tally
 // turns single results into a verdict that does not flap, and a Loop runs all
-// of it. A further kind of check is one more entry in kinds and a field of
+// of it. A Guard keeps the checks of others off what they must not reach. What
+// answers may be anything: every try is bounded in time and in what it reads. A
+// further kind of check is one more entry in kinds and a field of
 // Check that chooses it.
 package probe
 

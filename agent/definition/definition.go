@@ -188,5 +188,6 @@ func validJSON(name string, content []byte) error {
 // keys are those that may stand in a file, to guess from which was meant.
 var keys = []string{
 	"services", "name", "namespace", "group", "address", "port", "cluster", "weight", "enabled", "metadata", "checks",
-	"tcp", "http", "method", "headers", "expect", "tls_skip_verify", "interval", "timeout", "rise", "fall",
+	"tcp", "http", "mysql", "redis", "grpc", "method", "headers", "expect", "user", "password", "command", "grpc_service", "tls",
+	"tls_skip_verify", "interval", "timeout", "rise", "fall",
 }

@@ -52,6 +52,38 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+func TestDecodeChecks(t *testing.T) {
+	got, err := definition.Decode("d.yaml", []byte(`
+services:
+  - name: a
+    port: 80
+    checks:
+      - {mysql: 127.0.0.1:3306, user: probe, password: "0815", command: show global variables where variable_name='read_only'}
+      - {redis: 127.0.0.1:6379, user: probe, password: hunter2, tls: true, tls_skip_verify: true}
+      - {grpc: 127.0.0.1:50051, grpc_service: order.v1.Orders, rise: 2}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []probe.Check{
+		{MySQL: "127.0.0.1:3306", User: "probe", Password: "0815", Command: "show global variables where variable_name='read_only'"},
+		{Redis: "127.0.0.1:6379", User: "probe", Password: "hunter2", TLS: true, TLSSkipVerify: true},
+		{GRPC: "127.0.0.1:50051", GRPCService: "order.v1.Orders", Rise: 2},
+	}
+	if diff := cmp.Diff(want, got[0].Checks); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsDoNotShowPasswords(t *testing.T) {
+	for _, password := range []string{"815.0", "+815", "{a: 815}", "[815]", `"815`, "*815", "815\n      bad: 1", "'815' '815'"} {
+		content := "services:\n  - name: a\n    port: 80\n    checks:\n    - redis: :6379\n      password: " + password + "\n"
+		if _, err := definition.Decode("d.yaml", []byte(content)); err == nil || strings.Contains(err.Error(), "815") {
+			t.Errorf("Decode with the password %s = %v, want an error without it", password, err)
+		}
+	}
+}
+
 func TestDecodeErrors(t *testing.T) {
 	service := func(lines ...string) string {
 		return "services:\n  - name: a\n    port: 80\n" + "    " + strings.Join(lines, "\n    ") + "\n"
@@ -99,7 +131,9 @@ func TestDecodeErrors(t *testing.T) {
 		{"a bare number as interval", service("checks:", "  - tcp: :80", "    interval: 5"), `d.yaml:6: services[0].checks[0].interval: "5" is not a duration`},
 		{"an interval too short", service("checks:", "  - tcp: :80", "    interval: 1ms"), "d.yaml:5: services[0].checks[0]: invalid check: interval 1ms"},
 		{"a check of two kinds", service("checks: [{tcp: ':80', http: 'http://a/'}]"), "d.yaml:4: services[0].checks[0]: invalid check: both tcp and http"},
-		{"a check of no kind", service("checks: [{}]"), "services[0].checks[0]: invalid check: neither"},
+		{"a check of no kind", service("checks: [{}]"), "services[0].checks[0]: invalid check: none of tcp, http"},
+		{"a setting of another kind", service("checks:", "  - redis: :6379", "    command: flushall"), "d.yaml:5: services[0].checks[0]: invalid check: command does not go with redis"},
+		{"a service in place of a gRPC service", service("checks:", "  - grpc: :50051", "    grpc-service: a"), `did you mean "grpc_service"`},
 		{"half an expected status", service("checks: [{http: 'http://a/', expect: [200.5]}]"), "200.5 is not a whole number"},
 		{"too many checks", service("checks: [" + strings.Repeat("{tcp: ':80'},", 17) + "]"), "services[0].checks: has 17 entries"},
 		{"the same instance twice", service("enabled: true") + "  - name: a\n    port: 80\n", "d.yaml:5: services[1]: is the same instance as services[0]"},

@@ -38,6 +38,8 @@ func (d document) at(e *Error, prefix string) *Error {
 
 var unknownField = regexp.MustCompile(`^unknown field "(.*)"$`)
 
+var unknownAlias = regexp.MustCompile(`^could not find alias`)
+
 // goTypes finds the names of Go types in the parser's messages, which mean
 // nothing to whoever writes a definition.
 var goTypes = regexp.MustCompile(`into Go (?:struct field \S+|value) of type (\S+)`)
@@ -52,6 +54,9 @@ func (d document) syntaxError(err error) error {
 	e.Message = goTypes.ReplaceAllString(y.GetMessage(), "into a value of type $1")
 	if t := y.GetToken(); t != nil && t.Position != nil {
 		e.Line = t.Position.Line
+	}
+	if unknownAlias.MatchString(e.Message) {
+		e.Message = "an alias of nothing: text that begins with * stands in quotes" // it may be a password
 	}
 	if m := unknownField.FindStringSubmatch(e.Message); m != nil {
 		e.Message = fmt.Sprintf("unknown key %q", m[1])
@@ -122,6 +127,10 @@ func (v *visitor) scalar(value ast.Node) error {
 		return nil
 	}
 	text := value.GetToken().Value
+	shown := fmt.Sprintf("%s is a number here, as text it is %q, in quotes", text, text)
+	if key == "password" {
+		shown = "is a number here, as text it stands in quotes" // an error is logged
+	}
 	fail := func(format string, args ...any) error {
 		return v.doc.at(&Error{Field: strings.TrimPrefix(path, "$."), Message: fmt.Sprintf(format, args...)}, "")
 	}
@@ -142,12 +151,12 @@ func (v *visitor) scalar(value ast.Node) error {
 			return fail("%s is not a whole number", text)
 		}
 		if !numbers[key] {
-			return fail("%s is a number here, as text it is %q, in quotes", text, text)
+			return fail("%s", shown)
 		}
 	case *ast.IntegerNode:
 		n, err := strconv.Atoi(text)
 		if !wholeNumbers[key] && !numbers[key] && (err != nil || strconv.Itoa(n) != text) {
-			return fail("%s is a number here, as text it is %q, in quotes", text, text)
+			return fail("%s", shown)
 		}
 	}
 	return nil
