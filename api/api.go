@@ -131,7 +131,7 @@ type ServiceSpec struct {
 	Metadata         map[string]string         `json:"metadata,omitempty"`
 	DNS              *ServiceDNS               `json:"dns,omitempty" doc:"How it wants to be answered in DNS; as the zone has it when absent"`
 	Selector         *Selector                 `json:"selector,omitempty" doc:"What consumers get of it; left as it is when absent"`
-	Clusters         map[string]ServiceCluster `json:"clusters,omitempty" doc:"All that is said of its clusters; left as it is when absent"`
+	Clusters         map[string]ServiceCluster `json:"clusters,omitzero" doc:"All that is said of its clusters; left as it is when absent"`
 }
 
 // ServiceList is one page of services.

@@ -80,12 +80,16 @@ func (s *Server) openChecker() (err error) {
 	if err != nil {
 		return err
 	}
-	s.checker, err = check.New(check.Config{InFlight: s.cfg.Checks.InFlight, Logger: s.log, Registerer: s.metrics,
+	s.checker, err = check.New(check.Config{InFlight: s.cfg.Checks.InFlight, Logger: s.log, Registerer: s.metrics, Off: s.unchecked,
 		Prober: func(e registry.Endpoint, c registry.HealthCheck) (probe.Prober, error) {
 			return probeOf(e, c).Guarded(guard)
 		}})
 	return err
 }
+
+// unchecked reports whether an operator of Nacos turned health checks off at this
+// server.
+func (s *Server) unchecked() bool { return !s.switches.Current().HealthCheckEnabled }
 
 // checks runs the checks of persistent instances for as long as this server judges.
 func (s *Server) checks(ctx context.Context) error {

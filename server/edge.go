@@ -41,6 +41,7 @@ func (s *Server) handler() (http.Handler, error) {
 		plain(w, http.StatusOK, "ok")
 	})
 	mux.Handle("GET /metrics", s.scrape())
+	mux.Handle("/v1/", strayOf(mux))
 	return s.guard(s.withAge(withPeer(mux))), nil
 }
 
@@ -64,6 +65,9 @@ func (s *Server) libraries() ([]*dto.MetricFamily, error) {
 // rebinding) names itself in Host. Beyond loopback any Host may be right.
 func (s *Server) guard(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		turnAway(w, r, http.StatusForbidden, "a page of another origin must not write")
+	}))
 	next = origin.Handler(next)
 	listen, _, _ := net.SplitHostPort(s.cfg.HTTP) // as the listener says it
 	if !loopback(listen) {
@@ -75,7 +79,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			host = strings.Trim(r.Host, "[]")
 		}
 		if host != "" && !loopback(host) {
-			plain(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
+			turnAway(w, r, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -20,6 +20,9 @@ func (f *face) mountEvents(a huma.API) {
 			Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}}, f.watchServices)
 }
 
+// eventLimits bound event streams; tests lower them.
+var eventLimits events.Config
+
 type eventsQuery struct {
 	Since       string `query:"since" maxLength:"128" doc:"Id of the last event that was taken in, or a revision: what changed after it is told. now: what changes from now on. Empty: everything, and then what changes" example:"now"`
 	LastEventID string `header:"Last-Event-ID" maxLength:"128" doc:"As since, and stronger: what browsers send when they come back"`

@@ -23,6 +23,14 @@ func (s *Server) Source() Source { return s.source }
 // Hold returns how long the name of a service that is gone is kept from others.
 func (s *Server) Hold() time.Duration { return s.source.hold() }
 
+// SetEvents has servers that are opened from now on end event streams of which the
+// reader is behind by so many changes, or does not read for so long.
+func SetEvents(behind int, within time.Duration) (restore func()) {
+	was := eventLimits
+	eventLimits.Behind, eventLimits.Within = behind, within
+	return func() { eventLimits = was }
+}
+
 // SetCheck sets how the persistent instances of a service are checked.
 func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.HealthCheck) error {
 	_, err := s.registry.UpdateCluster(ctx, k, registry.DefaultCluster, registry.Cluster{Check: &c})

@@ -16,7 +16,14 @@ import (
 // function is called.
 func start(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
 	t.Helper()
-	cfg.HTTP, cfg.DNS, cfg.Throwaway = "127.0.0.1:0", "127.0.0.1:0", true
+	cfg.HTTP = "127.0.0.1:0"
+	return startAt(t, cfg)
+}
+
+// startAt is start at an HTTP address that the test chooses.
+func startAt(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
+	t.Helper()
+	cfg.DNS, cfg.Throwaway = "127.0.0.1:0", true
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()
 	}

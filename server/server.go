@@ -177,7 +177,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	s.store = s.etcd.open(settings)
 	s.source = &source{store: s.store}
-	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: s.away,
+	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: func() bool { return s.away() || s.unchecked() },
 		Hold: s.source.hold, Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
 		return err
 	}
@@ -189,7 +189,9 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
 	s.center = config.New(s.store.Configs())
-	s.events, err = events.New(events.Config{View: s.store.View(), Show: eventOf, Store: s.store.Name, Registerer: s.metrics})
+	limits := eventLimits
+	limits.View, limits.Show, limits.Store, limits.Registerer = s.store.View(), eventOf, s.store.Name, s.metrics
+	s.events, err = events.New(limits)
 	if err != nil {
 		return err
 	}
