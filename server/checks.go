@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/musterhq/muster/probe"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/check"
+	"github.com/musterhq/muster/server/nacos/switches"
 )
 
 // Checks says how persistent instances are checked by the server that judges.
@@ -80,7 +82,7 @@ func (s *Server) openChecker() (err error) {
 	if err != nil {
 		return err
 	}
-	s.checker, err = check.New(check.Config{InFlight: s.cfg.Checks.InFlight, Logger: s.log, Registerer: s.metrics, Off: s.unchecked,
+	s.checker, err = check.New(check.Config{InFlight: s.cfg.Checks.InFlight, Logger: s.log, Registerer: s.metrics, Off: s.unchecked, Fill: s.switched,
 		Prober: func(e registry.Endpoint, c registry.HealthCheck) (probe.Prober, error) {
 			return probeOf(e, c).Guarded(guard)
 		}})
@@ -90,6 +92,28 @@ func (s *Server) openChecker() (err error) {
 // unchecked reports whether an operator of Nacos turned health checks off at this
 // server.
 func (s *Server) unchecked() bool { return !s.switches.Current().HealthCheckEnabled }
+
+// switched fills in what a check leaves open: as an operator of Nacos said at this
+// server, else as ever. Nacos moves the time between two tries within bounds; here
+// it is the upper bound, where that was set.
+func (s *Server) switched(c registry.HealthCheck) registry.HealthCheck {
+	set, usual := s.switches.Current(), switches.Default()
+	bounds := map[registry.CheckKind][2]switches.Params{
+		registry.CheckTCP:   {set.TCPHealthParams, usual.TCPHealthParams},
+		registry.CheckHTTP:  {set.HTTPHealthParams, usual.HTTPHealthParams},
+		registry.CheckMySQL: {set.MySQLHealthParams, usual.MySQLHealthParams},
+	}[c.Kind]
+	if most := bounds[0].Max; c.Interval == 0 && most != bounds[1].Max {
+		c.Interval = time.Duration(most) * time.Millisecond
+	}
+	if c.Rise == 0 {
+		c.Rise = set.CheckTimes
+	}
+	if c.Fall == 0 {
+		c.Fall = set.CheckTimes
+	}
+	return c.WithDefaults()
+}
 
 // checks runs the checks of persistent instances for as long as this server judges.
 func (s *Server) checks(ctx context.Context) error {

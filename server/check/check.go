@@ -32,6 +32,9 @@ type Registry interface {
 type Config struct {
 	// Prober returns what tries a check of an instance once; required.
 	Prober func(registry.Endpoint, registry.HealthCheck) (probe.Prober, error)
+	// Fill says what a check leaves open: its times and counts. It is asked again
+	// after each try; nil means HealthCheck.WithDefaults.
+	Fill func(registry.HealthCheck) registry.HealthCheck
 	// InFlight bounds how many are tried at once; 0 means 512.
 	InFlight int
 	// Writers bounds how many verdicts are written at once; 0 means 64.
@@ -50,6 +53,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Writers <= 0 {
 		c.Writers = 64
+	}
+	if c.Fill == nil {
+		c.Fill = registry.HealthCheck.WithDefaults
 	}
 	if c.Off == nil {
 		c.Off = func() bool { return false }

@@ -30,7 +30,8 @@ type run struct {
 // task is the check of one instance. Whoever tries it owns the tally.
 type task struct {
 	key     registry.InstanceKey
-	check   registry.HealthCheck
+	said    registry.HealthCheck // by the service
+	check   registry.HealthCheck // with what that leaves open; not written while it is tried, as the tally
 	id      string
 	prober  probe.Prober
 	tally   probe.Tally
@@ -99,12 +100,12 @@ func (r *run) instance(s *registry.Service, k registry.InstanceKey, i *registry.
 	if check == nil {
 		return
 	}
-	full := check.WithDefaults()
+	full := r.cfg.Fill(*check)
 	prober, err := r.cfg.Prober(k.Endpoint, full)
 	if err != nil {
 		prober = impossible{err}
 	}
-	t := &task{key: k, check: full, id: check.ID(), prober: prober, tally: probe.Tally{Rise: full.Rise, Fall: full.Fall},
+	t := &task{key: k, said: *check, check: full, id: check.ID(), prober: prober, tally: probe.Tally{Rise: full.Rise, Fall: full.Fall},
 		due: time.Now().Add(rand.N(min(full.Interval, spreadWithin)))}
 	r.tasks[k] = t
 	heap.Push(&r.due, t)
@@ -157,6 +158,8 @@ func (r *run) again(t *task) {
 	if t.gone.Load() {
 		return
 	}
+	t.check = r.cfg.Fill(t.said)
+	t.tally.Rise, t.tally.Fall = t.check.Rise, t.check.Fall
 	next := t.due.Add(t.check.Interval - t.check.Interval/20 + rand.N(t.check.Interval/10))
 	if now := time.Now(); next.Before(now) {
 		next = now

@@ -28,7 +28,7 @@ func (r *run) try(ctx context.Context, t *task) {
 	}
 	if !t.gone.Load() {
 		t.tally.Observe(err == nil)
-		r.tried(t, Result{t.check.Kind, t.tally.State(), time.Now(), time.Since(began), err})
+		r.tried(t, Result{t.said.Kind, t.tally.State(), time.Now(), time.Since(began), err})
 		r.decide(ctx, t, err)
 	}
 	select {
@@ -43,7 +43,7 @@ func (r *run) tried(t *task, result Result) {
 	if result.Err != nil {
 		outcome = "failed"
 	}
-	r.metrics.tries.WithLabelValues(string(t.check.Kind), outcome).Inc()
+	r.metrics.tries.WithLabelValues(string(t.said.Kind), outcome).Inc()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !t.gone.Load() {
@@ -84,7 +84,7 @@ func (r *run) note(ctx context.Context, t *task, verdict string, why, err error)
 	switch {
 	case err == nil:
 		r.metrics.verdicts.WithLabelValues(verdict).Inc()
-		r.cfg.Logger.Info("verdict of a check", "instance", t.key, "check", t.check.Kind, "verdict", verdict, "why", why)
+		r.cfg.Logger.Info("verdict of a check", "instance", t.key, "check", t.said.Kind, "verdict", verdict, "why", why)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded): // judges no more
 	default:
 		r.metrics.failures.Inc()
