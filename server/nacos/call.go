@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,9 +40,7 @@ type call struct {
 // read takes the parameters from query and body, of every method alike.
 func (c *call) read() error {
 	c.params = params{}
-	for name, v := range c.within { // part of the name of what is called: nothing overrules it
-		c.params[name] = v
-	}
+	maps.Copy(c.params, c.within) // first: no parameter overrules what is called
 	if err := c.add(c.r.URL.RawQuery); err != nil {
 		return err
 	}

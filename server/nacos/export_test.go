@@ -1,6 +1,9 @@
 package nacos
 
-import "github.com/musterhq/muster/config"
+import (
+	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/registry"
+)
 
 // ParseParams reads encoded texts as a call's query and body are read.
 func ParseParams(texts ...string) (map[string]string, error) {
@@ -36,4 +39,17 @@ func (h *Handler) Held() (polls int, bodies int64) {
 	h.polls.mu.Lock()
 	defer h.polls.mu.Unlock()
 	return h.polls.held, h.bodies.held.Load()
+}
+
+// ParseSelector reads a selector.
+func ParseSelector(text string) (registry.Selector, error) { return parseSelector(text) }
+
+// ParseChecker reads a checker, and writes it again.
+func ParseChecker(text string) (*registry.HealthCheck, string, error) {
+	check, err := parseChecker(text)
+	if err != nil {
+		return check, "", err
+	}
+	again, err := encode(newChecker(check))
+	return check, again, err
 }

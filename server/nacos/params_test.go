@@ -142,3 +142,36 @@ func FuzzBeat(f *testing.F) {
 		}
 	})
 }
+
+// A checker that is taken is shown as one that is taken as the same.
+func FuzzChecker(f *testing.F) {
+	for _, seed := range []string{`{"type":"TCP"}`, `{"type":"HTTP","path":"/h","headers":"A:1|B:2","expectedResponseCode":200}`,
+		`{"type":"HTTP","expectedResponseCode":"x"}`, `{"type":"MYSQL","user":"u","pwd":"p","cmd":"c"}`, `{"type":"NONE"}`, `{}`, "[", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		check, shown, err := nacos.ParseChecker(text)
+		if err != nil || check.Validate() != nil {
+			return
+		}
+		again, _, err := nacos.ParseChecker(shown)
+		if err != nil {
+			t.Fatalf("ParseChecker(%q) is shown as %q: %v", text, shown, err)
+		}
+		check.Password = "" // which is not shown
+		if diff := cmp.Diff(check, again); diff != "" {
+			t.Errorf("ParseChecker(%q), shown as %q (-want +got)\n%s", text, shown, diff)
+		}
+	})
+}
+
+func FuzzSelector(f *testing.F) {
+	for _, seed := range []string{`{"type":"none"}`, `{"type":"label","expression":"CONSUMER.label.a = PROVIDER.label.a"}`, "%7B%22type%22%3A%22none%22%7D", "x", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if s, err := nacos.ParseSelector(text); err != nil && s.Labels != "" {
+			t.Errorf("ParseSelector(%q) = %v and %v, want one of them", text, s, err)
+		}
+	})
+}
