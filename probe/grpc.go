@@ -78,6 +78,8 @@ func (p *grpcProber) ask(ctx context.Context, c net.Conn) error {
 	resp, err := health.NewHealthClient(cc).Check(ctx, &health.HealthCheckRequest{Service: p.service})
 	switch status.Code(err) {
 	case codes.OK:
+	case codes.DeadlineExceeded: // which the server may be the first to notice
+		return &Error{Reason: NoAnswer}
 	case codes.NotFound:
 		return fmt.Errorf("the server does not know the service %q", p.service)
 	case codes.Unimplemented:
