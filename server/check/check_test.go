@@ -22,6 +22,7 @@ import (
 // target is something that can be made to fail.
 type target struct {
 	fails, hangs atomic.Bool
+	untried      atomic.Bool
 	tries        atomic.Int64
 }
 
@@ -30,6 +31,8 @@ var errRefused = errors.New("connection refused")
 func (t *target) Probe(ctx context.Context) error {
 	t.tries.Add(1)
 	switch {
+	case t.untried.Load():
+		return &probe.Error{Reason: probe.NotTried}
 	case t.hangs.Load():
 		<-ctx.Done()
 		return ctx.Err()
@@ -184,8 +187,8 @@ func TestAHangingTargetFailsByItsTimeout(t *testing.T) {
 		h.target(k.Endpoint).hangs.Store(true)
 		step(20 * time.Second)
 		h.want(k, "after 20 s", false)
-		if last, _ := h.checker.Last(k); last.Err == nil || last.Err.Error() != "no answer within 2s" {
-			t.Errorf("Last = %+v, want no answer within 2s", last)
+		if last, _ := h.checker.Last(k); last.Err == nil || last.Err.Error() != "no answer in time: none within 2s" {
+			t.Errorf("Last = %+v, want no answer in time", last)
 		}
 	})
 }
@@ -265,22 +268,13 @@ func TestANewJudgeTakesOver(t *testing.T) {
 	})
 }
 
-// What a check leaves open may change while it runs.
-func TestWhatIsLeftOpenIsFilledInAnew(t *testing.T) {
-	var fall atomic.Int64
-	fall.Store(100)
-	fill := func(c registry.HealthCheck) registry.HealthCheck {
-		c.Fall = int(fall.Load())
-		return c.WithDefaults()
-	}
-	inBubble(t, check.Config{Fill: fill}, func(t *testing.T, h *house) {
+// That this host could not try says nothing of the target.
+func TestWhatCouldNotBeTriedDoesNotCount(t *testing.T) {
+	inBubble(t, check.Config{}, func(t *testing.T, h *house) {
 		k := h.add("10.0.0.1", 80)
-		h.target(k.Endpoint).fails.Store(true)
+		h.target(k.Endpoint).untried.Store(true)
 		step(time.Minute)
-		h.want(k, "after a minute of failures, of which 100 are needed", true)
-		fall.Store(1)
-		step(15 * time.Second)
-		h.want(k, "once one is enough", false)
+		h.want(k, "after a minute without a try", true)
 	})
 }
 

@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/musterhq/muster/probe"
@@ -17,18 +16,17 @@ const writeWithin = 5 * time.Second
 func (r *run) try(ctx context.Context, t *task) {
 	began := time.Now()
 	r.metrics.late.Observe(began.Sub(t.due).Seconds())
-	bounded, cancel := context.WithTimeoutCause(ctx, t.check.Timeout, fmt.Errorf("no answer within %v", t.check.Timeout))
-	err := t.prober.Probe(bounded)
-	if err != nil && bounded.Err() != nil {
-		err = context.Cause(bounded)
-	}
-	cancel()
+	err := probe.Try(ctx, t.prober, t.check.Timeout)
 	if ctx.Err() != nil {
 		return // cut short as this server judges no more: it says nothing
 	}
 	if !t.gone.Load() {
-		t.tally.Observe(err == nil)
-		r.tried(t, Result{t.said.Kind, t.tally.State(), time.Now(), time.Since(began), err})
+		outcome := outcomeOf(err)
+		if outcome != string(probe.NotTried) {
+			t.tally.Observe(err == nil)
+		}
+		r.metrics.tries.WithLabelValues(string(t.check.Kind), outcome).Inc()
+		r.tried(t, Result{t.check.Kind, t.tally.State(), time.Now(), time.Since(began), err})
 		r.decide(ctx, t, err)
 	}
 	select {
@@ -37,13 +35,19 @@ func (r *run) try(ctx context.Context, t *task) {
 	}
 }
 
+// outcomeOf returns in a few words what came of a try.
+func outcomeOf(err error) string {
+	if err == nil {
+		return "passed"
+	}
+	if e, ok := errors.AsType[*probe.Error](err); ok {
+		return string(e.Reason)
+	}
+	return "failed"
+}
+
 // tried notes the result of a try.
 func (r *run) tried(t *task, result Result) {
-	outcome := "passed"
-	if result.Err != nil {
-		outcome = "failed"
-	}
-	r.metrics.tries.WithLabelValues(string(t.said.Kind), outcome).Inc()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !t.gone.Load() {
