@@ -17,7 +17,9 @@ import (
 
 func (f *face) mountBackup(a huma.API) {
 	huma.Register(a, huma.Operation{OperationID: "backup", Method: http.MethodGet, Path: api.PathBackup,
-		Summary: "Stream a snapshot of everything, at one revision", Tags: []string{"servers"}}, f.backup)
+		Summary: "Stream a snapshot of everything, at one revision", Tags: []string{"servers"},
+		Responses: map[string]*huma.Response{"200": {Description: "The snapshot, and its SHA-256 in the last 32 bytes",
+			Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}}}, f.backup)
 }
 
 // backup streams etcd's own snapshot. One that breaks off ends the connection,

@@ -25,6 +25,7 @@ func (s *Server) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	face := &face{log: s.log, server: s, registry: s.registry, configs: s.center, stopping: s.stopping}
 	document := face.mount(mux, s.cfg.Version)
+	exemplify(document.OpenAPI())
 	if err := s.nacos(); err != nil {
 		return nil, err
 	}
@@ -139,16 +140,21 @@ func withPeer(next http.Handler) http.Handler {
 	})
 }
 
+// peerOf returns the address that a call came from, invalid when it is not known.
+func peerOf(ctx context.Context) netip.Addr {
+	text, _ := ctx.Value(peerKey{}).(string)
+	from, _ := netip.ParseAddrPort(text)
+	return from.Addr().Unmap()
+}
+
 // operatorOnly refuses what takes a cluster apart, or shows all of it, to calls
 // from other hosts, as nobody has to log in yet: only this host may, and, where
 // it says so, a server of the list.
 func (f *face) operatorOnly(ctx context.Context, orServer bool) error {
-	peer, _ := ctx.Value(peerKey{}).(string)
-	from, err := netip.ParseAddrPort(peer)
-	if err != nil {
+	host := peerOf(ctx)
+	if !host.IsValid() {
 		return huma.Error403Forbidden("it is not known where this call comes from")
 	}
-	host := from.Addr().Unmap()
 	if local, ok := ctx.Value(http.LocalAddrContextKey).(*net.TCPAddr); host.IsLoopback() || ok && local.AddrPort().Addr().Unmap() == host {
 		return nil
 	}
@@ -162,10 +168,9 @@ func (f *face) operatorOnly(ctx context.Context, orServer bool) error {
 
 // author is who changes a document, as far as is known.
 func author(ctx context.Context) config.Author {
-	addr, _ := ctx.Value(peerKey{}).(string)
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
+	host := peerOf(ctx)
+	if !host.IsValid() {
 		return config.Author{}
 	}
-	return config.Author{IP: strings.Trim(host, "[]")}
+	return config.Author{IP: host.String()}
 }

@@ -15,9 +15,11 @@ import (
 func (f *face) mountEvents(a huma.API) {
 	huma.Register(a, huma.Operation{OperationID: "watch-services", Method: http.MethodGet, Path: api.PathEvents,
 		Summary: "Follow what changes, as server-sent events", Tags: []string{"services"},
-		Description: "Events reset, service, removed, synced and end, each with one JSON object as its data.",
+		Description: "Each event has one JSON object as its data; x-events says which. An event with an id ends what stands together: " +
+			"who comes back names the last one.",
 		Responses: map[string]*huma.Response{"200": {Description: "A stream that does not end by itself",
-			Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}}, f.watchServices)
+			Content: map[string]*huma.MediaType{"text/event-stream": {
+				Schema: &huma.Schema{Type: huma.TypeString}, Extensions: map[string]any{"x-events": eventData(a.OpenAPI())}}}}}}, f.watchServices)
 }
 
 // eventLimits bound event streams; tests lower them.

@@ -13,7 +13,7 @@ import (
 
 // MemberPath names a member in a path.
 type MemberPath struct {
-	Member string `path:"member" doc:"Name or id of a member"`
+	Member string `path:"member" doc:"Name or id of a member" example:"d"`
 }
 
 func (f *face) mountMembers(a huma.API) {

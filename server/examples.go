@@ -1,0 +1,62 @@
+package server
+
+import (
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/musterhq/muster/api"
+)
+
+// bodies are examples of what is sent, by operation: whoever calls the operations
+// with them and with the examples of the parameters is answered. A test does.
+var bodies = map[string]any{
+	"put-service": api.ServiceSpec{Ephemeral: new(true), ProtectThreshold: 0.3, Metadata: map[string]string{"owner": "shop"},
+		DNS: &api.ServiceDNS{TTL: new(uint32(30)), Mode: "sampled"}},
+	"put-cluster":    api.ServiceCluster{Check: &api.HealthCheck{Kind: "http", Path: "/healthz", Interval: 10000}},
+	"put-instance":   map[string]any{"ephemeral": true, "weight": 3, "cluster": "bj", "metadata": map[string]string{"version": "v1"}},
+	"patch-instance": api.InstanceEdit{Weight: new(0.0), Pinned: new(true)},
+	"put-namespace":  api.NamespaceSpec{Name: "Development", Description: "Everybody may break it"},
+	"put-agent": api.AgentSet{Incarnation: "2f9c", Host: "web-1.example.net", Instances: []api.AgentInstance{
+		{Service: "shop", Address: "192.0.2.20", Port: 8080, Health: api.HealthPassing}}},
+	"beat-agent":    api.AgentBeat{Incarnation: "2f9c", Sequence: 1},
+	"put-config":    "timeout=3\n",
+	"watch-configs": api.ConfigWatch{Configs: []api.ConfigRef{{DataID: "app.properties"}}, Wait: 100},
+	"add-member":    api.MemberSpec{Name: "d", Peer: "192.0.2.14:2380"},
+	"heard":         "agent/web-1\n",
+}
+
+// exemplify completes the document of our own operations: examples of bodies, and
+// the problem that any of them may be answered with.
+func exemplify(document *huma.OpenAPI) {
+	problem := &huma.Response{Description: "A problem of RFC 9457", Content: map[string]*huma.MediaType{"application/problem+json": {
+		Schema: document.Components.Schemas.Schema(reflect.TypeFor[huma.ErrorModel](), true, "")}}}
+	for _, item := range document.Paths {
+		for _, o := range []*huma.Operation{item.Get, item.Put, item.Post, item.Patch, item.Delete} {
+			if o == nil {
+				continue
+			}
+			if o.Responses["default"] == nil {
+				o.Responses["default"] = problem
+			}
+			if body, ok := bodies[o.OperationID]; ok && o.RequestBody != nil {
+				for _, media := range o.RequestBody.Content {
+					media.Example = body
+				}
+			}
+		}
+	}
+}
+
+// eventData says which data the events of a stream have.
+func eventData(document *huma.OpenAPI) map[string]any {
+	refs := map[string]any{}
+	for kind, t := range map[string]reflect.Type{
+		api.EventReset: reflect.TypeFor[api.SyncEvent](), api.EventSynced: reflect.TypeFor[api.SyncEvent](),
+		api.EventService: reflect.TypeFor[api.ServiceEvent](), api.EventRemoved: reflect.TypeFor[api.RemovedEvent](),
+		api.EventEnd: reflect.TypeFor[api.EndEvent](),
+	} {
+		refs[kind] = document.Components.Schemas.Schema(t, true, "")
+	}
+	return refs
+}
