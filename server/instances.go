@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,16 +49,27 @@ type instanceQuery struct {
 	Size    int    `query:"size" minimum:"1" maximum:"10000" default:"10000" doc:"Instances on a page"`
 	Healthy bool   `query:"healthy" doc:"Only the instances that DNS answers"`
 	Cluster string `query:"cluster" doc:"Only this cluster"`
+	// Consumer is who would be answered.
+	Consumer string `query:"consumer" doc:"With healthy: IP address whose labels the selector looks at; the caller's when absent" example:"192.0.2.7"`
 }
 
 type instanceListAnswer struct{ Body api.InstanceList }
 
-func (f *face) listInstances(_ context.Context, q *instanceQuery) (*instanceListAnswer, error) {
+func (f *face) listInstances(ctx context.Context, q *instanceQuery) (*instanceListAnswer, error) {
 	s, snap, err := f.service(q.key())
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	sel := s.Select(registry.ClusterFilter(q.Cluster))
+	consumer := peerOf(ctx)
+	if q.Consumer != "" {
+		if consumer, err = netip.ParseAddr(q.Consumer); err != nil {
+			return nil, huma.Error422UnprocessableEntity("consumer is not an IP address",
+				&huma.ErrorDetail{Message: "expected an IP address", Location: "query.consumer", Value: q.Consumer})
+		}
+	}
+	filter := registry.ClusterFilter(q.Cluster)
+	filter.Wants = s.Wants(consumer)
+	sel := s.Select(filter)
 	all := s.Instances
 	if q.Healthy {
 		all = sel.Instances

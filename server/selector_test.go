@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,6 +81,16 @@ func TestSelectorsAndTopologyByLabels(t *testing.T) {
 		if diff := cmp.Diff(c.want, asked(c.name, c.from)); diff != "" {
 			t.Errorf("%s for %s (-want +got):\n%s", c.name, c.from, diff)
 		}
+	}
+	for consumer, want := range map[string]int{"": 1, "127.0.0.2": 1, "127.0.0.3": 3} {
+		status, body := get(t, base(s)+"/v1/services/public/DEFAULT_GROUP/chosen/instances?healthy=true&consumer="+consumer)
+		var list api.InstanceList
+		if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK || len(list.Instances) != want {
+			t.Errorf("the list for %q = %d %s, want %d instances", consumer, status, body, want)
+		}
+	}
+	if status, body := get(t, base(s)+"/v1/services/public/DEFAULT_GROUP/chosen/instances?healthy=true&consumer=me"); status != http.StatusUnprocessableEntity {
+		t.Errorf("a consumer that is no address: %d %s, want 422", status, body)
 	}
 	e, err := c.Explain(t.Context(), client.ResolveQuery{Name: "chosen.svc", Type: "A", From: "127.0.0.2"})
 	if err != nil || len(e.Instances) != 3 || e.Instances[0].Why != "other labels" || e.Instances[1].Why != "" {
