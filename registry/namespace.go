@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -28,8 +29,8 @@ func (n Namespace) validate() error {
 	switch {
 	case utf8.RuneCountInString(n.Name) > maxNamespaceName:
 		return invalid("name", n.Name, "is longer than 256 characters")
-	case strings.ContainsAny(n.Name, "@#$%^&*") || !utf8.ValidString(n.Name):
-		return invalid("name", strings.ToValidUTF8(n.Name, "?"), "must not contain any of @#$%^&*")
+	case strings.ContainsAny(n.Name, "@#$%^&*") || strings.ContainsFunc(n.Name, unicode.IsControl) || !utf8.ValidString(n.Name):
+		return invalid("name", strings.ToValidUTF8(n.Name, "?"), "must not contain any of @#$%^&* or control characters")
 	case len(n.Description) > maxNamespaceDescription || !utf8.ValidString(n.Description):
 		return invalid("description", strings.ToValidUTF8(n.Description, "?"), "is longer than 1024 bytes, or not valid UTF-8")
 	}

@@ -268,6 +268,25 @@ func TestANewJudgeTakesOver(t *testing.T) {
 	})
 }
 
+// What a check leaves open may change while it runs.
+func TestWhatIsLeftOpenIsFilledInAnew(t *testing.T) {
+	var fall atomic.Int64
+	fall.Store(100)
+	fill := func(c registry.HealthCheck) registry.HealthCheck {
+		c.Fall = int(fall.Load())
+		return c.WithDefaults()
+	}
+	inBubble(t, check.Config{Fill: fill}, func(t *testing.T, h *house) {
+		k := h.add("10.0.0.1", 80)
+		h.target(k.Endpoint).fails.Store(true)
+		step(time.Minute)
+		h.want(k, "after a minute of failures, of which 100 are needed", true)
+		fall.Store(1)
+		step(15 * time.Second)
+		h.want(k, "once one is enough", false)
+	})
+}
+
 // That this host could not try says nothing of the target.
 func TestWhatCouldNotBeTriedDoesNotCount(t *testing.T) {
 	inBubble(t, check.Config{}, func(t *testing.T, h *house) {

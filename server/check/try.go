@@ -25,8 +25,8 @@ func (r *run) try(ctx context.Context, t *task) {
 		if outcome != string(probe.NotTried) {
 			t.tally.Observe(err == nil)
 		}
-		r.metrics.tries.WithLabelValues(string(t.check.Kind), outcome).Inc()
-		r.tried(t, Result{t.check.Kind, t.tally.State(), time.Now(), time.Since(began), err})
+		r.metrics.tries.WithLabelValues(string(t.said.Kind), outcome).Inc()
+		r.tried(t, Result{t.said.Kind, t.tally.State(), time.Now(), time.Since(began), err})
 		r.decide(ctx, t, err)
 	}
 	select {

@@ -47,21 +47,18 @@ func (h *Handler) shown(c *call, n *registry.Namespace, documents map[string]int
 	return v
 }
 
-// public is the namespace that is always there.
+// public is the namespace that is always there, as it is.
 var public = &registry.Namespace{ID: registry.DefaultNamespace, Name: "public", Description: "Default Namespace"}
 
 // namespace returns what is declared of a namespace, nil when nothing is.
 func (h *Handler) namespace(id string) *registry.Namespace {
-	if id == "" {
-		id = registry.DefaultNamespace
+	if id == "" || id == registry.DefaultNamespace {
+		return public
 	}
 	for _, n := range h.cfg.Registry.Snapshot().Namespaces() {
 		if n.ID == id {
 			return n
 		}
-	}
-	if id == registry.DefaultNamespace {
-		return public
 	}
 	return nil
 }
@@ -177,6 +174,9 @@ func (h *Handler) updateNamespace(c *call) (any, error) {
 	if n.ID == "" {
 		return nil, absent{id}
 	}
+	if n.ID == registry.DefaultNamespace {
+		return c.declared(registry.Receipt{}, refuse(http.StatusBadRequest, "the namespace public stays as it is").as(namespaceIllegal))
+	}
 	receipt, err := h.cfg.Registry.UpdateNamespace(c.r.Context(), n)
 	if errors.Is(err, registry.ErrNotFound) {
 		err = refuse(http.StatusNotFound, "namespaceId [ %s ] not exist", n.ID).as(namespaceUnknown)
@@ -189,6 +189,9 @@ func (h *Handler) deleteNamespace(c *call) (any, error) {
 	id, err := c.required("namespaceId")
 	if err != nil {
 		return nil, err
+	}
+	if id == registry.DefaultNamespace {
+		return true, nil // as of one that is not declared
 	}
 	receipt, err := h.cfg.Registry.DeleteNamespace(c.r.Context(), id, true)
 	if errors.Is(err, registry.ErrNotFound) {
