@@ -41,7 +41,12 @@ func TestContract(t *testing.T) {
 		t.Fatalf("the document has %d operations", len(all))
 	}
 	for _, o := range all {
-		t.Run(o.method+" "+o.path, func(t *testing.T) { c.check(t, o) })
+		t.Run(o.method+" "+o.path, func(t *testing.T) {
+			c.check(t, o)
+			if o.ours() {
+				c.checkRefusals(t, o)
+			}
+		})
 	}
 	if st := s.Status(); !st.Ready {
 		t.Errorf("status afterwards = %+v, want ready", st)
@@ -110,7 +115,7 @@ func (c *contract) operations() []*operation {
 	}
 	rank := []string{http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodGet, http.MethodDelete}
 	nacos := func(o *operation) int { // after ours, which have examples
-		if strings.HasPrefix(o.path, "/v1/") && !strings.HasPrefix(o.ID, "nacos") {
+		if o.ours() {
 			return 0
 		}
 		return 1
@@ -125,14 +130,39 @@ func (c *contract) operations() []*operation {
 	return all
 }
 
+func (o *operation) ours() bool { return !strings.HasPrefix(o.ID, "nacos") }
+
+// checkRefusals sends what no operation takes: each answers with the problem that
+// it declares.
+func (c *contract) checkRefusals(t *testing.T, o *operation) {
+	refused := func(what string, resp *http.Response, status int) {
+		defer resp.Body.Close()
+		body, err := jsonschema.UnmarshalJSON(resp.Body)
+		if err != nil || resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("with %s it answers %d %s: %v, want the problem %d", what, resp.StatusCode, resp.Header.Get("Content-Type"), err, status)
+			return
+		}
+		c.validate(t, "#/paths/"+pointer(o.path)+"/"+strings.ToLower(o.method)+"/responses/default/content/"+pointer("application/problem+json")+"/schema", body)
+	}
+	stray := *o
+	stray.Parameters = append(slices.Clone(o.Parameters), parameter{Name: "nonsense", In: "query", Example: "1"})
+	refused("a parameter that it does not know", c.call(t, &stray), http.StatusUnprocessableEntity)
+	if o.Body != nil && o.Body.Content["application/json"].Example != nil {
+		stray := *o
+		body := *o.Body
+		body.Content = map[string]mediaType{"application/json": {Example: []any{1}}}
+		stray.Body = &body
+		refused("a body that is no object", c.call(t, &stray), http.StatusUnprocessableEntity)
+	}
+}
+
 func (c *contract) check(t *testing.T, o *operation) {
 	if o.ID == "" || o.Summary == "" {
 		t.Error("it has no id or no summary")
 	}
 	resp := c.call(t, o)
 	defer resp.Body.Close()
-	ours := !strings.HasPrefix(o.ID, "nacos")
-	if want := refusing[o.ID]; ours && (want != 0 && resp.StatusCode != want || want == 0 && resp.StatusCode/100 != 2) {
+	if want := refusing[o.ID]; o.ours() && (want != 0 && resp.StatusCode != want || want == 0 && resp.StatusCode/100 != 2) {
 		body, _ := io.ReadAll(resp.Body)
 		t.Fatalf("with its examples it answers %d: %s", resp.StatusCode, body)
 	}

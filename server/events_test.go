@@ -229,7 +229,7 @@ func TestEventsThatAreRefused(t *testing.T) {
 		{"since=99999999999999999999", "", http.StatusBadRequest, "query.since"},
 		{"since=" + strings.Repeat("1", 200), "", http.StatusUnprocessableEntity, "query.since"},
 		{"", "abc", http.StatusBadRequest, "header.Last-Event-ID"},
-		{"sinse=1", "", http.StatusUnprocessableEntity, "query.sinse"},
+		{"from=1", "", http.StatusUnprocessableEntity, "query.from"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base(s)+api.PathEvents+"?"+test.query, http.NoBody)
 		if err != nil {

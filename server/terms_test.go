@@ -15,8 +15,14 @@ import (
 	"github.com/musterhq/muster/server"
 )
 
+// reply is an answer without its body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // ask does a call with headers given as "Name: value" and returns the answer.
-func ask(t *testing.T, s *server.Server, method, path, body string, headers ...string) (*http.Response, string) {
+func ask(t *testing.T, s *server.Server, method, path, body string, headers ...string) (reply, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, base(s)+path, strings.NewReader(body))
 	if err != nil {
@@ -38,7 +44,7 @@ func ask(t *testing.T, s *server.Server, method, path, body string, headers ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(b)
+	return reply{resp.StatusCode, resp.Header}, string(b)
 }
 
 // Of each kind of thing that is written: what a condition lets through, what a
@@ -56,7 +62,7 @@ func TestWritesOnTerms(t *testing.T) {
 		t.Run(thing.name, func(t *testing.T) {
 			s := running(t)
 			revision := func() int64 { return s.Status().Revision }
-			want := func(step string, resp *http.Response, body string, status int) {
+			want := func(step string, resp reply, body string, status int) {
 				t.Helper()
 				if resp.StatusCode != status {
 					t.Fatalf("%s = %d %s, want %d", step, resp.StatusCode, body, status)

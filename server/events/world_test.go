@@ -128,7 +128,7 @@ func (w *world) open(query string) *reader {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	resp, err := tr.RoundTrip(req)
+	resp, err := tr.RoundTrip(req) //nolint:bodyclose // the reader closes it
 	if err != nil {
 		w.t.Fatal(err)
 	}
