@@ -311,6 +311,7 @@ var words = map[string]string{
 	"serviceName": "order-api", "ip": "192.0.2.10", "port": "8080", "pageNo": "1", "pageSize": "10", "dataId": "app.properties",
 	"group": "DEFAULT_GROUP", "groupName": "DEFAULT_GROUP", "content": "timeout=3", "namespaceId": "dev", "namespaceName": "Development",
 	"customNamespaceId": "dev2", "search": "accurate", "type": "text", "username": "nacos", "password": "nacos", "clusterName": "DEFAULT",
+	"ns": "public", "service": "order-api", "key": "public##DEFAULT_GROUP##order-api##DEFAULT##192.0.2.10##8080",
 	"Listening-Configs": "app.properties\x02DEFAULT_GROUP\x0200\x01", "tenant": "",
 }
 

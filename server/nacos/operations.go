@@ -70,7 +70,7 @@ func (o *op) describe(p place) Operation {
 			one.Parameters[i].In, one.Parameters[i].Required = "path", true
 		}
 	}
-	if o.needs != nothing {
+	if o.needs != nothing || len(o.takes) > 0 || p.method != http.MethodGet {
 		one.Responses = append(one.Responses, refusals(p.form)...)
 	}
 	return one
@@ -103,16 +103,22 @@ func (a answer) in(form envelope) []Response {
 	return all
 }
 
+// refusals are those of any operation. What is refused before the operation knows
+// no envelope, in no version.
 func refusals(form envelope) []Response {
-	kind := typeText
-	if form == wrapped {
-		kind = typeJSON
+	all := []Response{
+		{http.StatusBadRequest, typeText, "A parameter is missing or wrong; the answer names it"},
+		{http.StatusInternalServerError, typeText, "Unexpected failure"},
+		{http.StatusServiceUnavailable, typeText, "Not now; another server may do it, or this one later"},
 	}
-	return []Response{
-		{http.StatusBadRequest, kind, "A parameter is missing or wrong; the answer names it"},
-		{http.StatusInternalServerError, kind, "Unexpected failure"},
-		{http.StatusServiceUnavailable, kind, "Not now; another server may do it, or this one later"},
+	if form != wrapped {
+		return all
 	}
+	for _, r := range slices.Clone(all) {
+		r.ContentType = typeJSON
+		all = append(all, r)
+	}
+	return all
 }
 
 func query(name, description string) Parameter {
