@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 	"server/check":          {"registry", "probe", "internal/crew"},
 	"server/events":         {"registry", "api", "internal/view", "internal/seats"},
 	"server/relay":          {"registry"},
-	"server/nacos":          {"registry", "config", "server/nacos/switches", "server/push"},
+	"server/nacos":          {"registry", "config", "server/nacos/switches", "server/push", "internal/seats"},
 	"server/nacos/switches": nil,
 	"server/push":           {"registry"},
 	"server": {

@@ -36,9 +36,7 @@ func NewerThan204(version string) bool { return newerThan204(version) }
 
 // Held returns how many long polls are held, and how many bytes of bodies.
 func (h *Handler) Held() (polls int, bodies int64) {
-	h.polls.mu.Lock()
-	defer h.polls.mu.Unlock()
-	return h.polls.held, h.bodies.held.Load()
+	return h.polls.Taken(), h.bodies.held.Load()
 }
 
 // ParseSelector reads a selector.

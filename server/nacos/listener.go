@@ -109,11 +109,11 @@ func (h *Handler) listen(c *call) error {
 		return caused(http.StatusBadRequest, "invalid %s, it is not a number", headerTimeout)
 	}
 	c.release()
-	if !h.polls.enter(c.peer()) {
+	if !h.polls.Take(c.peer()) {
 		c.w.Header().Set("Retry-After", "3")
 		return refuse(http.StatusServiceUnavailable, "too many long polls, please try again later")
 	}
-	defer h.polls.leave(c.peer())
+	defer h.polls.Leave(c.peer())
 	changed, err = h.hold(c, all, time.Duration(timeout)*time.Millisecond)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func (m monitor) Collect(to chan<- prometheus.Metric) {
 	if snap := h.cfg.Configs.View().Snapshot(); snap != nil {
 		documents = snap.Len()
 	}
-	pushes, subscribers, polls := h.cfg.Pusher.Stats(), float64(h.cfg.Pusher.SubscriberCount()), float64(h.polls.count())
+	pushes, subscribers, polls := h.cfg.Pusher.Stats(), float64(h.cfg.Pusher.SubscriberCount()), float64(h.polls.Taken())
 	for module, values := range map[string]map[string]float64{
 		"naming": {
 			"serviceCount": float64(n.ServiceCount), "ipCount": float64(n.InstanceCount), "subscriberCount": subscribers,

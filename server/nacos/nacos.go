@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/internal/seats"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos/switches"
 )
@@ -146,7 +147,7 @@ type Handler struct {
 	switches *switches.Board
 	table    table // of paths below the context path
 	bodies   budget
-	polls    polls
+	polls    *seats.Seats
 	clock    clock
 
 	gets, publishes atomic.Int64 // calls for and of documents
@@ -166,7 +167,7 @@ func New(c Config) (*Handler, error) {
 	c = c.withDefaults()
 	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
 	h.bodies.limit = c.MaxBodies
-	h.polls.limit, h.polls.perClient = c.MaxPolls, c.MaxPollsPerClient
+	h.polls = seats.New(c.MaxPolls, c.MaxPollsPerClient)
 	for _, o := range operations() {
 		for _, p := range o.at {
 			h.table.add(route{&o, p})
