@@ -135,7 +135,8 @@ func (o *operation) ours() bool { return !strings.HasPrefix(o.ID, "nacos") }
 // checkRefusals sends what no operation takes: each answers with the problem that
 // it declares.
 func (c *contract) checkRefusals(t *testing.T, o *operation) {
-	refused := func(what string, resp *http.Response, status int) {
+	refused := func(what string, stray *operation, status int) {
+		resp := c.call(t, stray)
 		defer resp.Body.Close()
 		body, err := jsonschema.UnmarshalJSON(resp.Body)
 		if err != nil || resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" {
@@ -146,13 +147,13 @@ func (c *contract) checkRefusals(t *testing.T, o *operation) {
 	}
 	stray := *o
 	stray.Parameters = append(slices.Clone(o.Parameters), parameter{Name: "nonsense", In: "query", Example: "1"})
-	refused("a parameter that it does not know", c.call(t, &stray), http.StatusUnprocessableEntity)
+	refused("a parameter that it does not know", &stray, http.StatusUnprocessableEntity)
 	if o.Body != nil && o.Body.Content["application/json"].Example != nil {
 		stray := *o
 		body := *o.Body
 		body.Content = map[string]mediaType{"application/json": {Example: []any{1}}}
 		stray.Body = &body
-		refused("a body that is no object", c.call(t, &stray), http.StatusUnprocessableEntity)
+		refused("a body that is no object", &stray, http.StatusUnprocessableEntity)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/server"
+	"github.com/musterhq/muster/server/events"
 )
 
 // follower is what somebody who watches knows.
@@ -248,6 +249,25 @@ func TestEventsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestEventStreamsAreBounded(t *testing.T) {
+	defer server.SetEvents(func(c *events.Config) { c.PerClient = 1 })()
+	s := running(t)
+	f := &follower{}
+	stop := f.watch(t, dial(t, s), client.WatchFilter{})
+	eventually(t, "the first one is told everything", func() bool { _, synced := f.counts(); return synced == 1 })
+	resp, body := ask(t, s, http.MethodGet, api.PathEvents, "")
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("a second stream = %d %v %s, want 429 as a problem, with a time to wait", resp.StatusCode, resp.Header, body)
+	}
+	stop()
+	second := &follower{}
+	second.watch(t, dial(t, s), client.WatchFilter{})
+	eventually(t, "another one has its place", func() bool { _, synced := second.counts(); return synced == 1 })
+	if resp, _ := ask(t, s, http.MethodHead, api.PathEvents+"?since=abc", ""); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("HEAD with a bad since = %d, want 400", resp.StatusCode)
+	}
+}
+
 // A revision that is ahead of everything, and headers for proxies.
 func TestEventsAheadOfTheStore(t *testing.T) {
 	s := running(t)
@@ -283,7 +303,7 @@ func TestEventsAheadOfTheStore(t *testing.T) {
 // Somebody who stops reading is dropped, costs nobody else anything, and comes
 // back to all that was missed.
 func TestSlowReaderIsDropped(t *testing.T) {
-	defer server.SetEvents(1<<14, 300*time.Millisecond)()
+	defer server.SetEvents(func(c *events.Config) { c.Within = 300 * time.Millisecond })()
 	s := running(t)
 	c := dial(t, s)
 	slow, quick := &follower{}, &follower{}

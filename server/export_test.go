@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/events"
 )
 
 // Source is what the DNS plugin finds in the storage of its instance.
@@ -23,11 +24,11 @@ func (s *Server) Source() Source { return s.source }
 // Hold returns how long the name of a service that is gone is kept from others.
 func (s *Server) Hold() time.Duration { return s.source.hold() }
 
-// SetEvents has servers that are opened from now on end event streams of which the
-// reader is behind by so many changes, or does not read for so long.
-func SetEvents(behind int, within time.Duration) (restore func()) {
+// SetEvents changes the bounds of event streams of servers that are opened from
+// now on.
+func SetEvents(change func(*events.Config)) (restore func()) {
 	was := eventLimits
-	eventLimits.Behind, eventLimits.Within = behind, within
+	change(&eventLimits)
 	return func() { eventLimits = was }
 }
 
