@@ -79,7 +79,9 @@ var arrows = map[string][]string{
 	"internal/peer":         nil,
 	"internal/authority":    nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
-	"test/dns/lab":          {"api", "client", "internal/peer", "test/faults/sandbox"},
+	"test/binary":           nil,
+	"test/wire":             nil,
+	"test/dns/lab":          {"api", "client", "internal/peer", "test/binary", "test/faults/sandbox"},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/authority"
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
@@ -357,7 +358,7 @@ func TestAnswersGoOnWithoutEtcd(t *testing.T) {
 	}
 	etcd.Signal(syscall.SIGSTOP)
 	stopped, asked, told := time.Now(), 0, time.Duration(0)
-	lab.Eventually(t, away+5*time.Second, "the time is over", func() bool {
+	binary.Eventually(t, away+5*time.Second, "the time is over", func() bool {
 		asked++
 		reply := ask(t, via, "order-api.svc", dns.TypeA)
 		if strings.HasPrefix(extendedError(reply), stale) {
@@ -378,7 +379,7 @@ func TestAnswersGoOnWithoutEtcd(t *testing.T) {
 	}
 	t.Logf("%d answers without etcd, the first that says so after %v", asked, told)
 	etcd.Signal(syscall.SIGCONT)
-	lab.Eventually(t, 20*time.Second, "answers are fresh again", func() bool {
+	binary.Eventually(t, 20*time.Second, "answers are fresh again", func() bool {
 		reply := ask(t, via, "order-api.svc", dns.TypeA)
 		return extendedError(reply) == "" && reply.Answer[0].Header().Ttl == 60
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
@@ -49,7 +50,7 @@ func TestHonestClientInAFlood(t *testing.T) {
 	}
 	address := lab.Address()
 	s := start(t, block(address, lab.Port, "rate_limit 2000"))
-	s.KeepApart()
+	lab.KeepApart(t, s.Process)
 	for i := range 3 {
 		s.Put(named("order-api"), at(fmt.Sprint("10.0.0.", i+1), 8080))
 	}
@@ -76,9 +77,9 @@ func TestHonestClientInAFlood(t *testing.T) {
 	var calm, flooded []lab.Latencies
 	for range rounds {
 		calm = append(calm, measure(length))
-		flooder := lab.Start(t, program, "-dns.garbage="+address+":"+lab.Port, fmt.Sprint("-dns.garbage.rate=", flood))
+		flooder := binary.Start(t, program, "-dns.garbage="+address+":"+lab.Port, fmt.Sprint("-dns.garbage.rate=", flood))
 		began, quiet := time.Now(), footprint(t, s).received
-		lab.Eventually(t, 10*time.Second, "the flood is there", func() bool { return footprint(t, s).received > quiet+10_000 })
+		binary.Eventually(t, 10*time.Second, "the flood is there", func() bool { return footprint(t, s).received > quiet+10_000 })
 		flooded = append(flooded, measure(length))
 		flooder.Stop()
 		sent, err := strconv.Atoi(strings.TrimSpace(flooder.Log()))
@@ -103,7 +104,7 @@ func TestHonestClientInAFlood(t *testing.T) {
 		after = footprint(t, s)
 		return after.goroutines <= before.goroutines+80 && after.resident <= before.resident+64<<20
 	}
-	lab.Eventually(t, 30*time.Second, "the server is as small as before", settled)
+	binary.Eventually(t, 30*time.Second, "the server is as small as before", settled)
 	t.Logf("before: %v; after: %v", before, after)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/peer"
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
@@ -75,7 +76,7 @@ func startHAProxy(t *testing.T, upstream string) *proxy {
 		p.fronts[balance] = lab.Address() + ":8080"
 		conf += fmt.Sprintf(haproxyBackend, name, p.fronts[balance], balance)
 	}
-	process := lab.Start(t, peer.Path(t, "haproxy"), "-db", "-f", lab.Write(t, "haproxy.cfg", conf))
+	process := binary.Start(t, peer.Path(t, "haproxy"), "-db", "-f", lab.Write(t, "haproxy.cfg", conf))
 	process.Await("stats socket", func() bool { return p.weights("web") != nil })
 	return p
 }
@@ -148,7 +149,7 @@ func TestHAProxyFollowsSRV(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
 	for balance, name := range map[string]string{"roundrobin": "web", "random(1)": "lots"} {
-		lab.Eventually(t, 5*time.Second, "HAProxy has all servers", func() bool { return len(p.weights(name)) == len(ips) })
+		binary.Eventually(t, 5*time.Second, "HAProxy has all servers", func() bool { return len(p.weights(name)) == len(ips) })
 		// It knows weights to 256, and makes w/256 + 1 of the 1000, 3000 and 2000 that we say.
 		if got := p.weights(name); got[ips[0]] != 4 || got[ips[1]] != 12 || got[ips[2]] != 8 {
 			t.Errorf("weights at HAProxy = %v, want 4, 12, 8 for %v", got, ips)
@@ -174,7 +175,7 @@ func (p *proxy) follows(c *http.Client, what string, change func(), ips ...strin
 	change()
 	began := time.Now()
 	want := slices.Sorted(slices.Values(ips))
-	lab.Eventually(p.T, 5*time.Second, "HAProxy has "+fmt.Sprint(want), func() bool {
+	binary.Eventually(p.T, 5*time.Second, "HAProxy has "+fmt.Sprint(want), func() bool {
 		p.get(c, "roundrobin")
 		var got []string
 		for ip := range p.weights("web") {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 	"github.com/musterhq/muster/test/faults/sandbox"
 )
@@ -88,11 +89,11 @@ func prepare() (remove func(), err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	muster, err := lab.BuildMuster(ctx, root, dir)
+	muster, err := binary.Build(ctx, root, dir)
 	if err != nil {
 		return remove, err
 	}
-	etcd, err := lab.BuildEtcd(ctx, root)
+	etcd, err := binary.BuildEtcd(ctx, root)
 	if err != nil {
 		return remove, err
 	}

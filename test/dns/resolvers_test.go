@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 	"github.com/musterhq/muster/test/faults/sandbox"
 )
@@ -145,7 +146,7 @@ func keepsNegatives(t *testing.T, s *lab.Server, via, direct lab.Transport, suff
 		if reply := ask(t, direct, c.service+".svc", c.kind); len(reply.Answer) != 1 {
 			t.Fatalf("%s: the server answers %v, want the new instance", c.about, reply)
 		}
-		lab.Eventually(t, negativeTTL+3*clock, c.about+" is over", func() bool {
+		binary.Eventually(t, negativeTTL+3*clock, c.about+" is over", func() bool {
 			reply := ask(t, via, c.service+".svc", c.kind)
 			least = min(least, lifeOf(reply))
 			return len(reply.Answer) == 1

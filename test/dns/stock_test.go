@@ -6,6 +6,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
@@ -23,7 +24,7 @@ func TestStockCoreDNS(t *testing.T) {
 	s.Put(named("order-api"), at("10.0.0.1", 8080))
 
 	address := lab.Address()
-	coredns := lab.Start(t, program, "-conf", lab.Write(t, "Corefile", block(address, lab.Port, "etcd "+url)))
+	coredns := binary.Start(t, program, "-conf", lab.Write(t, "Corefile", block(address, lab.Port, "etcd "+url)))
 	udp := lab.UDP(address + ":" + lab.Port)
 	answers := func(service string, n int) func() bool {
 		return func() bool {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/peer"
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
@@ -284,7 +285,7 @@ func TestUpdateLease(t *testing.T) {
 	renew("once", "10.0.4.1")
 	began, renewed := time.Now(), time.Time{}
 	var gone time.Duration
-	lab.Eventually(t, time.Minute, "the time of renewals is over", func() bool {
+	binary.Eventually(t, time.Minute, "the time of renewals is over", func() bool {
 		if time.Since(renewed) > lease/2 {
 			renew("kept", "10.0.4.2")
 			renewed = time.Now()
@@ -297,7 +298,7 @@ func TestUpdateLease(t *testing.T) {
 		}
 		return time.Since(began) > 4*lease && gone > 0
 	})
-	lab.Eventually(t, lease+late, "the lease that is renewed no more is over", func() bool { return !there("kept") })
+	binary.Eventually(t, lease+late, "the lease that is renewed no more is over", func() bool { return !there("kept") })
 	last := time.Since(renewed)
 	t.Logf("a lease of %v that was never renewed was over after %v, one that was renewed for %v after %v", lease, gone, time.Since(began)-last, last)
 	for _, took := range []time.Duration{gone, last} {

@@ -1,14 +1,14 @@
 package faults_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/musterhq/muster/test/binary"
 )
 
 // root is the folder of the module, seen from this package.
@@ -40,25 +40,18 @@ func (p plant) sow() (string, error) {
 // build builds muster with the planted bugs into dir and returns its path. The
 // bugs are laid over the sources; no file of the tree changes.
 func build(ctx context.Context, dir string, plants []plant) (string, error) {
-	binary := filepath.Join(dir, "muster")
-	// As `make build` does it, so that what that compiled is used again.
-	args, cgo := []string{"build", "-buildvcs=false", "-trimpath", "-o", binary}, "CGO_ENABLED=0"
+	var flags []string
 	if *raceFlag {
-		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+		flags = append(flags, "-race")
 	}
 	if len(plants) > 0 {
 		path, err := overlay(dir, plants)
 		if err != nil {
 			return "", err
 		}
-		args = append(args, "-overlay", path)
+		flags = append(flags, "-overlay", path)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/muster")...)
-	cmd.Dir, cmd.Env = root, append(os.Environ(), cgo)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", cmd, err, out)
-	}
-	return binary, nil
+	return binary.Build(ctx, root, dir, flags...)
 }
 
 // overlay writes the files of the planted bugs, and what tells the go command to
@@ -97,18 +90,4 @@ func overlay(dir string, plants []plant) (string, error) {
 	}
 	path := filepath.Join(dir, "overlay.json")
 	return path, os.WriteFile(path, b, 0o600)
-}
-
-// buildEtcd returns the path of the etcd that the module of the tools names. The
-// go command keeps what it built, so only the first time is long.
-func buildEtcd(ctx context.Context) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "-n", "go.etcd.io/etcd/server/v3")
-	cmd.Dir = root
-	var problems bytes.Buffer
-	cmd.Stderr = &problems
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("build etcd: %w\n%s", err, problems.String())
-	}
-	return strings.TrimSpace(string(out)), nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/faults/sandbox"
 )
 
@@ -89,7 +90,7 @@ func prepare() (remove func(), err error) {
 			return remove, err
 		}
 	}
-	etcd, err := buildEtcd(ctx)
+	etcd, err := binary.BuildEtcd(ctx, root)
 	if err != nil {
 		return remove, err
 	}

@@ -1,7 +1,6 @@
 package transfer_test
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -11,29 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
-
-// binary is muster, built once for all tests.
-var binary string
 
 // root is the folder of the module.
 const root = "../.."
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "muster-transfer")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		binary, err = lab.BuildMuster(context.Background(), root, dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(binary.Main(m, root)) }
 
 // muster is a running server, the only one on its addresses.
 type muster struct {
@@ -46,7 +30,7 @@ type muster struct {
 func startMuster(t *testing.T, corefile string, port int) *muster {
 	t.Helper()
 	at := address(1, port)
-	return &muster{lab.StartServer(t, binary, corefile, "--dns", at, "--min-free", "0"), at}
+	return &muster{lab.StartServer(t, binary.Muster(), corefile, "--dns", at, "--min-free", "0"), at}
 }
 
 func address(host, port int) string { return fmt.Sprintf("127.0.0.%d:%d", host, port) }

@@ -17,12 +17,13 @@ import (
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/peer"
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
 // secondary is a server of another make that follows our zones.
 type secondary struct {
-	*lab.Process
+	*binary.Process
 
 	name, at string
 }
@@ -33,7 +34,7 @@ func startSecondary(t *testing.T, program, language, document, at string, port i
 	dir := t.TempDir()
 	text := admitting(onLoopback(documented(t, document, language, port, dir), port, at))
 	file := lab.Write(t, program+".conf", text)
-	return &secondary{lab.Start(t, peer.Path(t, program), append(args, "-c", file)...), program, at}
+	return &secondary{binary.Start(t, peer.Path(t, program), append(args, "-c", file)...), program, at}
 }
 
 // admitting lets the test take a zone from a secondary.

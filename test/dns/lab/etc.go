@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/test/binary"
+
 	"github.com/musterhq/muster/internal/peer"
 )
 
@@ -45,9 +47,9 @@ func NewEtc(tb testing.TB, files map[string]string) *Etc {
 }
 
 // Start starts a program that sees the folder as /etc. It needs the right to mount.
-func (e *Etc) Start(program string, args ...string) *Process {
+func (e *Etc) Start(program string, args ...string) *binary.Process {
 	e.tb.Helper()
-	return Start(e.tb, peer.Path(e.tb, "unshare"), e.args(program, args)...)
+	return binary.Start(e.tb, peer.Path(e.tb, "unshare"), e.args(program, args)...)
 }
 
 // Run runs a program to its end, and returns what it wrote to its standard output,

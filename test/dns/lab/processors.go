@@ -5,6 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"testing"
+
+	"github.com/musterhq/muster/test/binary"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,17 +43,17 @@ func part(in func(n, first int) bool) (set unix.CPUSet) {
 
 // KeepApart has the process run where flooders do not, with all its threads and
 // those that they will start.
-func (p *Process) KeepApart() {
-	p.tb.Helper()
+func KeepApart(tb testing.TB, p *binary.Process) {
+	tb.Helper()
 	set := others()
 	tasks, err := filepath.Glob("/proc/" + strconv.Itoa(p.PID()) + "/task/*")
 	if err != nil || len(tasks) == 0 {
-		p.tb.Fatalf("threads of %d: %v, %v", p.PID(), tasks, err)
+		tb.Fatalf("threads of %d: %v, %v", p.PID(), tasks, err)
 	}
 	for _, task := range tasks {
 		id, _ := strconv.Atoi(filepath.Base(task)) // the kernel writes numbers
 		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-			p.tb.Fatalf("processors of thread %d: %v", id, err)
+			tb.Fatalf("processors of thread %d: %v", id, err)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/test/binary"
+
 	"github.com/musterhq/muster/internal/peer"
 )
 
@@ -34,7 +36,7 @@ const busConf = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Confi
 // startResolved starts systemd-resolved without systemd: with a bus, and the folders
 // that systemd would make. It needs [Uplink] too. It would not keep what comes from a
 // loopback address.
-func startResolved(tb testing.TB, program, upstream string) (*Process, string) {
+func startResolved(tb testing.TB, program, upstream string) (*binary.Process, string) {
 	tb.Helper()
 	const folder = "/run/systemd/resolve"
 	for _, dir := range []string{"/run/dbus", "/run/systemd/netif/links", folder} {
@@ -53,7 +55,7 @@ func startResolved(tb testing.TB, program, upstream string) (*Process, string) {
 	}
 	etc := NewEtc(tb, map[string]string{"systemd/resolved.conf": fmt.Sprintf(
 		"[Resolve]\nCacheFromLocalhost=yes\nDNS=%s:%s\nDomains=~%s\nFallbackDNS=\nDNSSEC=no\nLLMNR=no\nMulticastDNS=no\n", upstream, Port, strings.Join(Zones, " ~"))})
-	bus := Start(tb, peer.Path(tb, "dbus-daemon"), "--nofork", "--nopidfile", "--config-file="+Write(tb, "bus.conf", busConf))
+	bus := binary.Start(tb, peer.Path(tb, "dbus-daemon"), "--nofork", "--nopidfile", "--config-file="+Write(tb, "bus.conf", busConf))
 	bus.Await("socket", func() bool {
 		_, err := os.Stat("/run/dbus/system_bus_socket")
 		return err == nil

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/musterhq/muster/test/binary"
+
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/internal/peer"
@@ -23,7 +25,7 @@ type ResolverKind struct {
 
 	program string
 	// start starts it to ask the server at the IP address upstream for the zones.
-	start func(tb testing.TB, program, upstream string) (p *Process, address string)
+	start func(tb testing.TB, program, upstream string) (p *binary.Process, address string)
 }
 
 // Resolvers are those that Muster has to get on with.
@@ -69,7 +71,7 @@ remote-control:
   control-enable: no
 `
 
-func startUnbound(tb testing.TB, program, upstream string) (*Process, string) {
+func startUnbound(tb testing.TB, program, upstream string) (*binary.Process, string) {
 	tb.Helper()
 	address := Address()
 	var conf strings.Builder
@@ -79,10 +81,10 @@ func startUnbound(tb testing.TB, program, upstream string) (*Process, string) {
 		fmt.Fprintf(&conf, "server:\n  domain-insecure: %[1]q\n  local-zone: \"%[1]s.\" nodefault\n"+
 			"stub-zone:\n  name: \"%[1]s.\"\n  stub-addr: %[2]s@%[3]s\n", zone, upstream, Port)
 	}
-	return Start(tb, program, "-d", "-c", Write(tb, "unbound.conf", conf.String())), address + ":" + Port
+	return binary.Start(tb, program, "-d", "-c", Write(tb, "unbound.conf", conf.String())), address + ":" + Port
 }
 
-func startDnsmasq(tb testing.TB, program, upstream string) (*Process, string) {
+func startDnsmasq(tb testing.TB, program, upstream string) (*binary.Process, string) {
 	tb.Helper()
 	address := Address()
 	// --no-daemon keeps it from becoming another user, which only root may.
@@ -91,7 +93,7 @@ func startDnsmasq(tb testing.TB, program, upstream string) (*Process, string) {
 	for _, zone := range Zones {
 		args = append(args, fmt.Sprintf("--server=/%s/%s#%s", zone, upstream, Port))
 	}
-	return Start(tb, program, args...), address + ":" + Port
+	return binary.Start(tb, program, args...), address + ":" + Port
 }
 
 // named listens only at addresses that an interface has.
@@ -109,8 +111,8 @@ controls { };
 `
 
 // named returns what starts named, with those words about each zone.
-func named(words string) func(testing.TB, string, string) (*Process, string) {
-	return func(tb testing.TB, program, upstream string) (*Process, string) {
+func named(words string) func(testing.TB, string, string) (*binary.Process, string) {
+	return func(tb testing.TB, program, upstream string) (*binary.Process, string) {
 		tb.Helper()
 		port := freePort(tb)
 		var conf strings.Builder
@@ -118,7 +120,7 @@ func named(words string) func(testing.TB, string, string) (*Process, string) {
 		for _, zone := range Zones {
 			fmt.Fprintf(&conf, "zone %q { "+words+" };\n", zone, upstream)
 		}
-		return Start(tb, program, "-g", "-n", "1", "-c", Write(tb, "named.conf", conf.String())), fmt.Sprintf("127.0.0.1:%d", port)
+		return binary.Start(tb, program, "-g", "-n", "1", "-c", Write(tb, "named.conf", conf.String())), fmt.Sprintf("127.0.0.1:%d", port)
 	}
 }
 

@@ -1,96 +1,47 @@
 package lab
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
-	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/test/binary"
 )
 
-// Server is a running `muster server`.
+// Server is a running `muster server` with a client of it.
 type Server struct {
-	*Process
+	*binary.Server
 	*client.Client
 
-	HTTP string // host:port
-
-	data string
+	tb testing.TB
 }
 
 // StartServer starts a server with that Corefile and waits until it is ready. args
 // are further arguments.
 func StartServer(tb testing.TB, muster, corefile string, args ...string) *Server {
 	tb.Helper()
-	data := tb.TempDir()
-	all := append([]string{"server", "--corefile", Write(tb, "Corefile", corefile), "--http", "127.0.0.1:0", "--data-dir", data}, args...)
-	s := &Server{Process: Start(tb, muster, all...), data: data}
-	s.awaitReady()
+	s := &Server{tb: tb, Server: binary.StartServer(tb, muster, append([]string{"--corefile", Write(tb, "Corefile", corefile)}, args...)...)}
+	c, err := client.New([]string{s.HTTP}, client.Config{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.Client = c
+	tb.Cleanup(c.Close)
 	return s
 }
 
-// RestartServer starts the server anew, at the same addresses, once it has ended,
-// and waits until it is ready.
-func (s *Server) RestartServer() {
-	s.tb.Helper()
-	_ = os.Remove(s.addresses()) // of the earlier run
-	args := slices.Clone(s.cmd.Args[1:])
-	args[slices.Index(args, "--http")+1] = s.HTTP
-	s.Restart(args...)
-	s.awaitReady()
-}
-
-func (s *Server) addresses() string { return filepath.Join(s.data, "addresses.json") }
-
-func (s *Server) awaitReady() {
-	s.tb.Helper()
-	s.Await("addresses.json", func() bool {
-		var at struct{ HTTP string }
-		b, err := os.ReadFile(s.addresses())
-		if err != nil || json.Unmarshal(b, &at) != nil {
-			return false
-		}
-		s.HTTP = at.HTTP
-		return true
-	})
-	s.Await("readiness", func() bool { return status(s.tb.Context(), "http://"+s.HTTP+"/readyz") == http.StatusOK })
-	c, err := client.New([]string{s.HTTP}, client.Config{})
-	if err != nil {
-		s.tb.Fatal(err)
-	}
-	s.Client = c
-	s.tb.Cleanup(c.Close)
-}
-
 // StartEtcd starts an etcd of one member and returns its URL when it is healthy.
-func StartEtcd(tb testing.TB, etcd string) (p *Process, url string) {
+func StartEtcd(tb testing.TB, etcd string) (p *binary.Process, url string) {
 	tb.Helper()
 	address := Address()
 	url, peer := "http://"+address+":2379", "http://"+address+":2380"
-	p = Start(tb, etcd, "--name", "one", "--data-dir", filepath.Join(tb.TempDir(), "etcd"), "--log-level", "warn",
+	p = binary.Start(tb, etcd, "--name", "one", "--data-dir", filepath.Join(tb.TempDir(), "etcd"), "--log-level", "warn",
 		"--listen-client-urls", url, "--advertise-client-urls", url,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "one="+peer)
-	p.Await("health", func() bool { return status(tb.Context(), url+"/health") == http.StatusOK })
+	p.Await("health", func() bool { return binary.Status(tb.Context(), url+"/health") == http.StatusOK })
 	return p, url
-}
-
-// status returns how a URL answers, 0 if it does not.
-func status(ctx context.Context, url string) int {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return 0
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	resp.Body.Close()
-	return resp.StatusCode
 }
 
 // Put registers instances as they are declared.

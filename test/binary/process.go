@@ -1,4 +1,4 @@
-package lab
+package binary
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Process is a program that runs as users run it.
+// Process is a program that runs as users run it. It ends with its test.
 type Process struct {
 	tb   testing.TB
 	cmd  *exec.Cmd
@@ -115,7 +115,34 @@ func (p *Process) Await(what string, ok func() bool) {
 // AwaitFor is Await with another patience.
 func (p *Process) AwaitFor(patience time.Duration, what string, ok func() bool) {
 	p.tb.Helper()
-	if !poll(patience, ok, p.done) {
+	if !Poll(patience, ok, p.done) {
 		p.tb.Fatalf("%v: not within %v: %s\n%s", p.cmd.Args, patience, what, tail(p.Log()))
+	}
+}
+
+// Eventually fails the test unless ok becomes true within patience.
+func Eventually(tb testing.TB, patience time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	if !Poll(patience, ok, nil) {
+		tb.Fatalf("not within %s: %s", patience, what)
+	}
+}
+
+// Poll asks until ok is true, for as long as patience lasts and stop is open.
+func Poll(patience time.Duration, ok func() bool, stop <-chan struct{}) bool {
+	deadline := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok() {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-stop:
+			return ok()
+		case <-deadline:
+			return false
+		}
 	}
 }

@@ -1,0 +1,73 @@
+package binary
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Server is a running `muster server`.
+type Server struct {
+	*Process
+
+	// HTTP, GRPC and DNS are where it listens, host:port; empty where it does not.
+	HTTP, GRPC, DNS string
+
+	data string
+}
+
+// StartServer starts a server with a data directory of its own and waits until it is
+// ready. HTTP takes a free port, the rest is as args say.
+func StartServer(tb testing.TB, muster string, args ...string) *Server {
+	tb.Helper()
+	data := tb.TempDir()
+	all := append([]string{"server", "--http", "127.0.0.1:0", "--data-dir", data}, args...)
+	s := &Server{Process: Start(tb, muster, all...), data: data}
+	s.awaitReady()
+	return s
+}
+
+// RestartServer starts the server anew, at the same addresses, once it has ended,
+// and waits until it is ready.
+func (s *Server) RestartServer() {
+	s.tb.Helper()
+	_ = os.Remove(s.addresses()) // of the earlier run
+	args := slices.Clone(s.cmd.Args[1:])
+	args[slices.Index(args, "--http")+1] = s.HTTP
+	s.Restart(args...)
+	s.awaitReady()
+}
+
+func (s *Server) addresses() string { return filepath.Join(s.data, "addresses.json") }
+
+func (s *Server) awaitReady() {
+	s.tb.Helper()
+	s.Await("addresses.json", func() bool {
+		var at struct{ HTTP, GRPC, DNS string }
+		b, err := os.ReadFile(s.addresses())
+		if err != nil || json.Unmarshal(b, &at) != nil {
+			return false
+		}
+		s.HTTP, s.GRPC, s.DNS = at.HTTP, at.GRPC, at.DNS
+		return true
+	})
+	s.Await("readiness", func() bool { return Status(s.tb.Context(), "http://"+s.HTTP+"/readyz") == http.StatusOK })
+}
+
+// Status returns how a URL answers, 0 if it does not.
+func Status(ctx context.Context, url string) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
