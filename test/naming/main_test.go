@@ -1,0 +1,19 @@
+// Package naming_test asks a real server the calls of naming that Nacos has, as they
+// stand in testdata: what clients send is sent byte for byte, and what they read is
+// compared.
+package naming_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/musterhq/muster/test/binary"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Many cases wait for timeouts: they may do so together.
+	_ = flag.Set("test.parallel", "16") // the flag is there
+	os.Exit(binary.Main(m, "../.."))
+}
