@@ -74,12 +74,7 @@ func cases(t *testing.T, file string) []wire.Case {
 // $open that of something whose page /well is there.
 func start(t *testing.T, args ...string) wire.Config {
 	t.Helper()
-	s := binary.StartServer(t, binary.Muster(), append([]string{"--dns", "127.0.0.1:0"}, args...)...)
-	// It is ready as soon as it knows the roll; that it judges takes an election.
-	s.Await("the judge's office", func() bool {
-		text, err := read(s.HTTP, "/v1/servers")
-		return err == nil && strings.Contains(text, `"protection":{`)
-	})
+	s := startServer(t, args...)
 	checked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/well" {
 			http.NotFound(w, r)
@@ -95,6 +90,18 @@ func start(t *testing.T, args ...string) wire.Config {
 		},
 		State: func(v map[string]string) (string, error) { return state(s.HTTP, v) },
 	}
+}
+
+// startServer starts a server and waits until it judges.
+func startServer(t *testing.T, args ...string) *binary.Server {
+	t.Helper()
+	s := binary.StartServer(t, binary.Muster(), append([]string{"--dns", "127.0.0.1:0"}, args...)...)
+	// It is ready as soon as it knows the roll; that it judges takes an election.
+	s.Await("the judge's office", func() bool {
+		text, err := read(s.HTTP, "/v1/servers")
+		return err == nil && strings.Contains(text, `"protection":{`)
+	})
+	return s
 }
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
