@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,9 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/musterhq/muster/test/binary"
 )
 
 // failer is what the processes of a test need of it.
@@ -30,31 +30,13 @@ type process struct {
 	dir     string   // working directory, empty: the test's
 	env     []string // over the test's environment
 	cmd     *exec.Cmd
-	log     *buffer
+	log     *binary.Output
 	done    chan struct{} // closed when it has ended
-}
-
-// buffer is what a process has written so far.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func (p *process) start() {
 	p.t.Helper()
-	p.log = &buffer{}
+	p.log = &binary.Output{}
 	// It outlives the test's context, so that the clean-up can stop it well.
 	p.cmd = exec.CommandContext(context.Background(), cmp.Or(p.program, "muster"), p.args...)
 	p.cmd.Dir = p.dir
@@ -201,25 +183,8 @@ func (p *process) await(what string, ok func() bool) {
 	}
 }
 
-// poll asks until ok is true, for as long as patience lasts and nothing is sent
-// on or closes stop.
-func poll(patience time.Duration, ok func() bool, stop <-chan struct{}) bool {
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if ok() {
-			return true
-		}
-		select {
-		case <-tick.C:
-		case <-stop:
-			return ok()
-		case <-deadline:
-			return false
-		}
-	}
-}
+// poll asks until ok is true, for as long as patience lasts and stop is open.
+var poll = binary.Poll
 
 // eventually fails the test unless ok becomes true within patience.
 func eventually(t failer, patience time.Duration, what string, ok func() bool) {

@@ -14,23 +14,23 @@ import (
 type Process struct {
 	tb   testing.TB
 	cmd  *exec.Cmd
-	log  *output
+	log  *Output
 	done chan struct{} // closed when it has ended
 }
 
-// output is what a process has written so far.
-type output struct {
+// Output is what a process has written so far.
+type Output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Write(p)
 }
 
-func (o *output) String() string {
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
@@ -54,7 +54,7 @@ func (p *Process) start(program string, args []string) {
 	p.tb.Helper()
 	// It outlives the test's context, so that the clean-up can stop it well.
 	cmd, done := exec.CommandContext(context.WithoutCancel(p.tb.Context()), program, args...), make(chan struct{})
-	p.cmd, p.done, p.log = cmd, done, &output{}
+	p.cmd, p.done, p.log = cmd, done, &Output{}
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
 		p.tb.Fatalf("start %s: %v", program, err)

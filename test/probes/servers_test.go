@@ -15,12 +15,13 @@ import (
 
 	"github.com/musterhq/muster/internal/peer"
 	"github.com/musterhq/muster/probe"
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
 // instance is a server under test.
 type instance struct {
-	*lab.Process
+	*binary.Process
 
 	address string
 }
@@ -39,7 +40,7 @@ func freeAddress(t *testing.T) string {
 // start starts a server that is to listen at address.
 func start(t *testing.T, address, program string, args ...string) instance {
 	t.Helper()
-	return instance{lab.Start(t, peer.Path(t, program), args...), address}
+	return instance{binary.Start(t, peer.Path(t, program), args...), address}
 }
 
 // await waits until the server listens.
