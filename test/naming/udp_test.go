@@ -45,7 +45,7 @@ func newSubscriber(t *testing.T, server, agent string) *subscriber {
 func (s *subscriber) call(method, path string, parameters url.Values) {
 	s.Helper()
 	parameters.Set("serviceName", s.service)
-	target := "http://" + s.server + "/nacos/v1/ns/" + path + "?" + parameters.Encode()
+	target := "http://" + s.server + "/nacos/" + path + "?" + parameters.Encode()
 	req, err := http.NewRequestWithContext(s.Context(), method, target, http.NoBody)
 	if err != nil {
 		s.Fatal(err)
@@ -64,16 +64,17 @@ func (s *subscriber) call(method, path string, parameters url.Values) {
 // list asks for the instances, and for pushes.
 func (s *subscriber) list(clusters string) {
 	s.Helper()
-	port := fmt.Sprint(s.socket.LocalAddr().(*net.UDPAddr).Port)
-	s.call(http.MethodGet, "instance/list", url.Values{"clusters": {clusters}, "udpPort": {port}, "clientIP": {"127.0.0.1"}})
+	s.call(http.MethodGet, "v1/ns/instance/list", url.Values{"clusters": {clusters}, "udpPort": {s.port()}, "clientIP": {"127.0.0.1"}})
 }
+
+func (s *subscriber) port() string { return fmt.Sprint(s.socket.LocalAddr().(*net.UDPAddr).Port) }
 
 func (s *subscriber) register(ip string, more url.Values) {
 	s.Helper()
 	// It must not fall silent while a test waits: that would be pushed too.
 	parameters := url.Values{"ip": {ip}, "port": {"80"}, "metadata": {"preserved.heart.beat.timeout=60000,preserved.ip.delete.timeout=60000"}}
 	maps.Copy(parameters, more)
-	s.call(http.MethodPost, "instance", parameters)
+	s.call(http.MethodPost, "v1/ns/instance", parameters)
 }
 
 // packet is a push as it came.
@@ -176,6 +177,7 @@ func TestPushes(t *testing.T) {
 	for name, test := range map[string]func(*subscriber){
 		"a change is pushed":                   aChange,
 		"what is not acknowledged comes again": theRepetition,
+		"version 2 has other names":            versionTwo,
 		"a list of clusters":                   clusters,
 		"a large service is packed":            large,
 		"the time as a text in the answer":     func(s *subscriber) { acknowledged(s, `"%s"`) },
@@ -192,7 +194,25 @@ func TestPushes(t *testing.T) {
 			aChange(newSubscriber(t, server, agent))
 		})
 	}
-	for _, agent := range []string{"curl/8.5.0", "Nacos-Python-Client:v0.0.1", ""} {
+	for name, parameters := range map[string]url.Values{
+		"without an address":         {},
+		"at an address of elsewhere": {"clientIP": {"198.51.100.7"}},
+		"at port 0":                  {"clientIP": {"127.0.0.1"}, "udpPort": {"0"}},
+	} {
+		t.Run("nobody subscribes "+name, func(t *testing.T) {
+			t.Parallel()
+			s := newSubscriber(t, server, javaAgent)
+			if !parameters.Has("udpPort") {
+				parameters.Set("udpPort", s.port())
+			}
+			s.call(http.MethodGet, "v1/ns/instance/list", parameters)
+			text, err := read(server, "/nacos/v1/ns/service/subscribers?serviceName="+s.service)
+			if err != nil || text != `{"subscribers":[],"count":0}` {
+				t.Errorf("subscribers: %s, %v", text, err)
+			}
+		})
+	}
+	for _, agent := range []string{"curl/8.5.0", "Nacos-Python-Client:v1.0.0", "Nacos-Java-Client:v0.0.9", ""} {
 		t.Run("nothing is pushed to "+agent, func(t *testing.T) {
 			t.Parallel()
 			s := newSubscriber(t, server, agent)
@@ -267,6 +287,14 @@ func clusters(s *subscriber) {
 	if err := wire.Match(`{"clusters": "c1", "...": 0}`, p.service, nil); err != nil {
 		s.Errorf("%s: %v", p.service, err)
 	}
+}
+
+// versionTwo wants pushes for who asks with version 2 of the API.
+func versionTwo(s *subscriber) {
+	s.Helper()
+	s.call(http.MethodGet, "v2/ns/instance/list", url.Values{"ip": {"127.0.0.1"}, "port": {s.port()}})
+	s.register("10.1.1.1", nil)
+	s.await(prompt, "10.1.1.1")
 }
 
 // large wants what is over 1 KiB packed.
