@@ -46,6 +46,13 @@ func TestProtectAtZero(t *testing.T) {
 	wire.Run(t, cases(t, "testdata/alone/zero.txt"), start(t, "--nacos-protect-at-zero"))
 }
 
+// TestSilence runs the cases of instances that fall silent, at a server where no
+// others do.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	wire.Run(t, cases(t, "testdata/alone/silence.txt"), start(t))
+}
+
 // TestLabels runs the cases of a server that knows the labels of addresses.
 func TestLabels(t *testing.T) {
 	t.Parallel()
