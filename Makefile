@@ -25,12 +25,15 @@ test: ## test everything in random order (FLAGS=-v), with the race detector wher
 	else \
 		echo "race detector off: no C compiler"; export CGO_ENABLED=0; \
 	fi; \
-	go test $$race -shuffle=on -timeout 10m $(FLAGS) ./...
+	go test $$race -shuffle=on -timeout 10m $(FLAGS) ./... && \
+	cd test/sdk && go test $$race -shuffle=on -timeout 10m $(FLAGS) ./...
 
 lint: ## check format, style, go.mod and known vulnerabilities
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
 	go mod tidy -diff
+	cd test/sdk && go mod tidy -diff
 	$(TOOL) golangci-lint run ./...
+	cd test/sdk && go tool -modfile=../../tools/go.mod golangci-lint run ./...
 	@tools/vuln ./...
 
 generate: ## write generated files anew; leaves a clean tree clean

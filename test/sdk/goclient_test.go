@@ -1,0 +1,127 @@
+package sdk_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nacos-group/nacos-sdk-go/clients"
+	"github.com/nacos-group/nacos-sdk-go/clients/naming_client"
+	"github.com/nacos-group/nacos-sdk-go/common/constant"
+	"github.com/nacos-group/nacos-sdk-go/model"
+	"github.com/nacos-group/nacos-sdk-go/vo"
+)
+
+// journal is what all Go clients of this process have logged: they share one logger.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+var logged journal
+
+func (j *journal) add(line string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
+}
+
+// The methods that the client wants of a logger.
+
+func (j *journal) Info(args ...any)                  { j.add(fmt.Sprint(args...)) }
+func (j *journal) Warn(args ...any)                  { j.add(fmt.Sprint(args...)) }
+func (j *journal) Error(args ...any)                 { j.add(fmt.Sprint(args...)) }
+func (j *journal) Debug(args ...any)                 { j.add(fmt.Sprint(args...)) }
+func (j *journal) Infof(format string, args ...any)  { j.add(fmt.Sprintf(format, args...)) }
+func (j *journal) Warnf(format string, args ...any)  { j.add(fmt.Sprintf(format, args...)) }
+func (j *journal) Errorf(format string, args ...any) { j.add(fmt.Sprintf(format, args...)) }
+func (j *journal) Debugf(format string, args ...any) { j.add(fmt.Sprintf(format, args...)) }
+
+// newGoClient returns a client as an application makes one. It has no end: it goes
+// on until this process ends.
+func newGoClient(t *testing.T, s *server) naming_client.INamingClient {
+	t.Helper()
+	cache, err := os.MkdirTemp(scratch, "go-client-") //nolint:usetesting // it is written to after the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := clients.NewNamingClient(vo.NacosClientParam{
+		ClientConfig: &constant.ClientConfig{
+			CacheDir: cache, LogDir: cache, CustomLogger: &logged, NotLoadCacheAtStart: true, UpdateCacheWhenEmpty: true,
+			TimeoutMs: 5000,
+		},
+		ServerConfigs: []constant.ServerConfig{{IpAddr: "127.0.0.1", Port: s.port()}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// register has a client register an instance and beat for it.
+func register(t *testing.T, c naming_client.INamingClient, p vo.RegisterInstanceParam) {
+	t.Helper()
+	p.Enable, p.Healthy, p.Ephemeral = true, true, true
+	if p.Weight == 0 {
+		p.Weight = 1
+	}
+	if ok, err := c.RegisterInstance(p); !ok || err != nil {
+		t.Fatalf("RegisterInstance(%+v) = %t, %v", p, ok, err)
+	}
+}
+
+// told is what the callback of a subscription has been told.
+type told struct {
+	mu    sync.Mutex
+	hosts []string // ip:port of each that is healthy, of the last call
+	empty int      // calls without any
+}
+
+func (w *told) call(all []model.SubscribeService, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.empty++
+	}
+	w.hosts = w.hosts[:0]
+	for _, i := range all {
+		if i.Healthy {
+			w.hosts = append(w.hosts, fmt.Sprintf("%s:%d", i.Ip, i.Port))
+		}
+	}
+	slices.Sort(w.hosts)
+}
+
+func (w *told) last() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.hosts, " ")
+}
+
+func (w *told) await(t *testing.T, patience time.Duration, want string) {
+	t.Helper()
+	if !eventually(patience, func() bool { return w.last() == want }) {
+		t.Fatalf("the subscriber knows %q after %s, want %q", w.last(), patience, want)
+	}
+}
+
+// subscribe has a client subscribe, and waits until it knows what is there.
+func subscribe(t *testing.T, c naming_client.INamingClient, service, want string) *told {
+	t.Helper()
+	w := &told{}
+	if err := c.Subscribe(&vo.SubscribeParam{ServiceName: service, SubscribeCallback: w.call}); err != nil {
+		t.Fatalf("subscribe to %s: %v", service, err)
+	}
+	w.await(t, 5*time.Second, want)
+	return w
+}
+
+func (w *told) timesEmpty() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.empty
+}

@@ -1,0 +1,55 @@
+package sdk_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/nacos-group/nacos-sdk-go/vo"
+)
+
+// The client lists every 10 s, give or take the second between two looks at its
+// clock.
+const poll = 12 * time.Second
+
+func TestGoClientOutlivesACrashOfTheServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	c := newGoClient(t, s)
+	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.1", Port: 80, Weight: 3})
+	w := subscribe(t, newGoClient(t, s), "pay", "192.0.2.1:80")
+
+	s.Kill()
+	s.restart()
+	const kept = "192.0.2.1:80 cluster DEFAULT weight 3 healthy true metadata map[]"
+	if got := s.list("public", "pay"); got != kept {
+		t.Errorf("once the server is ready again it lists %q, want %q", got, kept)
+	}
+	s.write(http.MethodPost, "/nacos/v1/ns/instance", instance("pay", "192.0.2.2", 80))
+	w.await(t, poll, "192.0.2.1:80 192.0.2.2:80")
+	// The one that nobody beats for goes, the other stays.
+	s.awaitList(45*time.Second, "public", "pay", kept)
+	w.await(t, poll, "192.0.2.1:80")
+	if w.timesEmpty() != 0 {
+		t.Errorf("the subscriber was told %d times that there is nothing", w.timesEmpty())
+	}
+}
+
+func TestGoClientBringsBackWhatTheServerLost(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	c := newGoClient(t, s)
+	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.1", Port: 80, Weight: 3, ClusterName: "bj",
+		Metadata: map[string]string{"range": "10%;x=y"}})
+	w := subscribe(t, newGoClient(t, s), "pay", "192.0.2.1:80")
+	const was = "192.0.2.1:80 cluster bj weight 3 healthy true metadata map[range:10%;x=y]"
+	s.awaitList(time.Second, "public", "pay", was)
+
+	s.Kill()
+	s.forget()
+	s.restart()
+	// Two beats, as the first may have met the server while it was not ready.
+	s.awaitList(11*time.Second, "public", "pay", was)
+	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.2", Port: 80})
+	w.await(t, poll, "192.0.2.1:80 192.0.2.2:80")
+}
