@@ -42,6 +42,14 @@ func (s *Server) RestartServer() {
 	s.awaitReady()
 }
 
+// Forget removes all that the server knew, once it has ended.
+func (s *Server) Forget() {
+	s.tb.Helper()
+	if err := os.RemoveAll(s.data); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
 func (s *Server) addresses() string { return filepath.Join(s.data, "addresses.json") }
 
 func (s *Server) awaitReady() {

@@ -14,6 +14,8 @@ import (
 	"github.com/nacos-group/nacos-sdk-go/common/constant"
 	"github.com/nacos-group/nacos-sdk-go/model"
 	"github.com/nacos-group/nacos-sdk-go/vo"
+
+	"github.com/musterhq/muster/test/binary"
 )
 
 // journal is what all Go clients of this process have logged: they share one logger.
@@ -104,7 +106,7 @@ func (w *told) last() string {
 
 func (w *told) await(t *testing.T, patience time.Duration, want string) {
 	t.Helper()
-	if !eventually(patience, func() bool { return w.last() == want }) {
+	if !binary.Poll(patience, func() bool { return w.last() == want }, nil) {
 		t.Fatalf("the subscriber knows %q after %s, want %q", w.last(), patience, want)
 	}
 }

@@ -20,7 +20,7 @@ func TestGoClientOutlivesACrashOfTheServer(t *testing.T) {
 	w := subscribe(t, newGoClient(t, s), "pay", "192.0.2.1:80")
 
 	s.Kill()
-	s.restart()
+	s.RestartServer()
 	const kept = "192.0.2.1:80 cluster DEFAULT weight 3 healthy true metadata map[]"
 	if got := s.list("public", "pay"); got != kept {
 		t.Errorf("once the server is ready again it lists %q, want %q", got, kept)
@@ -46,8 +46,8 @@ func TestGoClientBringsBackWhatTheServerLost(t *testing.T) {
 	s.awaitList(time.Second, "public", "pay", was)
 
 	s.Kill()
-	s.forget()
-	s.restart()
+	s.Forget()
+	s.RestartServer()
 	// Two beats, as the first may have met the server while it was not ready.
 	s.awaitList(11*time.Second, "public", "pay", was)
 	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.2", Port: 80})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nacos-group/nacos-sdk-go/vo"
 
+	"github.com/musterhq/muster/test/binary"
 	"github.com/musterhq/muster/test/dns/lab"
 )
 
@@ -41,7 +42,7 @@ func TestGoClientRegistersUpdatesAndDeregisters(t *testing.T) {
 	}
 	s.awaitList(time.Second, "public", "pay", "")
 	// A beat that was under way must not bring it back.
-	if eventually(6*time.Second, func() bool { return s.list("public", "pay") != "" }) {
+	if binary.Poll(6*time.Second, func() bool { return s.list("public", "pay") != "" }, nil) {
 		t.Errorf("after it was deregistered: %s", s.list("public", "pay"))
 	}
 }

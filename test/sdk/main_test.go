@@ -6,47 +6,35 @@
 package sdk_test
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/nacos-group/nacos-sdk-go/util"
 
-	"github.com/musterhq/muster/test/dns/lab"
+	"github.com/musterhq/muster/test/binary"
 )
 
-// root is the folder of Muster's module, seen from this package.
-const root = "../.."
-
-var (
-	muster  string // the binary, built once for all tests
-	scratch string // for what clients go on writing after their test, as they have no end
-)
+// scratch is for what clients go on writing after their test, as they have no end.
+var scratch string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// These tests wait for the clients' timers: they may do so together.
 	_ = flag.Set("test.parallel", "16") // the flag is there
+	// The Go client looks it up once, into a variable that no lock guards.
+	util.LocalIP()
 	os.Exit(runTests(m))
 }
 
 func runTests(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "muster-sdk-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-		defer cancel()
-		scratch = dir
-		muster, err = lab.BuildMuster(ctx, root, dir)
-	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// The Go client looks it up once, into a variable that no lock guards.
-	util.LocalIP()
-	return m.Run()
+	defer os.RemoveAll(dir)
+	scratch = dir
+	return binary.Main(m, "../..")
 }

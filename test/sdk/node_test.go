@@ -25,7 +25,7 @@ func TestNodeClient(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.js"), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
-			run(t, time.Minute, []string{"MUSTER_SERVER=" + s.http, "NODE_PATH=" + modules}, node, "--test", file)
+			run(t, time.Minute, []string{"MUSTER_SERVER=" + s.HTTP, "NODE_PATH=" + modules}, node, "--test", file)
 		})
 	}
 }

@@ -7,75 +7,30 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/test/dns/lab"
+	"github.com/musterhq/muster/test/binary"
 )
 
-// server is a running `muster server`, which keeps its addresses over restarts.
+// server is a running `muster server` as these tests ask it.
 type server struct {
-	*lab.Process
+	*binary.Server
 
-	t    *testing.T
-	args []string
-	data string
-	http string // host:port
+	t *testing.T
 }
 
 func startServer(t *testing.T) *server {
 	t.Helper()
-	data := filepath.Join(t.TempDir(), "data")
-	s := &server{t: t, data: data, args: []string{
-		"server", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0", "--data-dir", data, "--min-free", "0",
-	}}
-	s.Process = lab.Start(t, muster, s.args...)
-	s.awaitReady()
-	return s
-}
-
-// restart starts the server anew, once it has ended.
-func (s *server) restart() {
-	s.t.Helper()
-	_ = os.Remove(s.addresses()) // of the earlier run
-	s.Restart(s.args...)
-	s.awaitReady()
-}
-
-// forget removes all that the server, which has ended, knew.
-func (s *server) forget() {
-	s.t.Helper()
-	if err := os.RemoveAll(s.data); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *server) addresses() string { return filepath.Join(s.data, "addresses.json") }
-
-func (s *server) awaitReady() {
-	s.t.Helper()
-	var at struct{ HTTP, DNS string }
-	s.Await("addresses.json", func() bool {
-		b, err := os.ReadFile(s.addresses())
-		return err == nil && json.Unmarshal(b, &at) == nil
-	})
-	s.http = at.HTTP
-	s.args[slices.Index(s.args, "--http")+1] = at.HTTP
-	s.args[slices.Index(s.args, "--dns")+1] = at.DNS
-	s.Await("readiness", func() bool {
-		status, _, err := s.call(http.MethodGet, "/readyz", nil)
-		return err == nil && status == http.StatusOK
-	})
+	return &server{binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0", "--min-free", "0"), t}
 }
 
 func (s *server) port() uint64 {
 	s.t.Helper()
-	_, port, err := net.SplitHostPort(s.http)
+	_, port, err := net.SplitHostPort(s.HTTP)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -88,7 +43,7 @@ func (s *server) port() uint64 {
 
 // call sends a request with parameters in its query.
 func (s *server) call(method, path string, parameters url.Values) (status int, body string, err error) {
-	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.http+path+"?"+parameters.Encode(), http.NoBody)
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.HTTP+path+"?"+parameters.Encode(), http.NoBody)
 	if err != nil {
 		return 0, "", err
 	}
@@ -158,22 +113,7 @@ func (s *server) list(namespace, service string) string {
 func (s *server) awaitList(patience time.Duration, namespace, service, want string) {
 	s.t.Helper()
 	got := ""
-	if !eventually(patience, func() bool { got = s.list(namespace, service); return got == want }) {
+	if !binary.Poll(patience, func() bool { got = s.list(namespace, service); return got == want }, nil) {
 		s.t.Fatalf("list %s after %s:\n%s\nwant\n%s", service, patience, got, want)
 	}
-}
-
-// eventually polls until ok is true, for as long as patience lasts.
-func eventually(patience time.Duration, ok func() bool) bool {
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			return false
-		}
-	}
-	return true
 }
