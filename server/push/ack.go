@@ -57,7 +57,7 @@ func (p *Pusher) take(datagram []byte, from netip.AddrPort) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := p.awaited[ack{from, stamp}]
+	r := p.whose(from, stamp)
 	if r == nil {
 		return false
 	}
@@ -68,10 +68,25 @@ func (p *Pusher) take(datagram []byte, from netip.AddrPort) bool {
 	return true
 }
 
+// whose returns the row that is waiting for an acknowledgement; p.mu is held. A
+// client on this host that names another address of it answers to loopback, where
+// the push came from, and so from there.
+func (p *Pusher) whose(from netip.AddrPort, stamp int64) *row {
+	if r := p.awaited[ack{from, stamp}]; r != nil || !from.Addr().IsLoopback() {
+		return r
+	}
+	for _, ip := range p.ours {
+		if r := p.awaited[ack{netip.AddrPortFrom(ip, from.Port()), stamp}]; r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
 func (p *Pusher) knows(ip netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.hosts[ip] != nil
+	return p.hosts[ip] != nil || ip.IsLoopback() && len(p.ours) > 0
 }
 
 // parseAck returns the stamp that a datagram acknowledges. It is a string, or a

@@ -26,7 +26,8 @@ type seat struct {
 // host is an IP address and its subscribers.
 type host struct {
 	rows       int
-	unanswered int // datagrams since it acknowledged one
+	unanswered int  // datagrams since it acknowledged one
+	ours       bool // an address of this host, enrolled from a loopback address
 }
 
 // patience is how many datagrams a host may leave unanswered, beside one for each
@@ -69,7 +70,7 @@ func (p *Pusher) Enrol(s Subscriber, from netip.Addr) bool {
 	s.Addr = netip.AddrPortFrom(s.Addr.Addr().Unmap(), s.Addr.Port())
 	reason := p.refusal(s, from.Unmap().WithZone(""))
 	if reason == "" {
-		reason = p.enter(s)
+		reason = p.enter(s, from.Unmap())
 	}
 	if reason != "" {
 		p.metrics.refused.WithLabelValues(reason).Inc()
@@ -92,7 +93,7 @@ func (p *Pusher) refusal(s Subscriber, from netip.Addr) string {
 }
 
 // enter keeps a subscriber if there is room, and returns why not.
-func (p *Pusher) enter(s Subscriber) (reason string) {
+func (p *Pusher) enter(s Subscriber, from netip.Addr) (reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -113,6 +114,10 @@ func (p *Pusher) enter(s Subscriber) (reason string) {
 	if h == nil {
 		h = &host{}
 		p.hosts[s.Addr.Addr()] = h
+	}
+	if !h.ours && from.IsLoopback() && ours(s.Addr.Addr()) {
+		h.ours = true
+		p.ours = append(p.ours, s.Addr.Addr())
 	}
 	r := &row{Subscriber: s.own(), host: h, stale: true}
 	if a == nil {
@@ -169,6 +174,7 @@ func (p *Pusher) leave(r *row) {
 	p.count--
 	if r.host.rows--; r.host.rows == 0 {
 		delete(p.hosts, r.Addr.Addr())
+		p.ours = slices.DeleteFunc(p.ours, func(ip netip.Addr) bool { return ip == r.Addr.Addr() })
 	}
 }
 

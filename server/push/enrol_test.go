@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func TestAddresses(t *testing.T) {
 		{"another interface, IPv6", "[fd00::2]:5000", "fd00::1", true, true},
 		{"a private one, through NAT", "192.168.1.2:5000", "203.0.113.5", false, true},
 		{"a private one, from this host", "192.168.1.2:5000", "127.0.0.1", true, true},
+		{"a public one that is not of this host, from this host", "203.0.113.6:5000", "127.0.0.1", false, true},
 		{"loopback, from this host", "127.0.0.1:5000", "127.0.0.1", true, true},
 		{"another loopback, from this host", "127.0.0.2:5000", "::1", true, true},
 		{"loopback, from another host", "127.0.0.1:5000", "10.0.0.1", false, true},
@@ -65,6 +67,24 @@ func TestAddresses(t *testing.T) {
 	p := newWorld(t, push.Config{Anywhere: true}).pusher
 	if p.Enrol(push.Subscriber{Topic: push.Topic{Agent: java}}, netip.Addr{}) {
 		t.Error("Enrol without an address = true, want false")
+	}
+}
+
+func TestAddressesOfThisHost(t *testing.T) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		ip := netip.MustParsePrefix(a.String()).Addr()
+		if ip.IsLinkLocalUnicast() {
+			continue
+		}
+		s := subscriber("orders", 0)
+		s.Addr = netip.AddrPortFrom(ip, 5000)
+		if from := netip.MustParseAddr("127.0.0.1"); !newWorld(t, push.Config{}).pusher.Enrol(s, from) {
+			t.Errorf("Enrol(%v, %v) = false, want true", s.Addr, from)
+		}
 	}
 }
 

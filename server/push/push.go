@@ -104,7 +104,8 @@ type Pusher struct {
 	mu        sync.Mutex
 	audiences map[registry.ServiceKey]*audience // guarded by mu, as is the rest
 	hosts     map[netip.Addr]*host
-	count     int // rows
+	ours      []netip.Addr // of the hosts, those that are this host
+	count     int          // rows
 	awaited   map[ack]*row
 	lapses    order // all rows, by when their enrolment ends
 	rests     order // those that are told nothing more until then

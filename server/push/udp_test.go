@@ -116,6 +116,29 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// A client names an address of an interface of its host, is told there by a server
+// at a loopback address, and answers to that: the system then takes the same address
+// for the sender's.
+func TestAcknowledgementFromLoopback(t *testing.T) {
+	w := newWorld(t, push.Config{})
+	conn, err := push.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.run(conn)
+	defer w.stop()
+	c := newClient(t, "0.0.0.0")
+	s := subscriber("orders", 0)
+	s.Addr = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), c.addr().Port())
+	w.register("orders", 1)
+	if !w.pusher.Enrol(s, netip.MustParseAddr("127.0.0.1")) {
+		t.Fatal("Enrol = false, want true")
+	}
+	d, from := c.receive()
+	c.answer(from, stringAck(d.stamp))
+	w.until("the push is acknowledged", func(s push.Stats) bool { return s.Succeeded == 1 && s.Pending == 0 })
+}
+
 func (w *world) until(what string, done func(push.Stats) bool) {
 	w.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
