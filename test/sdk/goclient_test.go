@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -30,6 +31,38 @@ func (j *journal) add(line string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lines = append(j.lines, line)
+}
+
+// pushed returns the last list of a service that came by datagram, as ip:port of each
+// healthy instance, ordered.
+func (j *journal) pushed(service string) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, line := range slices.Backward(j.lines) {
+		text, ok := strings.CutPrefix(line, "receive push: ")
+		if !ok {
+			continue
+		}
+		var packet struct{ Type, Data string }
+		var list struct {
+			Name  string
+			Hosts []model.Instance
+		}
+		// The sender's address stands behind the packet.
+		if json.NewDecoder(strings.NewReader(text)).Decode(&packet) != nil || json.Unmarshal([]byte(packet.Data), &list) != nil ||
+			list.Name != constant.DEFAULT_GROUP+"@@"+service {
+			continue
+		}
+		var healthy []string
+		for _, i := range list.Hosts {
+			if i.Healthy {
+				healthy = append(healthy, fmt.Sprintf("%s:%d", i.Ip, i.Port))
+			}
+		}
+		slices.Sort(healthy)
+		return strings.Join(healthy, " ")
+	}
+	return ""
 }
 
 // The methods that the client wants of a logger.

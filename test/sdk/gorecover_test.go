@@ -16,19 +16,26 @@ func TestGoClientOutlivesACrashOfTheServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	c := newGoClient(t, s)
-	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.1", Port: 80, Weight: 3})
-	w := subscribe(t, newGoClient(t, s), "pay", "192.0.2.1:80")
+	const service = "outlives-a-crash"
+	register(t, c, vo.RegisterInstanceParam{ServiceName: service, Ip: "192.0.2.1", Port: 80, Weight: 3})
+	w := subscribe(t, newGoClient(t, s), service, "192.0.2.1:80")
 
 	s.Kill()
 	s.RestartServer()
 	const kept = "192.0.2.1:80 cluster DEFAULT weight 3 healthy true metadata map[]"
-	if got := s.list("public", "pay"); got != kept {
+	if got := s.list("public", service); got != kept {
 		t.Errorf("once the server is ready again it lists %q, want %q", got, kept)
 	}
-	s.write(http.MethodPost, "/nacos/v1/ns/instance", instance("pay", "192.0.2.2", 80))
+	s.write(http.MethodPost, "/nacos/v1/ns/instance", instance(service, "192.0.2.2", 80))
 	w.await(t, poll, "192.0.2.1:80 192.0.2.2:80")
-	// The one that nobody beats for goes, the other stays.
-	s.awaitList(45*time.Second, "public", "pay", kept)
+	// That list enrolled it anew.
+	s.write(http.MethodPost, "/nacos/v1/ns/instance", instance(service, "192.0.2.3", 80))
+	w.await(t, prompt, "192.0.2.1:80 192.0.2.2:80 192.0.2.3:80")
+	if got, want := logged.pushed(service), w.last(); got != want {
+		t.Errorf("the last push tells of %q, want %q", got, want)
+	}
+	// Those that nobody beats for go, the other stays.
+	s.awaitList(45*time.Second, "public", service, kept)
 	w.await(t, poll, "192.0.2.1:80")
 	if w.timesEmpty() != 0 {
 		t.Errorf("the subscriber was told %d times that there is nothing", w.timesEmpty())
@@ -39,17 +46,18 @@ func TestGoClientBringsBackWhatTheServerLost(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	c := newGoClient(t, s)
-	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.1", Port: 80, Weight: 3, ClusterName: "bj",
+	const service = "brought-back"
+	register(t, c, vo.RegisterInstanceParam{ServiceName: service, Ip: "192.0.2.1", Port: 80, Weight: 3, ClusterName: "bj",
 		Metadata: map[string]string{"range": "10%;x=y"}})
-	w := subscribe(t, newGoClient(t, s), "pay", "192.0.2.1:80")
+	w := subscribe(t, newGoClient(t, s), service, "192.0.2.1:80")
 	const was = "192.0.2.1:80 cluster bj weight 3 healthy true metadata map[range:10%;x=y]"
-	s.awaitList(time.Second, "public", "pay", was)
+	s.awaitList(time.Second, "public", service, was)
 
 	s.Kill()
 	s.Forget()
 	s.RestartServer()
 	// Two beats, as the first may have met the server while it was not ready.
-	s.awaitList(11*time.Second, "public", "pay", was)
-	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.2", Port: 80})
+	s.awaitList(11*time.Second, "public", service, was)
+	register(t, c, vo.RegisterInstanceParam{ServiceName: service, Ip: "192.0.2.2", Port: 80})
 	w.await(t, poll, "192.0.2.1:80 192.0.2.2:80")
 }
