@@ -2,6 +2,8 @@ package sdk_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +27,16 @@ func TestNodeClient(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.js"), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
-			run(t, time.Minute, []string{"MUSTER_SERVER=" + s.HTTP, "NODE_PATH=" + modules}, node, "--test", file)
+			crash, crashes := askForCrash(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, node, "--test", file)
+			cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "MUSTER_SERVER="+s.HTTP, "MUSTER_CRASH="+crash)
+			run(t, cmd, crashes, func() {
+				s.Kill()
+				s.Forget()
+				s.RestartServer()
+			})
 		})
 	}
 }
@@ -45,18 +56,55 @@ func install(t *testing.T) (modules string) {
 			t.Fatal(err)
 		}
 	}
-	run(t, 5*time.Minute, nil, npm, "ci", "--prefix", dir, "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
+	cmd := exec.CommandContext(t.Context(), npm, "ci", "--prefix", dir, "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
 	return filepath.Join(dir, "node_modules")
 }
 
-// run runs a program with variables beside the environment, and demands that it succeeds in time.
-func run(t *testing.T, patience time.Duration, env []string, program string, args ...string) {
+// askForCrash returns a URL, and who asks for it: each waits until what was sent is
+// closed.
+func askForCrash(t *testing.T) (u string, asked <-chan chan struct{}) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(os.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	all := make(chan chan struct{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done := make(chan struct{})
+		select {
+		case all <- done:
+		case <-r.Context().Done():
+			return
+		}
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(web.Close)
+	return web.URL, all
+}
+
+// run runs a program and demands that it succeeds. Meanwhile it crashes the server
+// for each who asks for that.
+func run(t *testing.T, cmd *exec.Cmd, crashes <-chan chan struct{}, crash func()) {
+	t.Helper()
+	var out []byte
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		out, err = cmd.CombinedOutput()
+		ended <- err
+	}()
+	for {
+		select {
+		case done := <-crashes:
+			crash()
+			close(done)
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%v: %v\n%s", cmd, err, out)
+			}
+			return
+		}
 	}
 }

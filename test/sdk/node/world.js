@@ -28,14 +28,13 @@ dgram.createSocket = (...args) => {
 
 const { NacosNamingClient, DataClient } = require('nacos');
 
-// Errors go to the output of the test; the rest is of no interest when it passes.
 const quiet = () => {};
-const logger = { info: quiet, debug: quiet, warn: console.error, error: console.error };
 
-// namingClient starts a client of a namespace, which ends with the test.
-async function namingClient(t, namespace) {
-  const client = new NacosNamingClient({ logger, serverList: server, namespace });
-  client.on('error', err => console.error(err));
+// namingClient starts a client of a namespace, which ends with the test. What it
+// complains of goes to complain.
+async function namingClient(t, namespace, complain = console.error) {
+  const client = new NacosNamingClient({ logger: { info: quiet, debug: quiet, warn: complain, error: complain }, serverList: server, namespace });
+  client.on('error', complain);
   t.after(() => client.close());
   await client.ready();
   return client;
@@ -58,6 +57,9 @@ async function call(method, path, parameters) {
   return text;
 }
 
+// crash has the server killed, all it knew removed, and waits until it runs again.
+const crash = () => fetch(process.env.MUSTER_CRASH);
+
 // listed returns what the server lists of a service, as ip:port.
 async function listed(namespaceId, serviceName) {
   const answer = JSON.parse(await call('GET', '/v1/ns/instance/list', { namespaceId, serviceName }));
@@ -77,4 +79,4 @@ async function within(ms, what, ok) {
   }
 }
 
-module.exports = { datagrams, namingClient, configClient, call, listed, endpoints, within };
+module.exports = { datagrams, namingClient, configClient, call, crash, listed, endpoints, within };
