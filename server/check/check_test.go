@@ -48,6 +48,7 @@ type house struct {
 
 	t       *testing.T
 	store   *registrytest.Store
+	writes  check.Registry // takes the verdicts
 	checker *check.Checker
 	metrics *prometheus.Registry
 	targets sync.Map // *target by registry.Endpoint
@@ -60,7 +61,11 @@ func newHouse(t *testing.T, c check.Config) *house {
 	t.Helper()
 	h := &house{t: t, store: registrytest.NewStore(), metrics: prometheus.NewPedanticRegistry()}
 	h.Registry = registry.New(h.store, &registrytest.Roll{})
-	c.Registerer, c.Off = h.metrics, h.off.Load
+	h.writes = h.Registry
+	c.Registerer = h.metrics
+	if c.Off == nil {
+		c.Off = h.off.Load
+	}
 	c.Prober = func(e registry.Endpoint, _ registry.HealthCheck) (probe.Prober, error) {
 		if e.Port == 1 {
 			return nil, errors.New("may not be probed")
@@ -96,12 +101,18 @@ func (h *house) target(e registry.Endpoint) *target {
 	return t.(*target)
 }
 
+// tries returns how often anything was tried.
+func (h *house) tries() (all int64) {
+	h.targets.Range(func(_, v any) bool { all += v.(*target).tries.Load(); return true })
+	return all
+}
+
 // judge runs the Checker until the function it returns is called.
 func (h *house) judge() (stop func()) {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := h.checker.Run(ctx, h.store.View(), h); err != nil {
+		if err := h.checker.Run(ctx, h.store.View(), h.writes); err != nil {
 			h.t.Errorf("Run = %v, want nil", err)
 		}
 	})
@@ -352,19 +363,79 @@ func TestTriesStayOnSchedule(t *testing.T) {
 			h.add(fmt.Sprintf("10.0.%d.%d", n/250, n%250), 80)
 		}
 		step(10 * time.Second)
-		tries := func() (all int64) {
-			h.targets.Range(func(_, v any) bool { all += v.(*target).tries.Load(); return true })
-			return all
-		}
-		before := tries()
+		before := h.tries()
 		step(50 * time.Second)
-		if n := tries() - before; n < 19000 || n > 21000 {
+		if n := h.tries() - before; n < 19000 || n > 21000 {
 			t.Errorf("%d tries in 50 s, want 20000 give or take a twentieth", n)
 		}
 		if most := h.most.Load(); most > 200 {
 			t.Errorf("%d tries at once of those that answer at once", most)
 		}
 	})
+}
+
+// A host that stood still does not try all at once when it goes on, nor anyone twice.
+func TestTriesKeepTheirPlacesOverAPause(t *testing.T) {
+	var pause atomic.Int64
+	off := func() bool { time.Sleep(time.Duration(pause.Swap(0))); return false } // asked by the loop
+	inBubble(t, check.Config{Off: off}, func(t *testing.T, h *house) {
+		for n := range 1000 {
+			h.add(fmt.Sprintf("10.0.%d.%d", n/250, n%250), 80)
+		}
+		step(10 * time.Second)
+		pause.Store(int64(time.Minute))
+		step(time.Minute + 100*time.Millisecond)
+		before := h.tries()
+		for range 50 {
+			was := h.tries()
+			step(100 * time.Millisecond)
+			if n := h.tries() - was; n > 60 {
+				t.Errorf("%d tries in a tenth of a second, want 20 or so", n)
+			}
+		}
+		if n := h.tries() - before; n < 900 || n > 1100 {
+			t.Errorf("%d tries in the 5 s after the pause, want 1000 give or take a tenth", n)
+		}
+	})
+}
+
+// A verdict that waited until it was out of date is not written.
+func TestAVerdictThatIsOutOfDateIsNotWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, check.Config{Writers: 1})
+		slow := &slowRegistry{Registry: h.Registry, hold: make(chan struct{})}
+		h.writes = slow
+		stop := h.judge()
+		defer stop()
+		first, second := h.add("10.0.0.1", 80), h.add("10.0.0.2", 80)
+		h.target(first.Endpoint).fails.Store(true)
+		step(20 * time.Second) // its verdict is held up
+		h.target(second.Endpoint).fails.Store(true)
+		step(20 * time.Second) // waits behind it
+		h.target(second.Endpoint).fails.Store(false)
+		step(20 * time.Second)
+		close(slow.hold)
+		step(20 * time.Second)
+		h.want(first, "which fails", false)
+		h.want(second, "which failed for a while", true)
+		if n := slow.failed.Load(); n != 1 {
+			t.Errorf("%d verdicts of failure, want that of the first", n)
+		}
+	})
+}
+
+// slowRegistry writes no verdict until hold is closed.
+type slowRegistry struct {
+	*registry.Registry
+
+	hold   chan struct{}
+	failed atomic.Int64
+}
+
+func (s *slowRegistry) Failed(_ context.Context, k registry.InstanceKey, check string) error {
+	s.failed.Add(1)
+	<-s.hold
+	return s.Registry.Failed(context.Background(), k, check)
 }
 
 func TestMetrics(t *testing.T) {

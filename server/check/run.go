@@ -27,19 +27,24 @@ type run struct {
 	writers  *crew.Crew
 }
 
-// task is the check of one instance. Whoever tries it owns the tally.
+// task is the check of one instance. It belongs to Run's goroutine while it is on
+// the agenda, and to whoever tries it while it is not.
 type task struct {
-	key     registry.InstanceKey
-	said    registry.HealthCheck // by the service
-	check   registry.HealthCheck // with what that leaves open; not written while it is tried, as the tally
-	id      string
-	prober  probe.Prober
-	tally   probe.Tally
-	due     time.Time   // owned by Run's goroutine, as all that follows
-	trying  bool        // not on the agenda
-	gone    atomic.Bool // set there, read by whoever tries
+	key    registry.InstanceKey
+	said   registry.HealthCheck // by the service
+	check  registry.HealthCheck // with what that leaves open
+	id     string
+	prober probe.Prober
+	tally  probe.Tally
+	due    time.Time
+	place  int // on the agenda, away when not there; always Run's goroutine
+
+	gone    atomic.Bool // set by Run's goroutine
 	writing atomic.Bool // a verdict is under way
 }
+
+// away is the place of a task that is being tried.
+const away = -1
 
 func (r *run) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
@@ -123,49 +128,51 @@ func (p impossible) Probe(context.Context) error { return p.err }
 func (r *run) drop(t *task) {
 	delete(r.tasks, t.key)
 	t.gone.Store(true)
+	if t.place != away {
+		heap.Remove(&r.due, t.place)
+	}
 	r.mu.Lock()
 	delete(r.last, t.key)
 	r.mu.Unlock()
 }
 
-// start begins every try that is due and returns how long until the next one.
+// start begins every try that is due and returns how long until the next one. A turn
+// that was missed by a whole interval is left out: after this host stood still all
+// of them would come at once, and thresholds would count results of one moment.
 func (r *run) start(ctx context.Context) time.Duration {
 	now, off := time.Now(), r.cfg.Off()
-	for r.due.Len() > 0 && !r.due[0].due.After(now) {
+	for len(r.due) > 0 && !r.due[0].due.After(now) {
 		t := r.due[0]
-		switch {
-		case t.gone.Load():
-			heap.Pop(&r.due)
-		case off:
-			t.due = now.Add(t.check.Interval)
+		if off || now.Sub(t.due) >= t.check.Interval {
+			t.due = turnAfter(now, t.due, t.check.Interval)
 			heap.Fix(&r.due, 0)
-		default:
-			heap.Pop(&r.due)
-			t.trying = true
-			r.probers.Do(ctx, func(ctx context.Context) { r.try(ctx, t) })
+			continue
 		}
+		heap.Pop(&r.due)
+		r.probers.Do(ctx, func(ctx context.Context) { r.try(ctx, t) })
 	}
-	if r.due.Len() == 0 {
+	if len(r.due) == 0 {
 		return time.Hour // until something changes or comes back
 	}
 	return time.Until(r.due[0].due)
 }
 
 // again puts a task that was tried on the agenda. Its turns keep their distance
-// from each other, give or take a twentieth, unless they cannot be kept.
+// from each other, give or take a twentieth.
 func (r *run) again(t *task) {
-	t.trying = false
 	if t.gone.Load() {
 		return
 	}
 	t.check = r.cfg.Fill(t.said)
 	t.tally.Rise, t.tally.Fall = t.check.Rise, t.check.Fall
-	next := t.due.Add(t.check.Interval - t.check.Interval/20 + rand.N(t.check.Interval/10))
-	if now := time.Now(); next.Before(now) {
-		next = now
-	}
-	t.due = next
+	t.due = t.due.Add(t.check.Interval - t.check.Interval/20 + rand.N(t.check.Interval/10))
 	heap.Push(&r.due, t)
+}
+
+// turnAfter returns the first turn after now of those that lie whole intervals after
+// one that has been: who is late keeps its place among all.
+func turnAfter(now, turn time.Time, interval time.Duration) time.Time {
+	return turn.Add(now.Sub(turn)/interval*interval + interval)
 }
 
 // agenda is a heap of tasks by when they are due.
@@ -173,10 +180,17 @@ type agenda []*task
 
 func (a agenda) Len() int           { return len(a) }
 func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
-func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a agenda) Swap(i, j int) {
+	a[i], a[j] = a[j], a[i]
+	a[i].place, a[j].place = i, j
+}
 
 // Push implements heap.Interface.
-func (a *agenda) Push(t any) { *a = append(*a, t.(*task)) }
+func (a *agenda) Push(x any) {
+	t := x.(*task)
+	t.place = len(*a)
+	*a = append(*a, t)
+}
 
 // Pop implements heap.Interface.
 func (a *agenda) Pop() any {
@@ -184,5 +198,6 @@ func (a *agenda) Pop() any {
 	t := (*a)[last]
 	(*a)[last] = nil
 	*a = (*a)[:last]
+	t.place = away
 	return t
 }

@@ -14,6 +14,9 @@ const writeWithin = 5 * time.Second
 
 // try tries a task once and has a verdict written if what stands differs.
 func (r *run) try(ctx context.Context, t *task) {
+	if t.gone.Load() {
+		return // while it waited for its turn
+	}
 	began := time.Now()
 	r.metrics.late.Observe(began.Sub(t.due).Seconds())
 	err := probe.Try(ctx, t.prober, t.check.Timeout)
@@ -70,8 +73,8 @@ func (r *run) decide(ctx context.Context, t *task, why error) {
 	}
 	r.writers.Do(ctx, func(ctx context.Context) {
 		defer t.writing.Store(false)
-		if t.gone.Load() {
-			return
+		if last, _ := r.Last(t.key); t.gone.Load() || last.State != state {
+			return // another try has said otherwise while this waited
 		}
 		ctx, cancel := context.WithTimeout(ctx, writeWithin)
 		defer cancel()
