@@ -81,6 +81,7 @@ var arrows = map[string][]string{
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
 	"test/binary":           nil,
 	"test/wire":             nil,
+	"test/targets":          {"internal/peer", "test/binary"},
 	"test/dns/lab":          {"api", "client", "internal/peer", "test/binary", "test/faults/sandbox"},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},

@@ -1,6 +1,9 @@
+// Package probes_test tries each kind of check at the server it is made for, as
+// distributions ship it.
 package probes_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"syscall"
@@ -8,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/probe"
+	"github.com/musterhq/muster/test/targets"
 )
 
 // expectation is a check and the start of the error it must fail with, "" if it
@@ -19,20 +23,20 @@ type expectation struct {
 }
 
 func TestServers(t *testing.T) {
-	redis, nginx, mysql := startRedis(t), startNginx(t), startMySQL(t) // the last takes longest
-	refused := freeAddress(t)
+	redis, nginx, mysql := targets.Redis(t), targets.Nginx(t, ""), targets.MySQL(t) // the last takes longest
+	refused := targets.FreeAddress(t)
 	db := func(user, password, command string) probe.Check {
-		return probe.Check{MySQL: mysql.address, User: user, Password: probe.Secret(password), Command: command}
+		return probe.Check{MySQL: mysql.Address, User: user, Password: probe.Secret(password), Command: command}
 	}
 	cache := func(user, password string) probe.Check {
-		return probe.Check{Redis: redis.address, User: user, Password: probe.Secret(password)}
+		return probe.Check{Redis: redis.Address, User: user, Password: probe.Secret(password)}
 	}
-	page := func(path string) probe.Check { return probe.Check{HTTP: "http://" + nginx.address + path} }
+	page := func(path string) probe.Check { return probe.Check{HTTP: "http://" + nginx.Address + path} }
 	const readOnly = "show global variables where variable_name='read_only'"
 
 	for _, s := range []struct {
 		name    string
-		server  instance
+		server  targets.Server
 		healthy probe.Check
 		others  []expectation // in this order
 	}{
@@ -66,15 +70,15 @@ func TestServers(t *testing.T) {
 			{"another status", page("/busy"), "wrong answer: status 503 Service Unavailable"},
 			{"a redirect", page("/moved"), "wrong answer: status 301 Moved Permanently"},
 			{"nothing", page("/closes"), "wrong answer: the connection was closed"},
-			{"a password", probe.Check{HTTP: "http://probe:hunter2@" + nginx.address + "/secret"}, ""},
-			{"a wrong password", probe.Check{HTTP: "http://probe:hunter3@" + nginx.address + "/secret"}, "wrong password: status 401 Unauthorized"},
+			{"a password", probe.Check{HTTP: "http://probe:hunter2@" + nginx.Address + "/secret"}, ""},
+			{"a wrong password", probe.Check{HTTP: "http://probe:hunter3@" + nginx.Address + "/secret"}, "wrong password: status 401 Unauthorized"},
 			{"no password", page("/secret"), "wrong password: status 401"},
-			{"no TLS", probe.Check{HTTP: "https://" + nginx.address + "/ok"}, "wrong answer: tls: first record does not look like a TLS handshake"},
+			{"no TLS", probe.Check{HTTP: "https://" + nginx.Address + "/ok"}, "wrong answer: tls: first record does not look like a TLS handshake"},
 		}},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			s.server.await(t)
+			s.server.Listens(t)
 			expect(t, expectation{"healthy", s.healthy, ""})
 			for _, e := range s.others {
 				expect(t, e)
@@ -82,12 +86,12 @@ func TestServers(t *testing.T) {
 			t.Run("refused", func(t *testing.T) {
 				nobody := s.healthy
 				for _, target := range []*string{&nobody.MySQL, &nobody.Redis, &nobody.HTTP} {
-					*target = strings.Replace(*target, s.server.address, refused, 1)
+					*target = strings.Replace(*target, s.server.Address, refused, 1)
 				}
 				expect(t, expectation{"nobody", nobody, "refused: dial tcp " + refused})
 			})
 			t.Run("the server of another kind", func(t *testing.T) {
-				for _, other := range []probe.Check{{MySQL: s.server.address}, {Redis: s.server.address}, {HTTP: "http://" + s.server.address}, {GRPC: s.server.address}} {
+				for _, other := range []probe.Check{{MySQL: s.server.Address}, {Redis: s.server.Address}, {HTTP: "http://" + s.server.Address}, {GRPC: s.server.Address}} {
 					if kind, _, _ := strings.Cut(other.String(), " "); kind != s.name {
 						fails(t, other)
 					}
@@ -125,7 +129,7 @@ func fails(t *testing.T, c probe.Check) {
 }
 
 // hangs stops the server and lets it go on.
-func hangs(t *testing.T, server instance, c probe.Check) {
+func hangs(t *testing.T, server targets.Server, c probe.Check) {
 	t.Helper()
 	p, err := c.Prober()
 	if err != nil {
@@ -133,7 +137,7 @@ func hangs(t *testing.T, server instance, c probe.Check) {
 	}
 	server.Signal(syscall.SIGSTOP)
 	err = probe.Try(t.Context(), p, 300*time.Millisecond)
-	opens := try(t.Context(), probe.Check{TCP: server.address})
+	opens := try(t.Context(), probe.Check{TCP: server.Address})
 	server.Signal(syscall.SIGCONT)
 	if err == nil || err.Error() != "no answer in time: none within 300ms" {
 		t.Errorf("Probe of a server that hangs = %v, want no answer in time", err)
@@ -144,4 +148,12 @@ func hangs(t *testing.T, server instance, c probe.Check) {
 	if err := try(t.Context(), c); err != nil {
 		t.Errorf("Probe of the server that goes on = %v, want nil", err)
 	}
+}
+
+func try(ctx context.Context, c probe.Check) error {
+	p, err := c.Prober()
+	if err != nil {
+		return err
+	}
+	return probe.Try(ctx, p, time.Duration(c.Timeout)+10*time.Second)
 }
