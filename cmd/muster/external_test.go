@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +14,7 @@ import (
 
 	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/internal/peer"
+	"github.com/musterhq/muster/test/binary"
 )
 
 // etcdProcess is an etcd of one member, another process.
@@ -26,19 +24,8 @@ type etcdProcess struct {
 	health string // URL of its health, which asks for no certificate
 }
 
-// etcdProgram builds etcd from its module, which the module of the tools names,
-// and returns its path; the go command keeps what it built, so only the first
-// time is long.
-var etcdProgram = sync.OnceValues(func() (string, error) {
-	cmd := exec.CommandContext(context.Background(), "go", "tool", "-modfile=../../tools/go.mod", "-n", "go.etcd.io/etcd/server/v3")
-	var problems bytes.Buffer
-	cmd.Stderr = &problems
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("build etcd: %w\n%s", err, problems.String())
-	}
-	return strings.TrimSpace(string(out)), nil
-})
+// etcdProgram returns the path of an etcd.
+var etcdProgram = sync.OnceValues(func() (string, error) { return binary.BuildEtcd(context.Background(), "../..") })
 
 // newEtcd returns an etcd with its data below the test's folder.
 func newEtcd(tb testing.TB) *etcdProcess {
