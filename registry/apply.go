@@ -38,7 +38,7 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 	if s != nil {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
-			claims: s.claims, released: s.released, empty: s.empty, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
+			claims: s.claims, released: s.released, empty: s.empty, settings: s.settings, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
 			verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
@@ -118,6 +118,9 @@ func (b *builder) record(c Change) {
 		} else {
 			d.is.ServiceRecord, d.is.Revision = ServiceRecord{Key: d.is.Key}, 0
 		}
+	case KindSettings:
+		r, _ := c.Record.(*Settings)
+		b.settings = set(b.settings, b.e, n[0], kept[*Settings]{r, c.Revision}, r != nil)
 	case KindAgent:
 		r, _ := c.Record.(*AgentRecord)
 		b.agent(n[0], r, c.Revision)

@@ -71,6 +71,9 @@ func record(r *rand.Rand, revision int64) registry.Record {
 	}
 	switch r.IntN(12) {
 	case 0:
+		if r.IntN(2) == 0 {
+			return &registry.Settings{Name: pick(r, "a", "b"), Values: map[string]string{"x": pick(r, "1", "2")}}
+		}
 		return &registry.Namespace{ID: pick(r, "public", "dev"), Name: pick(r, "a", "b")}
 	case 1:
 		folded, _ := k.Service.Folded()

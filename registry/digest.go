@@ -86,6 +86,8 @@ func (b *builder) standing(k Key, i InstanceKey) int64 {
 		return revisionOf(b.tombstones, i)
 	case KindVerdict:
 		return revisionOf(b.verdicts, VerdictKey{n[0], n[1]})
+	case KindSettings:
+		return revisionOf(b.settings, n[0])
 	case KindAgent:
 		if a := b.Agent(n[0]); a != nil {
 			return a.Revision

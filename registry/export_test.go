@@ -11,6 +11,7 @@ import (
 type Dump struct {
 	Instances  int
 	Namespaces map[string]DumpedRecord
+	Settings   map[string]DumpedRecord
 	Services   map[ServiceKey]DumpedService
 	Agents     map[string]Agent
 	Claims     map[string]DumpedRecord
@@ -60,7 +61,7 @@ type DumpedInstance struct {
 // Dump returns all that the snapshot knows but its own revision.
 func (s *Snapshot) Dump() Dump {
 	d := Dump{
-		Instances: s.instances, Namespaces: map[string]DumpedRecord{}, Services: map[ServiceKey]DumpedService{},
+		Instances: s.instances, Namespaces: map[string]DumpedRecord{}, Settings: map[string]DumpedRecord{}, Services: map[ServiceKey]DumpedService{},
 		Agents: map[string]Agent{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
 		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
 		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()), Networks: maps.Collect(s.networks.All()),
@@ -87,6 +88,9 @@ func (s *Snapshot) Dump() Dump {
 	}
 	for k, n := range s.namespaces.All() {
 		d.Namespaces[k] = DumpedRecord{*n.record, n.revision}
+	}
+	for k, n := range s.settings.All() {
+		d.Settings[k] = DumpedRecord{*n.record, n.revision}
 	}
 	for k, v := range s.services.All() {
 		d.Services[k] = v.dump()

@@ -22,6 +22,7 @@ const (
 	KindTombstone    Kind = "tmb" // deregistration
 	KindVerdict      Kind = "vrd" // judge
 	KindAgent        Kind = "agt" // agent
+	KindSettings     Kind = "set" // operator
 )
 
 // Key names one record: its kind and the components of its name.
@@ -33,7 +34,7 @@ type Key struct {
 // Parts returns how many components a key of kind k has, 0 for an unknown kind.
 func (k Kind) Parts() int {
 	switch k {
-	case KindNamespace, KindClaim, KindAgent:
+	case KindNamespace, KindClaim, KindAgent, KindSettings:
 		return 1
 	case KindVerdict:
 		return 2
@@ -142,6 +143,13 @@ type AgentRecord struct {
 	Host        string `json:"host,omitempty"`
 }
 
+// Settings are what an operator sets of all servers alike while they run. What
+// they mean is the business of who reads them.
+type Settings struct {
+	Name   string            `json:"-"`
+	Values map[string]string `json:"values,omitempty"`
+}
+
 // Witness says who vouches for an instance: "" nobody (persistent),
 // [WitnessHTTP] its own beats, agent/ID an agent.
 type Witness string
@@ -213,6 +221,9 @@ func (k VerdictKey) record() Key { return Key{KindVerdict, [4]string{k.Witness, 
 // RecordKey returns where the record is kept.
 func (a *AgentRecord) RecordKey() Key { return Key{KindAgent, [4]string{a.ID}} }
 
+// RecordKey returns where the record is kept.
+func (s *Settings) RecordKey() Key { return Key{KindSettings, [4]string{s.Name}} }
+
 // Decode returns the record that a store kept under key. It fails on a key of no
 // known kind, on a name that cannot be one or is not spelled as [Record].RecordKey
 // spells it, and on a value that is not its JSON.
@@ -243,6 +254,8 @@ func emptyRecord(key Key) (Record, error) {
 		return &Verdict{Key: VerdictKey{n[0], n[1]}}, nil
 	case KindAgent:
 		return &AgentRecord{ID: n[0]}, nil
+	case KindSettings:
+		return &Settings{Name: n[0]}, nil
 	}
 	e, err := ParseEndpoint(n[3])
 	if err != nil {

@@ -26,6 +26,7 @@ type Snapshot struct {
 	released   trie.Map[string, *Claim] // those among the claims
 	shadowed   int                      // services
 	empty      trie.Map[ServiceKey, *Service]
+	settings   trie.Map[string, kept[*Settings]]
 	types      trie.Map[string, browsing] // by namespace
 	exact      trie.Map[string, ServiceKey]
 	overrides  trie.Map[InstanceKey, kept[*Override]]
@@ -137,6 +138,15 @@ func (s *Snapshot) Empty() iter.Seq[*Service] {
 func (s *Snapshot) Namespace(id string) *Namespace {
 	n, _ := s.namespaces.Get(id)
 	return n.record
+}
+
+// Settings returns the settings of a name, not to be modified, and the revision of
+// their last change, 0 when nothing was set.
+func (s *Snapshot) Settings(name string) (values map[string]string, revision int64) {
+	if kept, ok := s.settings.Get(name); ok {
+		return kept.record.Values, kept.revision
+	}
+	return nil, 0
 }
 
 // Agents returns all agents ordered by id.
