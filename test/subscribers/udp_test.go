@@ -51,7 +51,8 @@ func enrol(t *testing.T, w *world, n int) *listener {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { l.listen(t) })
-	wg.Go(func() { l.renew(ctx, w) })
+	server := w.HTTP // stays, and is written when the server is restarted
+	wg.Go(func() { l.renew(ctx, server, w.names) })
 	t.Cleanup(func() {
 		cancel()
 		conn.Close()
@@ -72,12 +73,12 @@ func (l *listener) knows(service string) string {
 }
 
 // renew enrols for all services, again and again.
-func (l *listener) renew(ctx context.Context, w *world) {
+func (l *listener) renew(ctx context.Context, server string, names []string) {
 	tick := time.NewTicker(renewal)
 	defer tick.Stop()
 	for {
-		for _, service := range w.names {
-			_ = l.ask(ctx, w.HTTP, service) // the next one may go better
+		for _, service := range names {
+			_ = l.ask(ctx, server, service) // the next one may go better
 		}
 		select {
 		case <-tick.C:
