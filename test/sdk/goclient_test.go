@@ -76,21 +76,27 @@ func (j *journal) Warnf(format string, args ...any)  { j.add(fmt.Sprintf(format,
 func (j *journal) Errorf(format string, args ...any) { j.add(fmt.Sprintf(format, args...)) }
 func (j *journal) Debugf(format string, args ...any) { j.add(fmt.Sprintf(format, args...)) }
 
-// newGoClient returns a client as an application makes one. It has no end: it goes
-// on until this process ends.
-func newGoClient(t *testing.T, s *server) naming_client.INamingClient {
+// goClient returns what an application says to make a client. Clients have no end:
+// they go on until this process ends.
+func goClient(t *testing.T, s *server) vo.NacosClientParam {
 	t.Helper()
 	cache, err := os.MkdirTemp(scratch, "go-client-") //nolint:usetesting // it is written to after the test
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := clients.NewNamingClient(vo.NacosClientParam{
+	return vo.NacosClientParam{
 		ClientConfig: &constant.ClientConfig{
 			CacheDir: cache, LogDir: cache, CustomLogger: &logged, NotLoadCacheAtStart: true, UpdateCacheWhenEmpty: true,
 			TimeoutMs: 5000,
 		},
 		ServerConfigs: []constant.ServerConfig{{IpAddr: "127.0.0.1", Port: s.port()}},
-	})
+	}
+}
+
+// newGoClient returns a naming client as an application makes one.
+func newGoClient(t *testing.T, s *server) naming_client.INamingClient {
+	t.Helper()
+	c, err := clients.NewNamingClient(goClient(t, s))
 	if err != nil {
 		t.Fatal(err)
 	}
