@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
@@ -21,6 +24,7 @@ func (s *Server) nacos() (err error) {
 	}
 	s.nacosAPI, err = nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Logger: s.log, Version: s.cfg.Version,
 		Registerer: s.metrics, Metrics: s.scrape(), Members: s.nacosMembers, Switches: s.switches, Pusher: s.pusher,
+		Elsewhere: s.elsewhere,
 		Ready: func() error {
 			if why := s.notReady(); why != "" {
 				return errors.New(why)
@@ -28,6 +32,31 @@ func (s *Server) nacos() (err error) {
 			return nil
 		}})
 	return err
+}
+
+// elsewhere asks every other server that is alive the same question, all at once,
+// and hands on the answers of those that give one in time.
+func (s *Server) elsewhere(ctx context.Context, question string, take func([]byte)) {
+	ctx, cancel := context.WithTimeout(ctx, 2*askPeer)
+	defer cancel()
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	for _, v := range s.store.Servers().Live {
+		if v.ID == s.id {
+			continue
+		}
+		asking.Go(func() {
+			var body json.RawMessage
+			if err := s.ask(ctx, http.MethodGet, v.HTTP+question, nil, &body); err != nil {
+				s.log.Debug("another server does not answer", "server", v.ID, "err", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			take(body)
+		})
+	}
+	asking.Wait()
 }
 
 // listenPush takes the address that pushes leave from: the HTTP edge's, at any

@@ -34,6 +34,7 @@ type call struct {
 	params
 	route                    // that was found
 	within map[string]string // parameters of the path
+	status int               // that was answered, 0: none yet
 	held   int64             // bytes taken from the budget of bodies
 }
 
@@ -140,6 +141,7 @@ func (c *call) release() {
 func (c *call) text(body string) error { return c.answer(http.StatusOK, typeText, body) }
 
 func (c *call) answer(status int, contentType, body string) error {
+	c.status = status
 	c.w.Header().Set("Content-Type", contentType)
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(status)

@@ -131,6 +131,15 @@ func TestBeforeTheFirstSnapshot(t *testing.T) {
 		ask("GET /nacos/v1/ns/operator/metrics?onlyStatus=false", "200", `+"serviceCount":0`),
 		ask("GET /nacos/v1/console/health/liveness", "200"),
 		ask("GET /nacos/v1/console/health/readiness", "500", "=config and naming not in readiness"),
+		ask("GET /nacos/v2/console/health/readiness", "500", `={"code":30000,"message":"server error","data":"config and naming not in readiness"}`),
+		ask("GET /nacos/v3/admin/core/state/readiness", "200", `+"code":30000`),
+		ask("GET /nacos/v3/admin/core/state/liveness", "200", `+"code":0`),
+		ask("GET /nacos/v2/ns/service/list", "503", "=server is STARTINGnow, please try again later!"),
+		ask("GET /nacos/v1/console/namespaces", "503"),
+		ask("GET /nacos/v1/cs/health", "200", "=DOWN:config and naming not in readiness"),
+		ask("GET /nacos/actuator/health", "503", `={"status":"OUT_OF_SERVICE"}`),
+		ask("GET /nacos/v1/core/cluster/health", "200", `+"data":"STARTING"`),
+		ask("GET /nacos/v1/ns/health/server", "200", "+total services: 0"),
 	} {
 		s.run(t, server.URL)
 	}

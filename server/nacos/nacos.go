@@ -11,7 +11,6 @@ package nacos
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -66,6 +65,10 @@ type Config struct {
 	// Members returns the servers of the cluster, this one among them; nil means
 	// that it is alone.
 	Members func() []Member
+	// Elsewhere asks every other server a question, which is a path with a query,
+	// and hands the body of each answer to take, one after another; nil means that
+	// there are no others.
+	Elsewhere func(ctx context.Context, question string, take func(body []byte))
 	// Pusher tells clients by UDP of changes; nil means that nobody is told.
 	Pusher Pusher
 	// Switches are what operators turn on and off; nil means a board of its own.
@@ -113,6 +116,9 @@ func (c Config) withDefaults() Config {
 	if c.Switches == nil {
 		c.Switches = switches.NewBoard()
 	}
+	if c.Elsewhere == nil {
+		c.Elsewhere = func(context.Context, string, func([]byte)) {}
+	}
 	if c.Pusher == nil {
 		c.Pusher = nobody{}
 	}
@@ -145,6 +151,7 @@ type Handler struct {
 	cfg      Config
 	log      *slog.Logger
 	switches *switches.Board
+	requests *requests
 	table    table // of paths below the context path
 	bodies   budget
 	polls    *seats.Seats
@@ -165,7 +172,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("nacos: Config.Configs is missing")
 	}
 	c = c.withDefaults()
-	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
+	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, requests: newRequests(), table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
 	h.bodies.limit = c.MaxBodies
 	h.polls = seats.New(c.MaxPolls, c.MaxPollsPerClient)
 	for _, o := range operations() {
@@ -173,10 +180,8 @@ func New(c Config) (*Handler, error) {
 			h.table.add(route{&o, p})
 		}
 	}
-	if c.Registerer != nil {
-		if err := c.Registerer.Register(monitor{h}); err != nil {
-			return nil, fmt.Errorf("nacos: %w", err)
-		}
+	if err := h.register(c.Registerer); err != nil {
+		return nil, err
 	}
 	c.Switches.OnChange(h.switchPushes)
 	return h, nil
@@ -190,6 +195,8 @@ func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r}
 	w.Header().Set("X-Content-Type-Options", "nosniff") // answers repeat what callers sent
+	began := time.Now()
+	defer func() { h.requests.done(c, began) }()
 	defer c.release()
 	v, err := h.serve(c)
 	if _, done := v.(answered); err == nil && !done {

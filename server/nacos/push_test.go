@@ -166,6 +166,34 @@ func TestWhoIsNotTold(t *testing.T) {
 	}
 }
 
+// Consoles want to see who is told by any server.
+func TestSubscribersOfOtherServers(t *testing.T) {
+	here, there := pushing(t, nil), pushing(t, nil)
+	client := newEar(t)
+	other := there.serve(t)
+	asked := 0
+	w := newWorld(t, func(c *nacos.Config) {
+		c.Registry = here.reg
+		c.Elsewhere = func(_ context.Context, question string, take func([]byte)) {
+			asked++
+			take([]byte(do(t, other.URL, "GET "+question).body))
+			take([]byte("no JSON"))
+		}
+	})
+	server := w.serve(t)
+	ask(hl+"&groupName=g&clientIP=127.0.0.1&udpPort="+client.port, "200").with(java).run(t, other.URL)
+	for _, s := range []step{
+		ask("GET /nacos/v1/ns/service/subscribers?serviceName=g@@s", "200", `+"count":1`, `+"port":`+client.port, `+"serviceName":"g@@s"`),
+		ask("GET "+admin3+"/service/subscribers?serviceName=s&groupName=g", "200", `+"totalCount":1`, `+"serviceName":"s"`),
+		ask("GET /nacos/v1/ns/service/subscribers?serviceName=g@@s&aggregation=false", "200", `+"count":0`),
+	} {
+		s.run(t, server.URL)
+	}
+	if asked != 2 {
+		t.Errorf("others were asked %d times, want 2", asked)
+	}
+}
+
 func TestMetricsThatDashboardsKnow(t *testing.T) {
 	metrics := prometheus.NewPedanticRegistry()
 	w := pushing(t, metrics)
@@ -173,6 +201,9 @@ func TestMetricsThatDashboardsKnow(t *testing.T) {
 	ask("POST "+inst+"&ip=1.1.1.1&port=80", "200").run(t, server.URL)
 	ask(publish, "200").run(t, server.URL)
 	ask("GET "+doc, "200").run(t, server.URL)
+	ask("GET /nacos/v1/ns/instance/list", "400").run(t, server.URL)
+	ask("GET /nacos/v2/ns/instance/statuses/g@@s", "200").run(t, server.URL)
+	ask("GET /nacos/v1/ns/elsewhere", "501").run(t, server.URL)
 	if problems, err := testutil.GatherAndLint(metrics); err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
@@ -187,14 +218,19 @@ func TestMetricsThatDashboardsKnow(t *testing.T) {
 			for _, l := range m.GetLabel() {
 				key += "," + l.GetValue()
 			}
-			got[key] = m.GetGauge().GetValue()
+			got[key] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetSummary().GetSampleCount())
 		}
 	}
 	for key, want := range map[string]float64{
 		"nacos_monitor,naming,serviceCount": 1, "nacos_monitor,naming,ipCount": 1, "nacos_monitor,naming,leaderStatus": 1,
 		"nacos_monitor,naming,maxPushCost": -1, "nacos_monitor,naming,tcpHealthCheck": 0, "nacos_monitor,config,configCount": 1,
 		"nacos_monitor,config,getConfig": 1, "nacos_monitor,config,publish": 1, "nacos_monitor,config,longPolling": 0,
-		"nacos_monitor,core,longConnection": 0, "nacos_naming_publisher,v1": 1, "nacos_naming_subscriber,v1": 0, "nacos_config_subscriber,v2": 0,
+		"http_server_requests_seconds,None,POST,SUCCESS,200,/nacos/v1/ns/instance":               1,
+		"http_server_requests_seconds,None,GET,CLIENT_ERROR,400,/nacos/v1/ns/instance/list":      1,
+		"http_server_requests_seconds,None,GET,SUCCESS,200,/nacos/v2/ns/instance/statuses/{key}": 1,
+		"http_server_requests_seconds,None,OTHER,SERVER_ERROR,501,UNKNOWN":                       1,
+		"nacos_exception_total,naming,illegalArgument":                                           1,
+		"nacos_monitor,core,longConnection":                                                      0, "nacos_naming_publisher,v1": 1, "nacos_naming_subscriber,v1": 0, "nacos_config_subscriber,v2": 0,
 	} {
 		if v, there := got[key]; !there || v != want {
 			t.Errorf("%s = %v (%t), want %v", key, v, there, want)

@@ -1,7 +1,9 @@
 package nacos
 
 import (
+	"encoding/json"
 	"net/netip"
+	"net/url"
 	"strconv"
 
 	"github.com/musterhq/muster/registry"
@@ -30,10 +32,34 @@ func newSubscriber(s push.Subscriber, name string) subscriber {
 		s.Service.Group, name, s.Clusters}
 }
 
-// subscribersOf returns the subscribers of a service, ordered.
+// subscribersOf returns the subscribers of a service at this server, ordered.
 func (h *Handler) subscribersOf(k registry.ServiceKey) []push.Subscriber {
 	return h.cfg.Pusher.Subscribers(k)
 }
+
+// rows returns the subscribers of a service under the name of a version, those of
+// other servers too unless aggregation is false. A server that does not answer is
+// left out.
+func (h *Handler) rows(c *call, k registry.ServiceKey, name string) []subscriber {
+	all := each(h.subscribersOf(k), func(s push.Subscriber) subscriber { return newSubscriber(s, name) })
+	if c.has("aggregation") && !c.isTrue("aggregation") {
+		return all
+	}
+	question := url.Values{"serviceName": {k.Grouped()}, "namespaceId": {k.Namespace}, "pageSize": {strconv.Itoa(maxElsewhere)}, "aggregation": {"false"}}
+	h.cfg.Elsewhere(c.r.Context(), h.cfg.ContextPath+naming1.prefix+"/service/subscribers?"+question.Encode(), func(body []byte) {
+		var there subscriberRows
+		if json.Unmarshal(body, &there) == nil {
+			for _, s := range there.Subscribers {
+				s.ServiceName = name
+				all = append(all, s)
+			}
+		}
+	})
+	return all
+}
+
+// maxElsewhere bounds the subscribers that are taken of another server.
+const maxElsewhere = 100000
 
 type subscriberRows struct {
 	Subscribers []subscriber `json:"subscribers"`
@@ -51,11 +77,9 @@ func (h *Handler) subscribers(c *call) (any, error) {
 	if err != nil {
 		return answer, nil //nolint:nilerr // that is the answer
 	}
-	all := h.subscribersOf(k)
+	all := h.rows(c, k, k.Grouped())
 	from, to := bounds(no, size, len(all))
-	answer.Count = len(all)
-	answer.Subscribers = each(all[from:to], func(s push.Subscriber) subscriber { return newSubscriber(s, s.Service.Grouped()) })
-	return answer, nil
+	return subscriberRows{all[from:to], len(all)}, nil
 }
 
 func (h *Handler) subscriberPage(c *call) (any, error) {
@@ -67,7 +91,7 @@ func (h *Handler) subscriberPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rewritten(pageOf(h.subscribersOf(k), no, size), func(s push.Subscriber) subscriber { return newSubscriber(s, s.Service.Name) }), nil
+	return pageOf(h.rows(c, k, k.Name), no, size), nil
 }
 
 // app returns what the caller calls itself.

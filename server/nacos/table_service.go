@@ -12,6 +12,8 @@ var (
 		query("groupNameParam", "Expression that is part of the group"),
 		query("withInstances", "Answer whole services").as("boolean"),
 	}
+	ofAudience = with(with(ofService, ofPageOr...),
+		query("aggregation", "false: only those of this server").as("boolean"))
 	ofChecks = with(ofService,
 		query("clusterName", "Cluster").must(),
 		query("checkPort", "Port to check at").as("integer").must(),
@@ -47,9 +49,9 @@ var serviceOps = []op{
 	{"ServiceNames", "The names of all services, by namespace", []Parameter{
 		query("namespaceId", "Namespace; all when absent"), query("expr", "Expression that is part of the name")},
 		object("Names and their count"), naming, (*Handler).allNames, at(every, "/service/names", naming1)},
-	{"Subscribers", "Who is told of changes of a service", with(ofService, ofPageOr...), object("Subscribers"), naming,
+	{"Subscribers", "Who is told of changes of a service", ofAudience, object("Subscribers"), naming,
 		(*Handler).subscribers, at(get, "/service/subscribers", naming1)},
-	{"Subscribers", "Who is told of changes of a service", with(ofService, ofPageOr...), object("A page of subscribers"), naming,
+	{"Subscribers", "Who is told of changes of a service", ofAudience, object("A page of subscribers"), naming,
 		(*Handler).subscriberPage, at(get, "/service/subscribers", naming3, consoleNS3)},
 	{"SelectorTypes", "The types of selectors", nil, object("Types"), nothing, (*Handler).selectorTypes,
 		append(enveloped(rest, get, "/service/selector/types", naming1), at(get, "/service/selector/types", naming3, consoleNS3)...)},
