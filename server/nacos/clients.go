@@ -2,6 +2,7 @@ package nacos
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,15 +50,12 @@ func (h *Handler) publishedBy(id string) []*registry.Instance {
 
 // subscribedBy returns the subscriptions of a client.
 func (h *Handler) subscribedBy(id string) []push.Subscriber {
-	var all []push.Subscriber
-	for _, s := range h.cfg.Registry.Snapshot().Services() {
-		for _, sub := range h.subscribersOf(s.Key) {
-			if idOfAddr(sub.Addr) == id {
-				all = append(all, sub)
-			}
-		}
+	addr, ephemeral := strings.CutSuffix(id, "#true")
+	at, err := netip.ParseAddrPort(addr)
+	if !ephemeral || err != nil {
+		return nil
 	}
-	return all
+	return h.cfg.Pusher.SubscribersAt(at)
 }
 
 type client struct {

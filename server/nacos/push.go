@@ -12,6 +12,7 @@ import (
 type Pusher interface {
 	Enrol(s push.Subscriber, from netip.Addr) bool
 	Subscribers(k registry.ServiceKey) []push.Subscriber
+	SubscribersAt(at netip.AddrPort) []push.Subscriber
 	SubscriberCount() int
 	SetEnabled(on bool)
 	SetVersion(client, from string) error
@@ -24,6 +25,7 @@ type nobody struct{}
 
 func (nobody) Enrol(push.Subscriber, netip.Addr) bool            { return false }
 func (nobody) Subscribers(registry.ServiceKey) []push.Subscriber { return nil }
+func (nobody) SubscribersAt(netip.AddrPort) []push.Subscriber    { return nil }
 func (nobody) SubscriberCount() int                              { return 0 }
 func (nobody) SetEnabled(bool)                                   {}
 func (nobody) SetVersion(string, string) error                   { return nil }

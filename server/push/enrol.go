@@ -199,6 +199,28 @@ func (p *Pusher) Subscribers(k registry.ServiceKey) []Subscriber {
 	return list
 }
 
+// SubscribersAt returns what is told at an address, ordered by service.
+func (p *Pusher) SubscribersAt(at netip.AddrPort) []Subscriber {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hosts[at.Addr()] == nil {
+		return nil
+	}
+	var list []Subscriber
+	now := time.Now()
+	for _, a := range p.audiences {
+		for _, r := range a.rows {
+			if r.Addr == at && r.places[byLapse].at.After(now) {
+				list = append(list, r.Subscriber)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Subscriber) int {
+		return cmp.Or(strings.Compare(a.Service.String(), b.Service.String()), cmp.Compare(a.Clusters, b.Clusters))
+	})
+	return list
+}
+
 // SubscriberCount returns how many there are of all services. One that has
 // lapsed is counted for up to a second.
 func (p *Pusher) SubscriberCount() int {

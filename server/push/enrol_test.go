@@ -180,6 +180,12 @@ func TestRenewalTakesTheNewestWords(t *testing.T) {
 	p.Enrol(s, s.Addr.Addr())
 	s.Agent, s.App = "Nacos-Go-Client:v1.1.4", "shop"
 	p.Enrol(s, s.Addr.Addr())
+	if got := p.SubscribersAt(s.Addr); len(got) != 1 || got[0] != s {
+		t.Errorf("SubscribersAt(%v) = %v, want %v alone", s.Addr, got, s)
+	}
+	if got := p.SubscribersAt(netip.AddrPortFrom(s.Addr.Addr(), s.Addr.Port()+1)); len(got) != 0 {
+		t.Errorf("SubscribersAt another port = %v, want none", got)
+	}
 	if got := p.Subscribers(s.Service); len(got) != 1 || got[0] != s {
 		t.Errorf("Subscribers = %+v, want %+v alone", got, s)
 	}
