@@ -78,6 +78,7 @@ var arrows = map[string][]string{
 	// For tests: nobody has an arrow to these.
 	"internal/peer":         nil,
 	"internal/authority":    nil,
+	"internal/freeport":     nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
 	"test/binary":           nil,
 	"test/wire":             nil,

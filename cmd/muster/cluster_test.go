@@ -16,7 +16,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/api"
-	"github.com/musterhq/muster/dnsd"
 )
 
 // cluster is servers whose embedded etcds are one.
@@ -70,11 +69,7 @@ func (c *cluster) start() {
 // freePeer returns an address that nobody listens at.
 func freePeer(t *testing.T) string {
 	t.Helper()
-	port, err := dnsd.FreePort("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", port)
+	return freeAddress(t)
 }
 
 // without returns the servers but one.

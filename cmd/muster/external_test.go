@@ -12,7 +12,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/internal/peer"
 	"github.com/musterhq/muster/test/binary"
 )
@@ -46,11 +45,7 @@ func newEtcd(tb testing.TB) *etcdProcess {
 // freeURL returns the URL of an address that nobody listens at.
 func freeURL(tb testing.TB) string {
 	tb.Helper()
-	port, err := dnsd.FreePort("127.0.0.1")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return fmt.Sprintf("http://127.0.0.1:%d", port)
+	return "http://" + freeAddress(tb)
 }
 
 // start starts etcd and waits until it is healthy.

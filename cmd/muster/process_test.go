@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/musterhq/muster/test/binary"
+	"github.com/musterhq/muster/internal/freeport"
 )
 
 // failer is what the processes of a test need of it.
@@ -100,19 +101,26 @@ type serverProcess struct {
 }
 
 func newServer(t failer, data string, args ...string) *serverProcess {
-	all := append([]string{"server", "--http", "127.0.0.1:0", "--dns", "127.0.0.1:0", "--data-dir", data}, args...)
+	// It keeps them over restarts, so that nobody else may have them meanwhile.
+	all := append([]string{"server", "--http", freeAddress(t), "--dns", freeAddress(t), "--data-dir", data}, args...)
 	return &serverProcess{process: process{t: t, args: all}, data: data}
+}
+
+// freeAddress returns an address that nobody listens at, nor gets by chance.
+func freeAddress(t failer) string {
+	t.Helper()
+	port, err := freeport.Find("127.0.0.1")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 func (s *serverProcess) url() string { return "http://" + s.http }
 
-// start starts the server and waits until it is ready. Once it has addresses it
-// keeps them over restarts.
+// start starts the server and waits until it is ready.
 func (s *serverProcess) start() {
 	s.t.Helper()
-	if s.http != "" {
-		s.args[2], s.args[4] = s.http, s.dns
-	}
 	at := s.startAt(s.data)
 	s.http, s.dns = at.HTTP, at.DNS
 	s.awaitReady()
