@@ -29,7 +29,7 @@ func (n Name) String() string {
 
 // Query selects a page of a list.
 type Query struct {
-	Namespace string // empty means public
+	Namespace string // empty means every namespace
 	Group     string // empty means every group
 	Search    string // part of a name; empty means all
 	Page      int    // from 1; 0 means the first

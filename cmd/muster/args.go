@@ -18,7 +18,7 @@ func permute(app *cli.App, args []string) []string {
 		}
 		leaf, commands = next, next.Subcommands
 	}
-	if leaf == nil {
+	if leaf == nil || leaf.SkipFlagParsing {
 		return args
 	}
 	var flags, names []string

@@ -23,7 +23,7 @@ func configCommand() *cli.Command {
 			&cli.BoolFlag{Name: "create", Usage: "publish only where there is no document"}), Action: putConfig},
 		{Name: "rm", Usage: "remove a document", ArgsUsage: "DATAID", Flags: namedFlags(), Action: removeConfig},
 		{Name: "list", Usage: "list the documents of a namespace", Flags: remoteFlags(
-			&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, EnvVars: []string{"MUSTER_NAMESPACE"}, Value: "public", Usage: "namespace `NAME`"},
+			namespaceFlag(),
 			&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Usage: "only this group `NAME`"},
 			&cli.StringFlag{Name: "search", Usage: "only data ids that contain `TEXT`"}), Action: listConfigs},
 	}}
@@ -116,9 +116,7 @@ func listConfigs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows := make([][]string, 0, len(all))
-	for _, d := range all {
-		rows = append(rows, []string{d.Group, d.DataID, d.Type, strconv.Itoa(d.Size), d.MD5, d.Modified.Format(time.RFC3339)})
-	}
-	return show(c, all, "GROUP DATAID TYPE SIZE MD5 MODIFIED", rows)
+	return show(c, all, "GROUP DATAID TYPE SIZE MD5 MODIFIED", rows(all, func(d api.Config) []string {
+		return []string{d.Group, d.DataID, d.Type, strconv.Itoa(d.Size), d.MD5, d.Modified.Format(time.RFC3339)}
+	}))
 }

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,49 +14,71 @@ import (
 )
 
 func instanceCommand() *cli.Command {
-	return &cli.Command{Name: "instance", Usage: "register, deregister and list instances", Subcommands: []*cli.Command{
-		{Name: "register", Usage: "register an instance; it stays until deregistered, unless --beat keeps it alive from here",
-			ArgsUsage: "SERVICE ADDRESS:PORT", Flags: namedFlags(
-				&cli.Float64Flag{Name: "weight", Value: 1, Usage: "share of the traffic, 0 to 10000"},
-				&cli.StringFlag{Name: "cluster", Usage: "cluster `NAME`"},
-				&cli.GenericFlag{Name: "metadata", Aliases: []string{"m"}, Value: &metadata{}, Usage: "`KEY=VALUE`, repeatable"},
-				&cli.BoolFlag{Name: "beat", Usage: "register it as ephemeral, beat until interrupted, then deregister it"}),
-			Action: registerInstance},
-		{Name: "deregister", Usage: "deregister an instance", ArgsUsage: "SERVICE ADDRESS:PORT", Flags: namedFlags(), Action: deregisterInstance},
+	return &cli.Command{Name: "instance", Usage: "register, list, watch, set, drain and deregister instances", Subcommands: []*cli.Command{
 		{Name: "list", Usage: "list the instances of a service", ArgsUsage: "SERVICE", Flags: namedFlags(
 			&cli.StringFlag{Name: "cluster", Usage: "only this cluster `NAME`"},
 			&cli.BoolFlag{Name: "healthy", Usage: "only what DNS answers"}), Action: listInstances},
+		{Name: "show", Usage: "show one instance, with what its owner declares and what an operator says of it", ArgsUsage: "SERVICE ADDRESS:PORT",
+			Flags: namedFlags(), Action: showInstance},
+		watchInstancesCommand(),
+		{Name: "register", Usage: "register an instance; it stays until deregistered, unless --beat keeps it alive from here",
+			ArgsUsage: "SERVICE ADDRESS:PORT", Flags: namedFlags(termFlags(
+				&cli.Float64Flag{Name: "weight", Value: 1, Usage: "share of the traffic, 0 to 10000"},
+				&cli.StringFlag{Name: "cluster", Usage: "cluster `NAME`"},
+				metadataFlag(),
+				&cli.BoolFlag{Name: "check", Usage: "have the servers check it by TCP, unless its cluster says how"},
+				&cli.BoolFlag{Name: "beat", Usage: "register it as ephemeral, beat until interrupted, then deregister it"},
+				createFlag())...),
+			Action: registerInstance},
+		{Name: "deregister", Usage: "deregister an instance", ArgsUsage: "SERVICE ADDRESS:PORT",
+			Description: "What an agent or a client keeps registered comes back: disable that.",
+			Flags:       namedFlags(termFlags()...), Action: deregisterInstance},
+		setInstanceCommand(),
+		{Name: "enable", Usage: "let an instance be answered again, whatever its owner declares", ArgsUsage: "SERVICE ADDRESS:PORT",
+			Flags: namedFlags(termFlags()...), Action: enableInstance(true)},
+		{Name: "disable", Usage: "have an instance not answered, whatever its owner declares", ArgsUsage: "SERVICE ADDRESS:PORT",
+			Description: "It lasts for as long as the instance is there and a minute more, or for good once `muster instance set --pin` says so.",
+			Flags:       namedFlags(termFlags()...), Action: enableInstance(false)},
+		drainCommand(),
 	}}
 }
 
-func registerInstance(c *cli.Context) error {
+// instanceOf returns the service and the endpoint that a command is about.
+func instanceOf(c *cli.Context) (n client.Name, host string, port uint16, err error) {
 	args, err := names(c, "SERVICE", "ADDRESS:PORT")
 	if err != nil {
-		return err
+		return n, "", 0, err
 	}
-	host, port, err := splitEndpoint(args[1])
+	host, port, err = splitEndpoint(args[1])
+	return nameOf(c, args[0]), host, port, err
+}
+
+func registerInstance(c *cli.Context) error {
+	n, host, port, err := instanceOf(c)
 	if err != nil {
 		return err
 	}
-	i := api.Instance{Address: host, Port: port, Cluster: c.String("cluster"), Weight: new(c.Float64("weight")), Ephemeral: c.Bool("beat")}
+	on, err := termsOf(c)
+	if err != nil {
+		return err
+	}
+	i := api.Instance{Address: host, Port: port, Cluster: c.String("cluster"), Weight: new(c.Float64("weight")), Ephemeral: c.Bool("beat"),
+		Checked: c.Bool("check"), Metadata: pairsOf(c, "metadata")}
 	if w := c.Float64("weight"); !(w >= 0 && w <= 10000) {
 		return usagef("weight: %v is not between 0 and 10000", w)
-	}
-	if m, ok := c.Generic("metadata").(*metadata); ok {
-		i.Metadata = *m
 	}
 	remote, err := dial(c)
 	if err != nil {
 		return err
 	}
-	stands, err := remote.Register(c.Context, nameOf(c, args[0]), i)
+	stands, err := remote.Register(c.Context, n, i, on)
 	if err != nil {
 		return err
 	}
-	if err := show(c, stands, "", [][]string{{"registered", describe(stands)}}); err != nil || !i.Ephemeral {
+	if err := show(c, stands, "", [][]string{{did(on, "registered"), describe(stands)}}); err != nil || !i.Ephemeral || on.DryRun {
 		return err
 	}
-	return keepBeating(c, remote, nameOf(c, args[0]), i)
+	return keepBeating(c, remote, n, i)
 }
 
 // keepBeating beats until the command is interrupted, and deregisters then. An
@@ -84,11 +104,11 @@ func keepBeating(c *cli.Context, remote *client.Client, n client.Name, i api.Ins
 }
 
 func deregisterInstance(c *cli.Context) error {
-	args, err := names(c, "SERVICE", "ADDRESS:PORT")
+	n, host, port, err := instanceOf(c)
 	if err != nil {
 		return err
 	}
-	host, port, err := splitEndpoint(args[1])
+	on, err := termsOf(c)
 	if err != nil {
 		return err
 	}
@@ -96,7 +116,27 @@ func deregisterInstance(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return remote.Deregister(c.Context, nameOf(c, args[0]), client.Endpoint(host, port))
+	endpoint := client.Endpoint(host, port)
+	if err := remote.Deregister(c.Context, n, endpoint, on); err != nil {
+		return err
+	}
+	return showRemoval(c, on, "deregistered", endpoint)
+}
+
+func showInstance(c *cli.Context) error {
+	n, host, port, err := instanceOf(c)
+	if err != nil {
+		return err
+	}
+	remote, err := dial(c)
+	if err != nil {
+		return err
+	}
+	i, _, err := remote.Instance(c.Context, n, client.Endpoint(host, port))
+	if err != nil {
+		return err
+	}
+	return show(c, i, "", instanceDetails(n, i))
 }
 
 func listInstances(c *cli.Context) error {
@@ -112,11 +152,7 @@ func listInstances(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows := make([][]string, 0, len(list.Instances))
-	for _, i := range list.Instances {
-		rows = append(rows, []string{client.Endpoint(i.Address, i.Port), i.Cluster, weight(i), state(i), orDash(i.Witness), pairs(i.Metadata)})
-	}
-	return show(c, list, "ENDPOINT CLUSTER WEIGHT STATE WITNESS METADATA", rows)
+	return show(c, list, instanceHeading, rows(list.Instances, instanceRow))
 }
 
 func splitEndpoint(s string) (string, uint16, error) {
@@ -129,59 +165,4 @@ func splitEndpoint(s string) (string, uint16, error) {
 		return "", 0, usagef("port: %q is not a number from 0 to 65535", text)
 	}
 	return host, uint16(port), nil
-}
-
-func describe(i api.Instance) string {
-	return strings.TrimSpace(strings.Join([]string{client.Endpoint(i.Address, i.Port), "weight", weight(i), "cluster", i.Cluster, state(i), pairs(i.Metadata)}, " "))
-}
-
-func weight(i api.Instance) string {
-	if i.Weight == nil {
-		return "1"
-	}
-	return strconv.FormatFloat(*i.Weight, 'g', -1, 64)
-}
-
-func state(i api.Instance) string {
-	switch {
-	case i.Enabled != nil && !*i.Enabled:
-		return "disabled"
-	case i.Healthy != nil && !*i.Healthy:
-		return "unhealthy"
-	}
-	return "healthy"
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-func pairs(m map[string]string) string {
-	all := make([]string, 0, len(m))
-	for k, v := range m {
-		all = append(all, k+"="+v)
-	}
-	slices.Sort(all)
-	return strings.Join(all, ",")
-}
-
-// metadata is a flag whose values may hold commas, at which a list would part.
-type metadata map[string]string
-
-func (m *metadata) String() string { return "" }
-
-// Set takes one more pair.
-func (m *metadata) Set(kv string) error {
-	k, v, ok := strings.Cut(kv, "=")
-	if !ok || k == "" {
-		return fmt.Errorf("metadata: %q is not of the form KEY=VALUE", kv)
-	}
-	if *m == nil {
-		*m = metadata{}
-	}
-	(*m)[k] = v
-	return nil
 }

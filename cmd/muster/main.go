@@ -86,7 +86,7 @@ func newApp() *cli.App {
 		OnUsageError:           onUsageError,
 		Commands: []*cli.Command{
 			devCommand(), serverCommand(), agentCommand(),
-			serviceCommand(), instanceCommand(), configCommand(),
+			serviceCommand(), instanceCommand(), namespaceCommand(), configCommand(),
 			resolveCommand(), statusCommand(), memberCommand(), protectionCommand(), backupCommand(), restoreCommand(),
 			checkCommand(), versionCommand(), etcdCommand(),
 		},
@@ -102,6 +102,7 @@ func newApp() *cli.App {
 // an error for a name that is none of them.
 func strict(c *cli.Command, path string) {
 	c.OnUsageError = onUsageError
+	c.HideHelpCommand = len(c.Subcommands) == 0 // what follows is a name, and may be "help"
 	if len(c.Subcommands) > 0 && c.Action == nil {
 		c.Action = func(ctx *cli.Context) error { return unknownCommand(ctx, path) }
 	}
@@ -132,7 +133,9 @@ func commandNames(c *cli.Context) []string {
 	}
 	all := make([]string, 0, len(commands))
 	for _, one := range commands {
-		all = append(all, one.Name)
+		if !one.Hidden {
+			all = append(all, one.Name)
+		}
 	}
 	return all
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,7 +24,8 @@ func TestMain(m *testing.M) {
 const raceOptions, noSleep = "GORACE", "atexit_sleep_ms=0"
 
 // TestScripts runs every script in testdata/script. The command server starts a
-// real one for the script, on free ports, and sets MUSTER_SERVER, DNS and DATA.
+// real one for the script, on free ports, and sets MUSTER_SERVER, DNS and DATA;
+// code runs a program that must end with an exit code, other than 0.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -30,6 +34,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": func(ts *testscript.TestScript, _ bool, args []string) {
+				var ended *exec.ExitError
+				if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &ended) || strconv.Itoa(ended.ExitCode()) != args[0] {
+					ts.Fatalf("%v ended with %v, want exit status %s", args[1:], err, args[0])
+				}
+			},
 			"server": func(ts *testscript.TestScript, _ bool, args []string) {
 				s := newServer(scriptT{ts}, ts.MkAbs("data"), args...)
 				s.start()

@@ -31,11 +31,9 @@ func listMembers(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var rows [][]string
-	for _, m := range list.Members {
-		rows = append(rows, []string{m.ID, m.Name, strings.Join(m.Peers, ","), role(m)})
-	}
-	return show(c, list, "ID NAME PEERS ROLE", rows)
+	return show(c, list, "ID NAME PEERS ROLE", rows(list.Members, func(m api.Member) []string {
+		return []string{m.ID, m.Name, strings.Join(m.Peers, ","), role(m)}
+	}))
 }
 
 func role(m api.Member) string {

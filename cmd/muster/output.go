@@ -30,15 +30,28 @@ func show(c *cli.Context, v any, heading string, rows [][]string) error {
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	case "yaml":
-		b, err := yaml.MarshalWithOptions(v, yaml.UseJSONMarshaler())
-		if err != nil {
-			return err
-		}
-		_, err = c.App.Writer.Write(b)
-		return err
+		return writeYAML(c.App.Writer, v)
 	default:
 		return table(c.App.Writer, heading, rows)
 	}
+}
+
+func writeYAML(w io.Writer, v any) error {
+	b, err := yaml.MarshalWithOptions(v, yaml.UseJSONMarshaler())
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// rows returns a row of each.
+func rows[T any](all []T, row func(T) []string) [][]string {
+	out := make([][]string, 0, len(all))
+	for _, one := range all {
+		out = append(out, row(one))
+	}
+	return out
 }
 
 func table(w io.Writer, heading string, rows [][]string) error {

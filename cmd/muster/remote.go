@@ -14,10 +14,28 @@ func remoteFlags(more ...cli.Flag) []cli.Flag {
 	}, more...)
 }
 
+func namespaceFlag() cli.Flag {
+	return &cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, EnvVars: []string{"MUSTER_NAMESPACE"}, Value: "public", Usage: "namespace `NAME`"}
+}
+
+// listFlags are those of commands about all of a namespace, or of every one.
+func listFlags(more ...cli.Flag) []cli.Flag {
+	return remoteFlags(append([]cli.Flag{namespaceFlag(),
+		&cli.BoolFlag{Name: "all-namespaces", Aliases: []string{"A"}, Usage: "of all namespaces"}}, more...)...)
+}
+
+// namespaceOf returns the namespace that is asked for, "" for all.
+func namespaceOf(c *cli.Context) string {
+	if c.Bool("all-namespaces") {
+		return ""
+	}
+	return c.String("namespace")
+}
+
 // namedFlags are those of commands about something that has a namespace and a group.
 func namedFlags(more ...cli.Flag) []cli.Flag {
 	return remoteFlags(append([]cli.Flag{
-		&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, EnvVars: []string{"MUSTER_NAMESPACE"}, Value: "public", Usage: "namespace `NAME`"},
+		namespaceFlag(),
 		&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Value: "DEFAULT_GROUP", Usage: "group `NAME`"},
 	}, more...)...)
 }

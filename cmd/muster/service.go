@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,24 +14,18 @@ import (
 )
 
 func serviceCommand() *cli.Command {
-	return &cli.Command{Name: "service", Usage: "list, show and set services", Subcommands: []*cli.Command{
-		{Name: "list", Usage: "list the services of a namespace", Flags: remoteFlags(
-			&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, EnvVars: []string{"MUSTER_NAMESPACE"}, Value: "public", Usage: "namespace `NAME`"},
+	return &cli.Command{Name: "service", Usage: "list, show, watch, declare, set and remove services", Subcommands: []*cli.Command{
+		{Name: "list", Usage: "list the services of a namespace", Flags: listFlags(
 			&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Usage: "only this group `NAME`"},
 			&cli.StringFlag{Name: "search", Usage: "only names that contain `TEXT`"}), Action: listServices},
-		{Name: "show", Usage: "show one service, its DNS names and its instances", ArgsUsage: "SERVICE",
+		{Name: "show", Usage: "show one service, its DNS names, its clusters and its instances", ArgsUsage: "SERVICE",
 			Flags: namedFlags(), Action: showService},
-		{Name: "set", Usage: "change how a service is answered", ArgsUsage: "SERVICE",
-			Description: "What is not given stays as it is; what is given empty is as the zone has it again.",
-			Flags: namedFlags(
-				&cli.StringFlag{Name: "dns-ttl", Usage: "`SECONDS` that its records may be kept"},
-				&cli.StringFlag{Name: "dns-mode", Usage: "`MODE` of answers with addresses: ordered, sampled or single"},
-				&cli.StringFlag{Name: "dns-topology", Usage: "`TOPOLOGY`: prefer instances of the zone of who asks, or pin them"},
-				&cli.Float64Flag{Name: "protect-threshold", Usage: "`SHARE` of healthy instances, 0 to 1, at and below which all are answered; 0 for none"}),
-			Action: setService},
+		watchServicesCommand(), setServiceCommand(),
+		{Name: "rm", Usage: "remove a service that has no instances", ArgsUsage: "SERVICE", Flags: namedFlags(termFlags()...), Action: removeService},
 		{Name: "claim", Usage: "make a service the holder of its folded DNS name, whoever holds it now", ArgsUsage: "SERVICE",
 			Description: "The service that held it keeps its exact name alone: clients of the folded name meet another service from then on.",
-			Flags:       namedFlags(), Action: claimName},
+			Flags:       namedFlags(termFlags()...), Action: claimName},
+		clusterCommand(),
 	}}
 }
 
@@ -42,18 +38,32 @@ func listServices(c *cli.Context) error {
 		return err
 	}
 	all, err := every(func(number int) ([]api.Service, int, error) {
-		list, err := remote.Services(c.Context, client.Query{Namespace: c.String("namespace"), Group: c.String("group"),
+		list, err := remote.Services(c.Context, client.Query{Namespace: namespaceOf(c), Group: c.String("group"),
 			Search: c.String("search"), Page: number, Size: pageSize})
 		return list.Services, list.Total, err
 	})
 	if err != nil {
 		return err
 	}
-	rows := make([][]string, 0, len(all))
-	for _, s := range all {
-		rows = append(rows, []string{s.Group, s.Name, kind(s.Ephemeral), fmt.Sprintf("%d/%d", s.HealthyCount, s.InstanceCount), dnsName(s)})
+	heading, row := serviceColumns(c)
+	return show(c, all, heading, rows(all, row))
+}
+
+// serviceColumns are those of services in a list: with their namespaces where
+// they are of several.
+func serviceColumns(c *cli.Context) (heading string, row func(api.Service) []string) {
+	row = func(s api.Service) []string {
+		cells := []string{s.Group, s.Name, kind(s.Ephemeral), healthyOf(s), dnsName(s)}
+		if namespaceOf(c) == "" {
+			return append([]string{s.Namespace}, cells...)
+		}
+		return cells
 	}
-	return show(c, all, "GROUP NAME KIND HEALTHY DNS", rows)
+	heading = "GROUP NAME KIND HEALTHY DNS"
+	if namespaceOf(c) == "" {
+		heading = "NAMESPACE " + heading
+	}
+	return heading, row
 }
 
 func showService(c *cli.Context) error {
@@ -69,71 +79,62 @@ func showService(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s := list.Service
-	rows := [][]string{
+	if err := show(c, list, "", serviceDetails(list.Service)); err != nil || c.String("output") != "table" || len(list.Instances) == 0 {
+		return err
+	}
+	fmt.Fprintln(c.App.Writer)
+	return table(c.App.Writer, instanceHeading, rows(list.Instances, instanceRow))
+}
+
+// serviceDetails are the lines about a service.
+func serviceDetails(s api.Service) [][]string {
+	lines := [][]string{
 		{"namespace", s.Namespace}, {"group", s.Group}, {"name", s.Name}, {"kind", kind(s.Ephemeral)},
 		{"dns", dnsName(s)}, {"dns exact", s.DNSExact},
 		{"dns options", dnsOptions(s)},
 		{"protect threshold", strconv.FormatFloat(s.ProtectThreshold, 'g', -1, 64)},
-		{"healthy", fmt.Sprintf("%d/%d", s.HealthyCount, s.InstanceCount)},
+		{"healthy", healthyOf(s)},
 	}
-	for _, i := range list.Instances {
-		rows = append(rows, []string{"instance", describe(i)})
+	if s.Selector != nil {
+		lines = append(lines, []string{"selector", s.Selector.Labels})
 	}
-	return show(c, list, "", rows)
+	if len(s.Metadata) > 0 {
+		lines = append(lines, []string{"metadata", pairs(s.Metadata)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Clusters)) {
+		lines = append(lines, []string{"cluster " + name, clusterText(s.Clusters[name])})
+	}
+	return append(lines, []string{"revision", strconv.FormatInt(s.Revision, 10)})
 }
 
-func setService(c *cli.Context) error {
+func healthyOf(s api.Service) string { return fmt.Sprintf("%d/%d", s.HealthyCount, s.InstanceCount) }
+
+func removeService(c *cli.Context) error {
 	args, err := names(c, "SERVICE")
 	if err != nil {
 		return err
 	}
-	if !c.IsSet("dns-ttl") && !c.IsSet("dns-mode") && !c.IsSet("dns-topology") && !c.IsSet("protect-threshold") {
-		return usagef("nothing to set: --dns-ttl, --dns-mode, --dns-topology or --protect-threshold is missing")
-	}
-	var ttl *uint32
-	if text := c.String("dns-ttl"); text != "" {
-		seconds, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			return usagef("dns-ttl: %q is not a number of seconds from 0 to 2147483647", text)
-		}
-		ttl = new(uint32(seconds))
+	on, err := termsOf(c)
+	if err != nil {
+		return err
 	}
 	remote, err := dial(c)
 	if err != nil {
 		return err
 	}
 	n := nameOf(c, args[0])
-	s, err := remote.Service(c.Context, n)
-	if err != nil {
+	if err := remote.DeleteService(c.Context, n, on); err != nil {
 		return err
 	}
-	spec := api.ServiceSpec{ProtectThreshold: s.ProtectThreshold, Metadata: s.Metadata, DNS: s.DNS}
-	if spec.DNS == nil {
-		spec.DNS = &api.ServiceDNS{}
-	}
-	if c.IsSet("dns-ttl") {
-		spec.DNS.TTL = ttl
-	}
-	if c.IsSet("dns-mode") {
-		spec.DNS.Mode = c.String("dns-mode")
-	}
-	if c.IsSet("dns-topology") {
-		spec.DNS.Topology = c.String("dns-topology")
-	}
-	if c.IsSet("protect-threshold") {
-		spec.ProtectThreshold = c.Float64("protect-threshold")
-	}
-	if s, err = remote.PutService(c.Context, n, spec); err != nil {
-		return err
-	}
-	return show(c, s, "", [][]string{
-		{"dns options", dnsOptions(s)}, {"protect threshold", strconv.FormatFloat(s.ProtectThreshold, 'g', -1, 64)},
-	})
+	return showRemoval(c, on, "removed", n.String())
 }
 
 func claimName(c *cli.Context) error {
 	args, err := names(c, "SERVICE")
+	if err != nil {
+		return err
+	}
+	on, err := termsOf(c)
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func claimName(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := remote.ClaimName(c.Context, n)
+	s, err := remote.ClaimName(c.Context, n, on)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func claimName(c *cli.Context) error {
 	case h != nil:
 		text = "was held by " + path(h.ServiceRef) + ", which has its exact name alone now"
 	}
-	return show(c, s, "", [][]string{{s.DNSName, text}})
+	return show(c, s, "", [][]string{{s.DNSName, did(on, text)}})
 }
 
 func path(s api.ServiceRef) string { return s.Namespace + "/" + s.Group + "/" + s.Name }

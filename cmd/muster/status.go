@@ -48,11 +48,8 @@ func status(c *cli.Context) error {
 	}
 	fmt.Fprintln(c.App.Writer)
 	slices.SortFunc(all.Servers, func(a, b api.ServerState) int { return strings.Compare(nameOfServer(a), nameOfServer(b)) })
-	var rows [][]string
-	for _, v := range all.Servers {
-		rows = append(rows, serverRow(v, all.Servers))
-	}
-	return table(c.App.Writer, "SERVER HTTP DNS VERSION JUDGE REVISION AGE DIGEST STATE", rows)
+	return table(c.App.Writer, "SERVER HTTP DNS VERSION JUDGE REVISION AGE DIGEST STATE",
+		rows(all.Servers, func(v api.ServerState) []string { return serverRow(v, all.Servers) }))
 }
 
 // details are the lines about the server that was asked.
