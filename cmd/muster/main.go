@@ -88,7 +88,7 @@ func newApp() *cli.App {
 			devCommand(), serverCommand(), agentCommand(),
 			serviceCommand(), instanceCommand(), namespaceCommand(), configCommand(),
 			resolveCommand(), statusCommand(), memberCommand(), protectionCommand(), backupCommand(), restoreCommand(),
-			checkCommand(), versionCommand(), etcdCommand(),
+			checkCommand(), completionCommand(), versionCommand(), etcdCommand(), completeCommand(),
 		},
 		Action: func(c *cli.Context) error { return unknownCommand(c, "") },
 	}
