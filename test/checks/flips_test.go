@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/musterhq/muster/test/binary"
 )
 
 // The outcomes of tries that count for an instance and against it.
@@ -33,11 +35,10 @@ func (h *house) flip(service, kind string, healthy bool, after int, outcomes []s
 // come waits for changes. None must come before its threshold, nor two tries after it.
 func come(t *testing.T, what string, all ...flip) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for len(all) > 0 && time.Now().Before(deadline) {
+	binary.Poll(time.Minute, func() bool {
 		all = slices.DeleteFunc(all, func(f flip) bool { return f.isOver(t, what) })
-		time.Sleep(25 * time.Millisecond)
-	}
+		return len(all) == 0
+	}, nil)
 	for _, f := range all {
 		t.Errorf("%s: %s is not healthy = %v after a minute and %d tries", what, f.service, f.healthy, f.tries())
 	}
@@ -68,8 +69,7 @@ func (f flip) isOver(t *testing.T, what string) bool {
 // more tries as would change it.
 func stay(t *testing.T, all ...flip) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for len(all) > 0 && time.Now().Before(deadline) {
+	binary.Poll(time.Minute, func() bool {
 		all = slices.DeleteFunc(all, func(f flip) bool {
 			enough := f.tries() > f.after
 			if f.h.healthy(f.service) != f.healthy {
@@ -81,8 +81,8 @@ func stay(t *testing.T, all ...flip) {
 			}
 			return enough
 		})
-		time.Sleep(25 * time.Millisecond)
-	}
+		return len(all) == 0
+	}, nil)
 	for _, f := range all {
 		t.Errorf("%s: %d tries within a minute, want %d", f.service, f.tries(), f.after)
 	}

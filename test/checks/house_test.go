@@ -23,8 +23,9 @@ import (
 type house struct {
 	*binary.Server
 
-	t   testing.TB
-	api *client.Client
+	t        testing.TB
+	api      *client.Client
+	endpoint map[string]string // of those that are alone in their service
 }
 
 func open(t testing.TB, args ...string) *house {
@@ -39,7 +40,7 @@ func enter(t testing.TB, s *binary.Server) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return &house{Server: s, t: t, api: c}
+	return &house{Server: s, t: t, api: c, endpoint: map[string]string{}}
 }
 
 // register registers a persistent instance, alone in its service, in a cluster that
@@ -50,6 +51,7 @@ func (h *house) register(service, address string, check api.HealthCheck) {
 	if err := h.add(service, address); err != nil {
 		h.t.Fatal(err)
 	}
+	h.endpoint[service] = address
 }
 
 func (h *house) add(service, address string) error {

@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"net/http"
-	"path/filepath"
 	"testing"
 
 	"github.com/musterhq/muster/api"
@@ -36,12 +34,8 @@ func StartServer(tb testing.TB, muster, corefile string, args ...string) *Server
 func StartEtcd(tb testing.TB, etcd string) (p *binary.Process, url string) {
 	tb.Helper()
 	address := Address()
-	url, peer := "http://"+address+":2379", "http://"+address+":2380"
-	p = binary.Start(tb, etcd, "--name", "one", "--data-dir", filepath.Join(tb.TempDir(), "etcd"), "--log-level", "warn",
-		"--listen-client-urls", url, "--advertise-client-urls", url,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "one="+peer)
-	p.Await("health", func() bool { return binary.Status(tb.Context(), url+"/health") == http.StatusOK })
-	return p, url
+	e := binary.StartEtcd(tb, etcd, address+":2379", address+":2380")
+	return e.Process, e.URL
 }
 
 // Put registers instances as they are declared.
