@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/freeport"
+	"github.com/musterhq/muster/test/binary"
 )
 
 // failer is what the processes of a test need of it.

@@ -2,6 +2,7 @@ package checks_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -53,57 +54,85 @@ func (h *house) isTraced() bool {
 	return strings.Contains(body, "45000")
 }
 
-// A server never calls itself, whatever leads there: neither the address, nor the port
-// of the check, nor a name, nor a redirect.
+// A server never calls itself, whatever leads there: neither an address, nor the port of
+// the check, nor a name, nor a redirect.
 func TestTheServerDoesNotCallItself(t *testing.T) {
 	t.Parallel()
-	h := open(t)
-	moved := targets.Nginx(t, "http://"+h.HTTP+traced)
-	moved.Listens(t)
-	port := portOf(t, h.HTTP)
-	agent := map[string]string{"User-Agent": "Nacos-Java-Client:v1.4.1"}
 	for name, c := range map[string]struct {
-		address string
-		port    uint16
-		outcome string
+		args   []string
+		others []string // addresses that lead to it
 	}{
-		"address":  {h.HTTP, 0, "not allowed"},
-		"mapped":   {net.JoinHostPort("::ffff:127.0.0.1", portText(h.HTTP)), 0, "not allowed"},
-		"port":     {moved.Address, port, "not allowed"},
-		"name":     {net.JoinHostPort("localhost", portText(h.HTTP)), 0, "not allowed"},
-		"redirect": {moved.Address, 0, "wrong answer"},
+		"at one address": {nil, nil},
+		"at all":         {[]string{"--http", "0.0.0.0:0", "--insecure"}, []string{"127.9.9.9", ownAddress(t)}},
 	} {
-		path := traced
-		if name == "redirect" {
-			path = "/moved"
-		}
-		h.register(name, c.address, api.HealthCheck{Kind: "http", Path: path, Headers: agent, Port: c.port, Interval: 1000, Rise: 1, Fall: 2})
+		t.Run(name, func(t *testing.T) {
+			h := open(t, c.args...)
+			port := portText(h.HTTP)
+			moved := targets.Nginx(t, "http://127.0.0.1:"+port+traced)
+			moved.Listens(t)
+			check := api.HealthCheck{Kind: "http", Path: traced, Headers: agent, Interval: 1000, Rise: 1, Fall: 2}
+			var services []string
+			for n, host := range append(c.others, "127.0.0.1", "::ffff:127.0.0.1", "localhost") {
+				services = append(services, fmt.Sprintf("address-%d", n))
+				h.register(services[n], net.JoinHostPort(host, port), check)
+			}
+			check.Port = portOf(t, h.HTTP)
+			services = append(services, "port", "redirect")
+			h.register("port", moved.Address, check)
+			check.Port, check.Path = 0, "/moved"
+			h.register("redirect", moved.Address, check)
+			for _, service := range services {
+				binary.Eventually(t, 20*time.Second, service+" is failing", func() bool { return h.instance(service).Failing })
+			}
+			if n, want := h.tries("http", "not allowed"), 2*(len(services)-1); n < want {
+				t.Errorf("%d tries were not allowed, want %d", n, want)
+			}
+			if n := h.tries("http", "wrong answer"); n < 2 {
+				t.Errorf("%d tries met the redirect, want two", n)
+			}
+			if h.isTraced() {
+				t.Error("a check has called the server's own API")
+			}
+			h.trace()
+			if !h.isTraced() {
+				t.Error("somebody who calls the page leaves no trace: this test is good for nothing")
+			}
+		})
 	}
-	for _, service := range []string{"address", "mapped", "port", "name", "redirect"} {
-		binary.Eventually(t, 20*time.Second, service+" is failing", func() bool { return h.instance(service).Failing })
-	}
-	if n := h.tries("http", "not allowed"); n < 8 {
-		t.Errorf("%d tries were not allowed, want two of each of four", n)
-	}
-	if n := h.tries("http", "wrong answer"); n < 2 {
-		t.Errorf("%d tries met the redirect, want two", n)
-	}
-	if h.isTraced() {
-		t.Error("a check has called the server's own API")
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+h.HTTP+traced, http.NoBody)
+}
+
+// agent are the headers of a client that wants to be told.
+var agent = map[string]string{"User-Agent": "Nacos-Java-Client:v1.4.1"}
+
+// trace does what no check may.
+func (h *house) trace() {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, "http://"+h.HTTP+traced, http.NoBody)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	req.Header.Set("User-Agent", agent["User-Agent"])
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	resp.Body.Close()
-	if !h.isTraced() {
-		t.Error("somebody who calls the page leaves no trace: this test is good for nothing")
+}
+
+// ownAddress returns an address of this host that is not one of loopback, or another
+// one of loopback where there is none.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
+			return n.IP.String()
+		}
+	}
+	return "127.8.8.8"
 }
 
 func portText(address string) string {

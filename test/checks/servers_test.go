@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -106,12 +107,11 @@ func (h *house) outcome(t *testing.T, kind, want string) {
 
 func portOf(t testing.TB, address string) uint16 {
 	t.Helper()
-	_, text, _ := strings.Cut(address, ":")
-	port, err := strconv.ParseUint(text, 10, 16)
+	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uint16(port)
+	return at.Port()
 }
 
 // A connection is all that a check by TCP wants: one that hangs has a backlog that is
