@@ -7,11 +7,14 @@ import (
 	"github.com/musterhq/muster/server/nacos/switches"
 )
 
+// gated are the surfaces that switches shut.
+var gated = map[*surface]bool{naming1: true, naming2: true, naming3: true, namingClient3: true, consoleNS3: true}
+
 // gate keeps naming calls out when an operator's switches say so. Calls that
 // need no roll pass: switches are among them, so that what was shut can be
 // opened, and the state of the server, which clients ask for.
 func (h *Handler) gate(c *call) error {
-	if c.needs != naming {
+	if c.needs != naming || !gated[c.on] {
 		return nil
 	}
 	set := h.switches.Current()

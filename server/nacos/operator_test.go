@@ -37,6 +37,8 @@ func TestSwitches(t *testing.T) {
 			ask(hl, "200").with("User-Agent: Nacos-Server:v1.4.8"),
 			ask("GET /nacos/v1/ns/operator/metrics", "200", `={"status":"DOWN"}`),
 			ask("GET "+doc, "404"),
+			ask("GET /nacos/v1/console/namespaces", "200"),
+			ask("GET /nacos/prometheus", "200"),
 			ask(setSwitch+"entry=overriddenServerStatus&value=READ_ONLY", "200"),
 			ask(hl, "200"),
 			ask("POST "+inst+"&ip=1.1.1.1&port=80", "503", "=server is READ_ONLYnow, please try again later!"),
