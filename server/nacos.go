@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 
@@ -34,9 +33,9 @@ func (s *Server) nacos() (err error) {
 	return err
 }
 
-// elsewhere asks every other server that is alive the same question, all at once,
-// and hands on the answers of those that give one in time.
-func (s *Server) elsewhere(ctx context.Context, question string, take func([]byte)) {
+// elsewhere makes a call at every other server that is alive, at all of them at
+// once, and hands on the answers of those that give one in time.
+func (s *Server) elsewhere(ctx context.Context, method, call string, take func([]byte)) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askPeer)
 	defer cancel()
 	var asking sync.WaitGroup
@@ -47,8 +46,8 @@ func (s *Server) elsewhere(ctx context.Context, question string, take func([]byt
 		}
 		asking.Go(func() {
 			var body json.RawMessage
-			if err := s.ask(ctx, http.MethodGet, v.HTTP+question, nil, &body); err != nil {
-				s.log.Debug("another server does not answer", "server", v.ID, "err", err)
+			if err := s.ask(ctx, method, v.HTTP+call, nil, &body); err != nil {
+				s.log.Warn("another server does not do what it is asked", "server", v.ID, "err", err)
 				return
 			}
 			mu.Lock()

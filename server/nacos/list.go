@@ -69,11 +69,11 @@ func (c *call) udpPort(name string) (uint16, error) {
 	if v == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseInt(v, 10, 32)
+	n, err := strconv.ParseUint(v, 10, 16)
 	if err != nil {
 		return 0, illegal(name, "the value should be between 0 and 65535.")
 	}
-	return uint16(min(max(n, 0), 65535)), nil
+	return uint16(n), nil
 }
 
 // consumer is the address that a list is for: what the client says, else where

@@ -65,10 +65,10 @@ type Config struct {
 	// Members returns the servers of the cluster, this one among them; nil means
 	// that it is alone.
 	Members func() []Member
-	// Elsewhere asks every other server a question, which is a path with a query,
-	// and hands the body of each answer to take, one after another; nil means that
-	// there are no others.
-	Elsewhere func(ctx context.Context, question string, take func(body []byte))
+	// Elsewhere makes a call, a path with a query, at every other server and hands
+	// the JSON of each success to take, one after another; nil means that there are
+	// no others.
+	Elsewhere func(ctx context.Context, method, call string, take func(body []byte))
 	// Pusher tells clients by UDP of changes; nil means that nobody is told.
 	Pusher Pusher
 	// Switches are what operators turn on and off; nil means a board of its own.
@@ -117,7 +117,7 @@ func (c Config) withDefaults() Config {
 		c.Switches = switches.NewBoard()
 	}
 	if c.Elsewhere == nil {
-		c.Elsewhere = func(context.Context, string, func([]byte)) {}
+		c.Elsewhere = func(context.Context, string, string, func([]byte)) {}
 	}
 	if c.Pusher == nil {
 		c.Pusher = nobody{}

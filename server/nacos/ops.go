@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/musterhq/muster/registry"
@@ -69,6 +70,8 @@ func (n *counts) count(snap *registry.Snapshot) {
 
 func (h *Handler) showSwitches(*call) (any, error) { return h.switches.Current(), nil }
 
+// putSwitch sets a switch here and, unless it is said to be for this server alone,
+// at the servers that are alive. Nobody keeps it for those that start later.
 func (h *Handler) putSwitch(c *call) (any, error) {
 	entry, err := c.required("entry")
 	if err != nil {
@@ -84,6 +87,10 @@ func (h *Handler) putSwitch(c *call) (any, error) {
 		return nil, err
 	}
 	h.log.Info("a switch was set", "entry", entry, "value", shortened(c.value("value")), "from", c.client())
+	if !c.isTrue("debug") {
+		question := url.Values{"entry": {entry}, "value": {c.params["value"]}, "debug": {"true"}}
+		h.cfg.Elsewhere(c.r.Context(), http.MethodPut, h.cfg.ContextPath+naming2.prefix+"/operator/switches?"+question.Encode(), func([]byte) {})
+	}
 	return ok, nil
 }
 
@@ -126,14 +133,10 @@ type responsible struct {
 
 // responsible answers this server, whoever is asked about: each takes everything.
 func (h *Handler) responsible(c *call) (any, error) {
-	if c.path != "/operator/distro/server" {
-		for _, name := range []string{"ip", "port"} {
-			if _, err := c.required(name); err != nil {
-				return nil, err
-			}
+	for _, p := range c.takes {
+		if _, err := c.required(p.Name); err != nil {
+			return nil, err
 		}
-	} else if _, err := c.required("serviceName"); err != nil {
-		return nil, err
 	}
 	return responsible{h.self(c).Address}, nil
 }

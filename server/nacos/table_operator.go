@@ -1,9 +1,11 @@
 package nacos
 
+import "slices"
+
 var (
 	ofSwitch = []Parameter{
 		query("entry", "Switch").must(), query("value", "What it is set to").must(),
-		query("debug", "Ignored: a switch is always this server's alone").as("boolean"),
+		query("debug", "true: at this server alone").as("boolean"),
 	}
 	ofLogger = []Parameter{
 		query("logName", "Logger").must(), query("logLevel", "Level").must(),
@@ -22,15 +24,15 @@ var operatorOps = []op{
 		append(at(get, "/operator/metrics", naming1, naming2), at(get, "/ops/metrics", naming1, naming2, naming3)...)},
 	{"Switches", "The switches of this server", nil, object("Switches"), nothing, (*Handler).showSwitches,
 		append(at(get, "/operator/switches", naming1, naming2), at(get, "/ops/switches", naming1, naming2, naming3)...)},
-	{"PutSwitch", "Set a switch of this server", ofSwitch, okText, nothing, (*Handler).putSwitch,
+	{"PutSwitch", "Set a switch, at the servers that are alive", ofSwitch, okText, nothing, (*Handler).putSwitch,
 		append(at(put, "/operator/switches", naming1, naming2), at(put, "/ops/switches", naming1, naming2, naming3)...)},
 	{"LogLevel", "Taken, and without effect: levels are settings of the process", ofLogger, okText, nothing, (*Handler).setLogLevel,
 		append(at(put, "/operator/log", naming1), at(put, "/ops/log", naming1, naming3)...)},
 	{"ResponsibleForClient", "Who takes the beats of a client: any server does", ofAddress, object("This server"), nothing,
-		(*Handler).responsible, append(at(get, "/operator/distro/client", naming1), at(get, "/client/distro", naming3)...)},
+		(*Handler).responsible, slices.Concat(at(get, "/operator/distro/client", naming1), at(get, "/ops/distro/client", naming1), at(get, "/client/distro", naming3))},
 	{"ResponsibleForService", "Who takes the calls of a service: any server does", ofService[:1], object("This server"), nothing,
-		(*Handler).responsible, at(get, "/operator/distro/server", naming1)},
-	{"Servers", "The servers", nil, object("Servers"), nothing, (*Handler).servers, at(get, "/operator/servers", naming1)},
+		(*Handler).responsible, append(at(get, "/operator/distro/server", naming1), at(get, "/ops/distro/server", naming1)...)},
+	{"Servers", "The servers", nil, object("Servers"), nothing, (*Handler).servers, append(at(get, "/operator/servers", naming1), at(get, "/ops/servers", naming1)...)},
 	{"PushState", "How pushes went", []Parameter{query("detail", "Ignored").as("boolean"),
 		query("reset", "Count from now on").as("boolean")}, object("Counts"), nothing, (*Handler).pushState,
 		append(at(every, "/operator/push/state", naming1), at(every, "/ops/push/state", naming1)...)},

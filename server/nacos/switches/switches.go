@@ -1,8 +1,8 @@
 // Package switches holds what an operator of the Nacos world turns on and off.
 //
 // A [Set] is all switches at one moment, as the API shows it. A [Board] has the
-// set that is in force at this server: it is kept in memory, so that other
-// servers and a later start know nothing of it.
+// set that is in force at this server: it is kept in memory, so that a later start
+// knows nothing of it.
 package switches
 
 import (
