@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/nacos/switches"
 	"github.com/musterhq/muster/server/push"
 )
 
@@ -33,9 +35,9 @@ func (s *Server) nacos() (err error) {
 	return err
 }
 
-// elsewhere makes a call at every other server that is alive, at all of them at
-// once, and hands on the answers of those that give one in time.
-func (s *Server) elsewhere(ctx context.Context, method, call string, take func([]byte)) {
+// elsewhere asks every other server that is alive the same question, all at once,
+// and hands on the answers of those that give one in time.
+func (s *Server) elsewhere(ctx context.Context, question string, take func([]byte)) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askPeer)
 	defer cancel()
 	var asking sync.WaitGroup
@@ -46,8 +48,8 @@ func (s *Server) elsewhere(ctx context.Context, method, call string, take func([
 		}
 		asking.Go(func() {
 			var body json.RawMessage
-			if err := s.ask(ctx, method, v.HTTP+call, nil, &body); err != nil {
-				s.log.Warn("another server does not do what it is asked", "server", v.ID, "err", err)
+			if err := s.ask(ctx, http.MethodGet, v.HTTP+question, nil, &body); err != nil {
+				s.log.Debug("another server does not answer", "server", v.ID, "err", err)
 				return
 			}
 			mu.Lock()
@@ -56,6 +58,17 @@ func (s *Server) elsewhere(ctx context.Context, method, call string, take func([
 		})
 	}
 	asking.Wait()
+}
+
+// sharedSwitches returns the switches that all servers share.
+func (s *Server) sharedSwitches() (map[string]string, int64) {
+	if s.store == nil {
+		return nil, 0
+	}
+	if snap := s.store.View().Snapshot(); snap != nil {
+		return snap.Settings(switches.Kept)
+	}
+	return nil, 0
 }
 
 // listenPush takes the address that pushes leave from: the HTTP edge's, at any

@@ -93,7 +93,8 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: prometheus.NewRegistry(),
-		peers: newPeerClient(), switches: switches.NewBoard(), stopping: make(chan struct{})}
+		peers: newPeerClient(), stopping: make(chan struct{})}
+	s.switches = switches.NewBoard(s.sharedSwitches)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

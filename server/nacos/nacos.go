@@ -36,6 +36,7 @@ type Registry interface {
 	UpdateCluster(ctx context.Context, k registry.ServiceKey, name string, c registry.Cluster) (registry.Receipt, error)
 	CreateNamespace(ctx context.Context, n registry.Namespace) (registry.Receipt, error)
 	UpdateNamespace(ctx context.Context, n registry.Namespace) (registry.Receipt, error)
+	Set(ctx context.Context, name, key, value string) (registry.Receipt, error)
 	DeleteNamespace(ctx context.Context, id string, leave bool) (registry.Receipt, error)
 	CreateService(ctx context.Context, k registry.ServiceKey, spec registry.ServiceSpec) (registry.Receipt, error)
 	UpdateService(ctx context.Context, k registry.ServiceKey, spec registry.ServiceSpec) (registry.Receipt, error)
@@ -65,13 +66,14 @@ type Config struct {
 	// Members returns the servers of the cluster, this one among them; nil means
 	// that it is alone.
 	Members func() []Member
-	// Elsewhere makes a call, a path with a query, at every other server and hands
-	// the JSON of each success to take, one after another; nil means that there are
-	// no others.
-	Elsewhere func(ctx context.Context, method, call string, take func(body []byte))
+	// Elsewhere asks every other server a question, which is a path with a query,
+	// and hands the JSON of each answer to take, one after another; nil means that
+	// there are no others.
+	Elsewhere func(ctx context.Context, question string, take func(body []byte))
 	// Pusher tells clients by UDP of changes; nil means that nobody is told.
 	Pusher Pusher
-	// Switches are what operators turn on and off; nil means a board of its own.
+	// Switches are what operators turn on and off; nil means a board over the
+	// settings of the registry.
 	Switches *switches.Board
 	// Registerer takes the metrics that dashboards of Nacos know; nil means none.
 	Registerer prometheus.Registerer
@@ -114,10 +116,10 @@ func (c Config) withDefaults() Config {
 		c.Version = "devel"
 	}
 	if c.Switches == nil {
-		c.Switches = switches.NewBoard()
+		c.Switches = switches.NewBoard(kept(c.Registry))
 	}
 	if c.Elsewhere == nil {
-		c.Elsewhere = func(context.Context, string, string, func([]byte)) {}
+		c.Elsewhere = func(context.Context, string, func([]byte)) {}
 	}
 	if c.Pusher == nil {
 		c.Pusher = nobody{}

@@ -1,6 +1,10 @@
 package nacos_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/musterhq/muster/server/nacos"
+)
 
 const setSwitch = "PUT /nacos/v1/ns/operator/switches?"
 
@@ -57,6 +61,23 @@ func TestSwitches(t *testing.T) {
 			ask(hl, "200"),
 		}},
 	})
+}
+
+// A switch is of all servers, and kept, unless it is said to be of one.
+func TestSwitchesAreShared(t *testing.T) {
+	w := newWorld(t)
+	server := w.serve(t)
+	other := newWorld(t, func(c *nacos.Config) { c.Registry = w.reg }).serve(t)
+	ask(setSwitch+"entry=clientBeatInterval&value=7000", "200", "=ok", ":Muster-Revision: 2").run(t, server.URL)
+	ask(setSwitch+"entry=healthCheckTimes&value=7&debug=true", "200", "=ok").run(t, server.URL)
+	ask("GET /nacos/v1/ns/operator/switches", "200", `+"clientBeatInterval":7000`, `+"checkTimes":7`).run(t, server.URL)
+	ask("GET /nacos/v1/ns/operator/switches", "200", `+"clientBeatInterval":7000`, `+"checkTimes":3`).run(t, other.URL)
+	ask(setSwitch+"entry=healthCheckTimes&value=4", "200").run(t, server.URL)
+	ask(setSwitch+"entry=clientBeatInterval&value=5000", "200").run(t, other.URL)
+	ask("GET /nacos/v1/ns/operator/switches", "200", `+"clientBeatInterval":5000`, `+"checkTimes":4`).run(t, server.URL)
+	if entries, _ := w.reg.Snapshot().Settings("nacos.switches"); len(entries) != 1 || entries["healthCheckTimes"] != "4" {
+		t.Errorf("kept are %v, want what is no default", entries)
+	}
 }
 
 func TestOperatorAnswers(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/musterhq/muster/registry"
@@ -70,8 +69,8 @@ func (n *counts) count(snap *registry.Snapshot) {
 
 func (h *Handler) showSwitches(*call) (any, error) { return h.switches.Current(), nil }
 
-// putSwitch sets a switch here and, unless it is said to be for this server alone,
-// at the servers that are alive. Nobody keeps it for those that start later.
+// putSwitch sets a switch for all servers, or, with debug, for this one until it
+// stops.
 func (h *Handler) putSwitch(c *call) (any, error) {
 	entry, err := c.required("entry")
 	if err != nil {
@@ -80,18 +79,43 @@ func (h *Handler) putSwitch(c *call) (any, error) {
 	if !c.has("value") {
 		return nil, absent{"value"}
 	}
-	if err := h.switches.Put(entry, c.params["value"]); err != nil {
-		if bad, known := errors.AsType[*switches.ValueError](err); known {
-			return nil, refuse(http.StatusBadRequest, "%s", bad).as(serverError)
-		}
+	if c.isTrue("debug") {
+		err = h.switches.PutHere(entry, c.params["value"])
+	} else {
+		err = h.keepSwitch(c, entry, c.params["value"])
+	}
+	if bad, known := errors.AsType[*switches.ValueError](err); known {
+		return nil, refuse(http.StatusBadRequest, "%s", bad).as(serverError)
+	}
+	if err != nil {
 		return nil, err
 	}
 	h.log.Info("a switch was set", "entry", entry, "value", shortened(c.value("value")), "from", c.client())
-	if !c.isTrue("debug") {
-		question := url.Values{"entry": {entry}, "value": {c.params["value"]}, "debug": {"true"}}
-		h.cfg.Elsewhere(c.r.Context(), http.MethodPut, h.cfg.ContextPath+naming2.prefix+"/operator/switches?"+question.Encode(), func([]byte) {})
-	}
 	return ok, nil
+}
+
+func (h *Handler) keepSwitch(c *call, entry, value string) error {
+	e, err := h.switches.Check(entry, value)
+	if err != nil {
+		return err
+	}
+	receipt, err := h.cfg.Registry.Set(c.r.Context(), switches.Kept, e.Key, e.Value)
+	if err != nil {
+		return err
+	}
+	c.wrote(receipt.Revision, receipt.Lagging)
+	h.switches.Forget(e)
+	return nil
+}
+
+// kept returns the switches that the settings of a registry keep.
+func kept(r Registry) switches.Shared {
+	return func() (map[string]string, int64) {
+		if snap := r.Snapshot(); snap != nil {
+			return snap.Settings(switches.Kept)
+		}
+		return nil, 0
+	}
 }
 
 // setLogLevel takes a level and does nothing with it: levels are settings of the

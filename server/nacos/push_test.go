@@ -174,9 +174,9 @@ func TestSubscribersOfOtherServers(t *testing.T) {
 	asked := 0
 	w := newWorld(t, func(c *nacos.Config) {
 		c.Registry = here.reg
-		c.Elsewhere = func(_ context.Context, method, call string, take func([]byte)) {
+		c.Elsewhere = func(_ context.Context, question string, take func([]byte)) {
 			asked++
-			take([]byte(do(t, other.URL, method+" "+call).body))
+			take([]byte(do(t, other.URL, "GET "+question).body))
 			take([]byte("no JSON"))
 		}
 	})
@@ -192,19 +192,6 @@ func TestSubscribersOfOtherServers(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("others were asked %d times, want 2", asked)
 	}
-}
-
-// A switch is for all servers, unless it is said to be for one.
-func TestSwitchesAreToldToOtherServers(t *testing.T) {
-	other := newWorld(t).serve(t)
-	server := newWorld(t, func(c *nacos.Config) {
-		c.Elsewhere = func(_ context.Context, method, call string, _ func([]byte)) { do(t, other.URL, method+" "+call) }
-	}).serve(t)
-	ask("PUT /nacos/v1/ns/operator/switches?entry=limitedUrlMap&value=/x%26y:502,/z:403", "200", "=ok").run(t, server.URL)
-	ask("PUT /nacos/v1/ns/operator/switches?entry=checkTimes&value=x", "400").run(t, server.URL)
-	ask("PUT /nacos/v1/ns/operator/switches?entry=healthCheckTimes&value=7&debug=true", "200", "=ok").run(t, server.URL)
-	ask("GET /nacos/v1/ns/operator/switches", "200", `+"limitedUrlMap":{"/x\u0026y":502,"/z":403}`, `+"checkTimes":3`).run(t, other.URL)
-	ask("GET /nacos/v1/ns/operator/switches", "200", `+"limitedUrlMap":{"/x\u0026y":502,"/z":403}`, `+"checkTimes":7`).run(t, server.URL)
 }
 
 func TestMetricsThatDashboardsKnow(t *testing.T) {

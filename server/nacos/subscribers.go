@@ -2,7 +2,6 @@ package nacos
 
 import (
 	"encoding/json"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -47,7 +46,7 @@ func (h *Handler) rows(c *call, k registry.ServiceKey, name string) []subscriber
 		return all
 	}
 	question := url.Values{"serviceName": {k.Grouped()}, "namespaceId": {k.Namespace}, "pageSize": {strconv.Itoa(maxElsewhere)}, "aggregation": {"false"}}
-	h.cfg.Elsewhere(c.r.Context(), http.MethodGet, h.cfg.ContextPath+naming1.prefix+"/service/subscribers?"+question.Encode(), func(body []byte) {
+	h.cfg.Elsewhere(c.r.Context(), h.cfg.ContextPath+naming1.prefix+"/service/subscribers?"+question.Encode(), func(body []byte) {
 		var there subscriberRows
 		if json.Unmarshal(body, &there) == nil {
 			for _, s := range there.Subscribers {

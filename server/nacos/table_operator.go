@@ -5,7 +5,7 @@ import "slices"
 var (
 	ofSwitch = []Parameter{
 		query("entry", "Switch").must(), query("value", "What it is set to").must(),
-		query("debug", "true: at this server alone").as("boolean"),
+		query("debug", "true: of this server alone, until it stops").as("boolean"),
 	}
 	ofLogger = []Parameter{
 		query("logName", "Logger").must(), query("logLevel", "Level").must(),
@@ -22,9 +22,9 @@ var (
 var operatorOps = []op{
 	{"Metrics", "State and counts of this server", onlyStatus, object("State"), nothing, (*Handler).metrics,
 		append(at(get, "/operator/metrics", naming1, naming2), at(get, "/ops/metrics", naming1, naming2, naming3)...)},
-	{"Switches", "The switches of this server", nil, object("Switches"), nothing, (*Handler).showSwitches,
+	{"Switches", "The switches in force at this server", nil, object("Switches"), nothing, (*Handler).showSwitches,
 		append(at(get, "/operator/switches", naming1, naming2), at(get, "/ops/switches", naming1, naming2, naming3)...)},
-	{"PutSwitch", "Set a switch, at the servers that are alive", ofSwitch, okText, nothing, (*Handler).putSwitch,
+	{"PutSwitch", "Set a switch of all servers", ofSwitch, okText, nothing, (*Handler).putSwitch,
 		append(at(put, "/operator/switches", naming1, naming2), at(put, "/ops/switches", naming1, naming2, naming3)...)},
 	{"LogLevel", "Taken, and without effect: levels are settings of the process", ofLogger, okText, nothing, (*Handler).setLogLevel,
 		append(at(put, "/operator/log", naming1), at(put, "/ops/log", naming1, naming3)...)},

@@ -1,14 +1,12 @@
 // Package switches holds what an operator of the Nacos world turns on and off.
 //
 // A [Set] is all switches at one moment, as the API shows it. A [Board] has the
-// set that is in force at this server: it is kept in memory, so that a later start
-// knows nothing of it.
+// set in force at this server: the defaults, over them what all servers share, and
+// over that what is set at this one alone, until it stops.
 package switches
 
 import (
 	"encoding/json"
-	"sync"
-	"sync/atomic"
 )
 
 // Params are the bounds that Nacos adapts the time between two checks within.
@@ -112,46 +110,4 @@ func (s *Set) Status() string {
 		return "UP"
 	}
 	return *s.OverriddenServerStatus
-}
-
-// Board has the set in force. It is safe for concurrent use.
-type Board struct {
-	set atomic.Pointer[Set]
-
-	mu      sync.Mutex
-	changed []func(*Set) // guarded by mu, as every change is
-}
-
-// NewBoard returns a Board with the defaults in force.
-func NewBoard() *Board {
-	b := &Board{}
-	b.set.Store(Default())
-	return b
-}
-
-// Current returns the set in force.
-func (b *Board) Current() *Set { return b.set.Load() }
-
-// OnChange has f called with the set in force now, and with each later one.
-func (b *Board) OnChange(f func(*Set)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.changed = append(b.changed, f)
-	f(b.Current())
-}
-
-// Put sets one entry. A value that it cannot have is a [*ValueError], and changes
-// nothing.
-func (b *Board) Put(entry, value string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	next := *b.Current() // what a change does not replace is shared: nobody modifies it
-	if err := next.put(entry, value); err != nil {
-		return err
-	}
-	b.set.Store(&next)
-	for _, f := range b.changed {
-		f(&next)
-	}
-	return nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	text, err := json.Marshal(switches.NewBoard().Current())
+	text, err := json.Marshal(switches.NewBoard(nil).Current())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +70,9 @@ func TestPut(t *testing.T) {
 		{"nothing", "1", ""},
 		{"masters", strings.Repeat("x", 5000), ""},
 	} {
-		b := switches.NewBoard()
+		b := switches.NewBoard(nil)
 		before, _ := json.Marshal(b.Current())
-		err := b.Put(tc.entry, tc.value)
+		err := b.PutHere(tc.entry, tc.value)
 		after, _ := json.Marshal(b.Current())
 		if tc.want == "" {
 			if _, refused := errors.AsType[*switches.ValueError](err); !refused || string(before) != string(after) {
@@ -87,10 +87,10 @@ func TestPut(t *testing.T) {
 }
 
 func TestChangesAreTold(t *testing.T) {
-	b := switches.NewBoard()
+	b := switches.NewBoard(nil)
 	var told []bool
 	b.OnChange(func(s *switches.Set) { told = append(told, s.PushEnabled) })
-	if err := b.Put("pushEnabled", "false"); err != nil {
+	if err := b.PutHere("pushEnabled", "false"); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 2 || !told[0] || told[1] {
@@ -99,12 +99,12 @@ func TestChangesAreTold(t *testing.T) {
 }
 
 func TestStatusAndLimits(t *testing.T) {
-	b := switches.NewBoard()
+	b := switches.NewBoard(nil)
 	if s := b.Current(); s.Status() != "UP" || s.Limited("/nacos/v1/ns/instance") != 0 {
 		t.Errorf("at first %s, limited %d; want UP, unlimited", s.Status(), s.Limited("/nacos/v1/ns/instance"))
 	}
 	for entry, value := range map[string]string{"overriddenServerStatus": "READ_ONLY", "limitedUrlMap": "/nacos/v1/ns/instance:502"} {
-		if err := b.Put(entry, value); err != nil {
+		if err := b.PutHere(entry, value); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,14 +114,51 @@ func TestStatusAndLimits(t *testing.T) {
 	}
 }
 
+func TestWhatServersShare(t *testing.T) {
+	entries, revision := map[string]string{}, int64(1)
+	b := switches.NewBoard(func() (map[string]string, int64) { return entries, revision })
+	told := 0
+	b.OnChange(func(*switches.Set) { told++ })
+	keep := func(entry, value string) {
+		t.Helper()
+		e, err := b.Check(entry, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entries[e.Key] = e.Value; e.Value == "" {
+			delete(entries, e.Key)
+		}
+		revision++
+	}
+	keep("pushVersion", "java:1.0.0")
+	keep("pushVersion", "go:2.0.0")
+	keep("healthCheckEnabled", "false")
+	entries["ofTomorrow"], entries["clientBeatInterval"] = "1", "nonsense"
+	s := b.Current()
+	if s.PushJavaVersion != "1.0.0" || s.PushGoVersion != "2.0.0" || s.HealthCheckEnabled || s.ClientBeatInterval != 5000 || told != 2 {
+		t.Errorf("Current = %+v, told %d times; want both versions, no checks, the default interval, told twice", s, told)
+	}
+	if err := b.PutHere("check", "true"); err != nil || !b.Current().HealthCheckEnabled {
+		t.Errorf("PutHere = %v, checks %t; want this server's own say", err, b.Current().HealthCheckEnabled)
+	}
+	b.Forget(switches.Entry{Key: "check"})
+	if b.Current().HealthCheckEnabled {
+		t.Error("after Forget checks are on, want what the servers share")
+	}
+	keep("check", "true")
+	if _, kept := entries["check"]; kept || !b.Current().HealthCheckEnabled {
+		t.Errorf("a default is kept: %v", entries)
+	}
+}
+
 func FuzzPut(f *testing.F) {
 	for _, seed := range [][2]string{{"limitedUrlMap", "/a:200,/b:500"}, {"pushVersion", "c:1.0.0"}, {"httpHealthParams", `{"max":3000}`}, {"masters", ",,"}} {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, entry, value string) {
-		b := switches.NewBoard()
+		b := switches.NewBoard(nil)
 		was := b.Current()
-		if err := b.Put(entry, value); err != nil && b.Current() != was {
+		if err := b.PutHere(entry, value); err != nil && b.Current() != was {
 			t.Errorf("Put(%q, %q) = %v and changed the set", entry, value, err)
 		}
 		if _, err := json.Marshal(b.Current()); err != nil {
