@@ -1,9 +1,9 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"hash/fnv"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,33 +82,19 @@ func (c HealthCheck) WithDefaults() HealthCheck {
 // ID stands for what the check asks and how: a verdict counts for as long as the
 // check of its instance is the one that brought it.
 func (c *HealthCheck) ID() string {
-	text, _ := json.Marshal(c) // texts, numbers and a map of texts: it cannot fail
 	sum := fnv.New64a()
-	sum.Write(text)
+	sum.Write(c.text())
 	return string(c.Kind) + ":" + strconv.FormatUint(sum.Sum64(), 36)
 }
 
+// text is the same for checks that are, and for no others.
+func (c *HealthCheck) text() []byte {
+	text, _ := json.Marshal(c) // texts, numbers and a map of texts: it cannot fail
+	return text
+}
+
 func (c *HealthCheck) equal(o *HealthCheck) bool {
-	if c == nil || o == nil {
-		return c == o
-	}
-	a, b := *c, *o
-	a.Headers, b.Headers, a.Expect, b.Expect = nil, nil, nil, nil
-	return maps.Equal(c.Headers, o.Headers) && slices.Equal(c.Expect, o.Expect) && a.scalars() == b.scalars()
-}
-
-// scalars are the fields of a check that Go compares by itself.
-type scalars struct {
-	kind                                   CheckKind
-	port                                   uint16
-	path, user, password, command, service string
-	tls                                    bool
-	interval, timeout                      time.Duration
-	rise, fall                             int
-}
-
-func (c *HealthCheck) scalars() scalars {
-	return scalars{c.Kind, c.Port, c.Path, c.User, c.Password, c.Command, c.Service, c.TLS, c.Interval, c.Timeout, c.Rise, c.Fall}
+	return c == o || c != nil && o != nil && bytes.Equal(c.text(), o.text())
 }
 
 // Validate returns an [*InvalidError] for a check that cannot be run.
