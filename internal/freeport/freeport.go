@@ -17,10 +17,11 @@ import (
 )
 
 // The ports to choose from: above those of well-known services, and below where
-// Linux (32768) and others (49152) take the source ports of connections from.
+// Linux (32768) and others (49152) take the source ports of connections from,
+// with room for a port that a server derives from its own.
 const (
 	lowest  = 15000
-	highest = 32767
+	highest = 31000
 )
 
 var (
