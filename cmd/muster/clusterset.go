@@ -62,7 +62,7 @@ func setCluster(c *cli.Context) error {
 	}
 	n, cluster := nameOf(c, args[0]), args[1]
 	var s api.Service
-	err = amend(on, func() (tag string, err error) {
+	err = amend(c.Context, on, func() (tag string, err error) {
 		s, tag, err = remote.ServiceAt(c.Context, n)
 		return tag, err
 	}, func(over client.Terms) error {

@@ -112,7 +112,7 @@ func setNamespace(c *cli.Context) error {
 		return usagef("nothing to set: --name or --description is missing")
 	}
 	var n api.Namespace
-	err = amend(on, func() (tag string, err error) {
+	err = amend(c.Context, on, func() (tag string, err error) {
 		n, tag, err = remote.Namespace(c.Context, id)
 		return tag, err
 	}, func(over client.Terms) error {

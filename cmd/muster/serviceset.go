@@ -46,7 +46,7 @@ func setService(c *cli.Context) error {
 	n, verb := nameOf(c, args[0]), "declared"
 	var s api.Service
 	var tag string
-	err = amend(on, func() (string, error) {
+	err = amend(c.Context, on, func() (string, error) {
 		s, tag, err = remote.ServiceAt(c.Context, n)
 		if err := unlessMissing(err); err != nil {
 			return "", err

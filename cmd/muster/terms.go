@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -51,13 +53,16 @@ func did(on client.Terms, what string) string {
 	return what
 }
 
-// amendTries is how often a change is made anew over somebody else's.
-const amendTries = 5
+// How often a change is made anew over somebody else's, and how long after.
+const (
+	amendTries = 5
+	amendPause = 50 * time.Millisecond
+)
 
 // amend changes what is read first, so that no change of others is lost: it is
 // written over what was read, or not at all. Read returns the tag of what stands,
 // "" where nothing does.
-func amend(on client.Terms, read func() (tag string, err error), write func(client.Terms) error) error {
+func amend(ctx context.Context, on client.Terms, read func() (tag string, err error), write func(client.Terms) error) error {
 	for try := 1; ; try++ {
 		tag, err := read()
 		if err != nil {
@@ -75,6 +80,11 @@ func amend(on client.Terms, read func() (tag string, err error), write func(clie
 		if e, ok := errors.AsType[*client.Error](err); !ok || e.Status != http.StatusPreconditionFailed ||
 			on.IfMatch != "" || on.CreateOnly || try == amendTries {
 			return err
+		}
+		select { // the server that is read may not show yet what it stands behind
+		case <-time.After(amendPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
