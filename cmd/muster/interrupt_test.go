@@ -50,6 +50,7 @@ func TestWatchCommands(t *testing.T) {
 	run("instance", "deregister", "order-api", "192.0.2.1:80")
 	instances.says(`"change":"added".*"address":"192.0.2.2"`)
 	instances.says(`"change":"removed".*"address":"192.0.2.1"`)
+	later.says("added +192.0.2.2:80") // before it is gone: states in between are not told
 	run("instance", "deregister", "order-api", "192.0.2.2:80")
 	run("service", "rm", "order-api")
 	services.says("removed +DEFAULT_GROUP +order-api")
