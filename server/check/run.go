@@ -105,15 +105,21 @@ func (r *run) instance(s *registry.Service, k registry.InstanceKey, i *registry.
 	if check == nil {
 		return
 	}
-	full := r.cfg.Fill(*check)
-	prober, err := r.cfg.Prober(k.Endpoint, full)
-	if err != nil {
-		prober = impossible{err}
+	t := &task{key: k, said: *check, id: check.ID()}
+	r.fill(t)
+	var err error
+	if t.prober, err = r.cfg.Prober(k.Endpoint, t.check); err != nil {
+		t.prober = impossible{err}
 	}
-	t := &task{key: k, said: *check, check: full, id: check.ID(), prober: prober, tally: probe.Tally{Rise: full.Rise, Fall: full.Fall},
-		due: time.Now().Add(rand.N(min(full.Interval, spreadWithin)))}
+	t.due = time.Now().Add(rand.N(min(t.check.Interval, spreadWithin)))
 	r.tasks[k] = t
 	heap.Push(&r.due, t)
+}
+
+// fill fills in what the check of a task leaves open.
+func (r *run) fill(t *task) {
+	t.check = r.cfg.Fill(t.said)
+	t.tally.Rise, t.tally.Fall = t.check.Rise, t.check.Fall
 }
 
 // spreadWithin is within what time tasks that come together are begun, so that
@@ -163,8 +169,7 @@ func (r *run) again(t *task) {
 	if t.gone.Load() {
 		return
 	}
-	t.check = r.cfg.Fill(t.said)
-	t.tally.Rise, t.tally.Fall = t.check.Rise, t.check.Fall
+	r.fill(t)
 	t.due = t.due.Add(t.check.Interval - t.check.Interval/20 + rand.N(t.check.Interval/10))
 	heap.Push(&r.due, t)
 }

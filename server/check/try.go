@@ -91,7 +91,11 @@ func (r *run) note(ctx context.Context, t *task, verdict string, why, err error)
 	switch {
 	case err == nil:
 		r.metrics.verdicts.WithLabelValues(verdict).Inc()
-		r.cfg.Logger.Info("verdict of a check", "instance", t.key, "check", t.said.Kind, "verdict", verdict, "why", why)
+		log := r.cfg.Logger.With("instance", t.key, "check", t.said.Kind, "verdict", verdict)
+		if why != nil {
+			log = log.With("why", why)
+		}
+		log.Info("verdict of a check")
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded): // judges no more
 	default:
 		r.metrics.failures.Inc()

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serveGRPC(*grpcFlag))
 		os.Exit(1)
 	}
+	_ = flag.Set("test.parallel", "4") // they wait for seconds to pass
 	os.Exit(binary.Main(m, root))
 }
 
