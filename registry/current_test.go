@@ -114,6 +114,16 @@ func TestNothingIsDecidedOnOldNews(t *testing.T) {
 			t.Errorf("instance = %+v, want weight 7", i)
 		}
 	})
+	t.Run("a dry run after an override elsewhere", func(t *testing.T) {
+		quick, slow, _ := twoServers(t, register(reg))
+		at := slow.Snapshot().Instance(reg.Key).Version()
+		_, err := quick.Override(t.Context(), reg.Key, registry.Edit{Weight: new(7.0)})
+		must(t, err)
+		dry := slow.Under(registry.Terms{DryRun: true, If: &registry.Seen{Key: reg.RecordKey(), Revision: at}})
+		if _, err := dry.Withdraw(t.Context(), reg.Key); !errors.Is(err, registry.ErrConflict) {
+			t.Errorf("Withdraw() of the instance as it was seen = %v, want ErrConflict as a write would meet it", err)
+		}
+	})
 	t.Run("a set that another server has changed", func(t *testing.T) {
 		agent := registry.AgentRecord{ID: "web-1", Incarnation: "a"}
 		set := []registry.Declaration{{Registration: reg}}

@@ -89,9 +89,9 @@ const (
 // is called again, on a newer snapshot, when a record it relied on had changed.
 //
 // A commit proves that the snapshot was right about what the rule relied on. A
-// rule that writes nothing has no such proof: another server may have committed
-// what this one does not show yet. So it is heard only on a snapshot that shows
-// all that was committed before the call. A judge needs no more than its snapshot:
+// rule that writes nothing, or only would, has no such proof: another server may
+// have committed what this one does not show yet. So it is heard only on a snapshot
+// that shows all that was committed before the call. A judge needs no more than its snapshot:
 // what it leaves undone is due again.
 func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, error) {
 	var stale *StaleError
@@ -106,10 +106,11 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 		if err == nil {
 			err = rule(p)
 		}
-		if err != nil || p.empty() {
-			if errors.Is(err, ErrInvalid) || p.Judge {
-				return Receipt{Revision: snap.Revision()}, err
-			}
+		idle := err != nil || p.empty() // nothing is to be written
+		if idle && (errors.Is(err, ErrInvalid) || p.Judge) {
+			return Receipt{Revision: snap.Revision()}, err
+		}
+		if idle || r.terms.DryRun {
 			shown, unsure := now.ShownBy(ctx, snap)
 			if unsure != nil {
 				return Receipt{}, behind(unsure)
@@ -117,6 +118,8 @@ func (r *Registry) apply(ctx context.Context, rule func(*plan) error) (Receipt, 
 			if !shown {
 				continue
 			}
+		}
+		if idle {
 			return r.unwritten(snap), err
 		}
 		if err := snap.readable(p.Checks); err != nil {
