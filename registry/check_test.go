@@ -162,6 +162,52 @@ func TestEphemeralInstancesAreNotChecked(t *testing.T) {
 	}
 }
 
+// A password that is left out is the one that stands when it is written, not the one
+// that stood when it was read.
+func TestPasswordsOfChecksStay(t *testing.T) {
+	s := newSetting(t)
+	k := service("db")
+	mysql := func(user, password string) registry.Cluster {
+		return registry.Cluster{Check: &registry.HealthCheck{Kind: registry.CheckMySQL, User: user, Password: password}}
+	}
+	if _, err := s.CreateService(t.Context(), k, registry.ServiceSpec{Clusters: map[string]registry.Cluster{"bj": mysql("u", "old")}}); err != nil {
+		t.Fatal(err)
+	}
+	put := func(r *registry.Registry, c registry.Cluster) error {
+		_, err := r.UpdateCluster(t.Context(), k, "bj", c)
+		return err
+	}
+	s.interrupt(func() {
+		if err := put(s.other, mysql("u", "new")); err != nil {
+			t.Error(err)
+		}
+	})
+	changed := mysql("u", "")
+	changed.Check.Command = "select 2"
+	for _, step := range []struct {
+		name  string
+		write func() error
+		want  string
+	}{
+		{"a cluster, after somebody set another one", func() error { return put(s.Registry, changed) }, "new"},
+		{"all clusters", func() error {
+			_, err := s.UpdateService(t.Context(), k, registry.ServiceSpec{Clusters: map[string]registry.Cluster{"bj": mysql("u", "")}})
+			return err
+		}, "new"},
+		{"another user", func() error { return put(s.Registry, mysql("v", "")) }, ""},
+	} {
+		if err := step.write(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := s.Snapshot().Service(k).Clusters["bj"].Check.Password; got != step.want {
+			t.Errorf("%s: the password is %q, want %q", step.name, got, step.want)
+		}
+	}
+	if changed.Check.Password != "" {
+		t.Error("what the caller said was changed")
+	}
+}
+
 func TestUpdateClusterRefuses(t *testing.T) {
 	s := newSetting(t)
 	k := service("db")

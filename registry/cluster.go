@@ -12,6 +12,17 @@ type Cluster struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
+// over lays what a caller says of a cluster over what stands. A password is never
+// shown, so who writes back what was read does not have it: it stays.
+func (c Cluster) over(stands Cluster) Cluster {
+	if is, was := c.Check, stands.Check; is != nil && was != nil && is.Password == "" && is.Kind == was.Kind && is.User == was.User {
+		with := *is
+		with.Password = was.Password
+		c.Check = &with
+	}
+	return c
+}
+
 // maxClusters bounds the clusters of one service that an operator says something of.
 const maxClusters = 64
 
@@ -40,7 +51,8 @@ func validateClusters(all map[string]Cluster) error {
 }
 
 // UpdateCluster replaces what is said of one cluster of a service that exists,
-// else the error is ErrNotFound.
+// else the error is ErrNotFound. A check without a password keeps that of one of
+// the same kind and user.
 func (r *Registry) UpdateCluster(ctx context.Context, k ServiceKey, name string, c Cluster) (Receipt, error) {
 	if err := validateClusters(map[string]Cluster{name: c}); err != nil {
 		return Receipt{}, err
@@ -50,7 +62,9 @@ func (r *Registry) UpdateCluster(ctx context.Context, k ServiceKey, name string,
 		if s == nil {
 			return fmt.Errorf("service %s: %w", k, ErrNotFound)
 		}
-		if stands, ok := s.Clusters[name]; ok && stands.equal(c) {
+		stands, ok := s.Clusters[name]
+		said := c.over(stands)
+		if ok && stands.equal(said) {
 			return nil
 		}
 		rec := s.ServiceRecord
@@ -58,7 +72,7 @@ func (r *Registry) UpdateCluster(ctx context.Context, k ServiceKey, name string,
 		if rec.Clusters == nil {
 			rec.Clusters = map[string]Cluster{}
 		}
-		rec.Clusters[name], rec.Declared = c, true
+		rec.Clusters[name], rec.Declared = said, true
 		if err := validateClusters(rec.Clusters); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ type ServiceSpec struct {
 	Metadata         map[string]string
 	DNS              *DNSOptions        // nil: none at creation, and left alone by an update
 	Selector         *Selector          // likewise
-	Clusters         map[string]Cluster // likewise; all that is said of clusters
+	Clusters         map[string]Cluster // likewise; all that is said of clusters, passwords as in UpdateCluster
 }
 
 // over lays what the caller sets over a service as it stands.
@@ -27,7 +27,11 @@ func (spec ServiceSpec) over(rec ServiceRecord) ServiceRecord {
 		rec.Selector = *spec.Selector
 	}
 	if spec.Clusters != nil {
-		rec.Clusters = maps.Clone(spec.Clusters)
+		clusters := make(map[string]Cluster, len(spec.Clusters))
+		for name, c := range spec.Clusters {
+			clusters[name] = c.over(rec.Clusters[name])
+		}
+		rec.Clusters = clusters
 	}
 	return rec
 }

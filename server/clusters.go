@@ -7,17 +7,8 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// standing returns what is said of a cluster of a service, or of none.
-func standing(s *registry.Service, cluster string) registry.Cluster {
-	if s == nil {
-		return registry.Cluster{}
-	}
-	return s.Clusters[cluster]
-}
-
-// clusterFrom returns what a caller says of a cluster. A password is never shown,
-// so who writes back what was read does not have it: it stays.
-func clusterFrom(in api.ServiceCluster, stands registry.Cluster) registry.Cluster {
+// clusterFrom returns what a caller says of a cluster.
+func clusterFrom(in api.ServiceCluster) registry.Cluster {
 	out := registry.Cluster{Metadata: in.Metadata}
 	c := in.Check
 	if c == nil {
@@ -26,9 +17,6 @@ func clusterFrom(in api.ServiceCluster, stands registry.Cluster) registry.Cluste
 	out.Check = &registry.HealthCheck{Kind: registry.CheckKind(c.Kind), Port: c.Port, Path: c.Path, Headers: c.Headers, Expect: c.Expect,
 		User: c.User, Password: c.Password, Command: c.Command, Service: c.Service, TLS: c.TLS,
 		Interval: time.Duration(c.Interval) * time.Millisecond, Timeout: time.Duration(c.Timeout) * time.Millisecond, Rise: c.Rise, Fall: c.Fall}
-	if was := stands.Check; was != nil && c.Password == "" && was.Kind == out.Check.Kind && was.User == c.User {
-		out.Check.Password = was.Password
-	}
 	return out
 }
 

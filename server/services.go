@@ -110,7 +110,7 @@ func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, 
 	if s != nil && in.Body.Ephemeral != nil && *in.Body.Ephemeral != s.Ephemeral && in.IfNoneMatch == "" {
 		return nil, f.failure(&registry.KindError{Service: k, Ephemeral: s.Ephemeral})
 	}
-	spec := specOf(in.Body, s)
+	spec := specOf(in.Body)
 	receipt, err := under.UpdateService(ctx, k, spec)
 	if errors.Is(err, registry.ErrNotFound) {
 		receipt, err = under.CreateService(ctx, k, spec)
@@ -118,8 +118,8 @@ func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, 
 	return f.serviceAfter(k, receipt, err)
 }
 
-// specOf returns what is asked for of a service that stands, or of none.
-func specOf(in api.ServiceSpec, stands *registry.Service) registry.ServiceSpec {
+// specOf returns what is asked for of a service.
+func specOf(in api.ServiceSpec) registry.ServiceSpec {
 	spec := registry.ServiceSpec{ProtectThreshold: in.ProtectThreshold, Metadata: in.Metadata, DNS: &registry.DNSOptions{}}
 	if d := in.DNS; d != nil {
 		spec.DNS = &registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
@@ -133,7 +133,7 @@ func specOf(in api.ServiceSpec, stands *registry.Service) registry.ServiceSpec {
 	if in.Clusters != nil {
 		spec.Clusters = map[string]registry.Cluster{}
 		for name, c := range in.Clusters {
-			spec.Clusters[name] = clusterFrom(c, standing(stands, name))
+			spec.Clusters[name] = clusterFrom(c)
 		}
 	}
 	return spec
@@ -180,11 +180,7 @@ func (f *face) putCluster(ctx context.Context, in *clusterPut) (*serviceAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := f.service(k)
-	if err != nil && !errors.Is(err, registry.ErrNotFound) {
-		return nil, f.failure(err)
-	}
-	receipt, err := under.UpdateCluster(ctx, k, in.Cluster, clusterFrom(in.Body, standing(s, in.Cluster)))
+	receipt, err := under.UpdateCluster(ctx, k, in.Cluster, clusterFrom(in.Body))
 	return f.serviceAfter(k, receipt, err)
 }
 
