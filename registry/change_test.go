@@ -199,7 +199,7 @@ func TestOneTakesAFreeName(t *testing.T) {
 	for name, prepare := range map[string]func(s *setting){
 		"a new service": func(*setting) {},
 		"a service without instances": func(s *setting) {
-			if _, err := s.CreateService(s.t.Context(), service("x"), registry.ServiceSpec{Ephemeral: true}); err != nil {
+			if _, err := s.CreateService(s.t.Context(), service("x"), registry.ServiceSpec{Ephemeral: new(true)}); err != nil {
 				s.t.Fatal(err)
 			}
 		},

@@ -147,7 +147,7 @@ func TestRegistrationRacesWithItsService(t *testing.T) {
 	})
 	t.Run("the service was deleted first", func(t *testing.T) {
 		s := newSetting(t)
-		if _, err := s.CreateService(t.Context(), eph.Key.Service, registry.ServiceSpec{Ephemeral: true}); err != nil {
+		if _, err := s.CreateService(t.Context(), eph.Key.Service, registry.ServiceSpec{Ephemeral: new(true)}); err != nil {
 			t.Fatal(err)
 		}
 		s.interrupt(func() {

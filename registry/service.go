@@ -9,7 +9,7 @@ import (
 
 // ServiceSpec is what a caller sets of a service.
 type ServiceSpec struct {
-	Ephemeral        bool // fixed at creation
+	Ephemeral        *bool // fixed at creation, where nil is false: one that is of the other kind is a *KindError
 	ProtectThreshold float64
 	Metadata         map[string]string
 	DNS              *DNSOptions        // nil: none at creation, and left alone by an update
@@ -42,31 +42,50 @@ func (s *ServiceRecord) equal(o *ServiceRecord) bool {
 		s.Selector == o.Selector && maps.EqualFunc(s.Clusters, o.Clusters, Cluster.equal)
 }
 
+// PutService declares a service, or replaces threshold, metadata and whatever else
+// spec sets of one that exists.
+func (r *Registry) PutService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
+	return r.service(ctx, k, spec, func(*Service) error { return nil })
+}
+
 // CreateService declares a service before it has instances; one that exists is
 // an error that is ErrConflict.
 func (r *Registry) CreateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
-	if err := spec.validate(k); err != nil {
-		return Receipt{}, err
-	}
-	return r.apply(ctx, func(p *plan) error {
-		if s := p.snap.Service(k); s != nil && s.Revision != 0 {
+	return r.service(ctx, k, spec, func(stands *Service) error {
+		if stands != nil && stands.Revision != 0 {
 			return fmt.Errorf("service %s exists already: %w", k, ErrConflict)
 		}
-		p.createService(spec.over(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral}))
 		return nil
 	})
 }
 
-// UpdateService replaces threshold, metadata and whatever else spec sets of a
-// service that exists, else the error is ErrNotFound. Its kind does not change.
+// UpdateService is PutService for a service that exists, else the error is
+// ErrNotFound.
 func (r *Registry) UpdateService(ctx context.Context, k ServiceKey, spec ServiceSpec) (Receipt, error) {
+	return r.service(ctx, k, spec, func(stands *Service) error {
+		if stands == nil {
+			return fmt.Errorf("service %s: %w", k, ErrNotFound)
+		}
+		return nil
+	})
+}
+
+// service puts what spec says if may allows it, knowing what stands.
+func (r *Registry) service(ctx context.Context, k ServiceKey, spec ServiceSpec, may func(*Service) error) (Receipt, error) {
 	if err := spec.validate(k); err != nil {
 		return Receipt{}, err
 	}
 	return r.apply(ctx, func(p *plan) error {
 		s := p.snap.Service(k)
-		if s == nil {
-			return fmt.Errorf("service %s: %w", k, ErrNotFound)
+		if err := may(s); err != nil {
+			return err
+		}
+		if s == nil || s.Revision == 0 {
+			p.createService(spec.over(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral != nil && *spec.Ephemeral}))
+			return nil
+		}
+		if spec.Ephemeral != nil && *spec.Ephemeral != s.Ephemeral {
+			return &KindError{k, s.Ephemeral}
 		}
 		rec := spec.over(s.ServiceRecord)
 		if rec.equal(&s.ServiceRecord) {

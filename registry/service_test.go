@@ -26,6 +26,10 @@ func TestServiceLifecycle(t *testing.T) {
 		{"delete an unknown one", func() (registry.Receipt, error) { return s.DeleteService(t.Context(), k) }, registry.ErrNotFound, false},
 		{"create", func() (registry.Receipt, error) { return s.CreateService(t.Context(), k, spec) }, nil, true},
 		{"create again", func() (registry.Receipt, error) { return s.CreateService(t.Context(), k, spec) }, registry.ErrConflict, false},
+		{"put the same", func() (registry.Receipt, error) { return s.PutService(t.Context(), k, spec) }, nil, false},
+		{"put of the other kind", func() (registry.Receipt, error) {
+			return s.PutService(t.Context(), k, registry.ServiceSpec{Ephemeral: new(true)})
+		}, registry.ErrConflict, false},
 		{"update to the same", func() (registry.Receipt, error) { return s.UpdateService(t.Context(), k, spec) }, nil, false},
 		{"update", func() (registry.Receipt, error) { return s.UpdateService(t.Context(), k, registry.ServiceSpec{}) }, nil, true},
 		{"register", func() (registry.Receipt, error) {
@@ -54,6 +58,31 @@ func TestServiceLifecycle(t *testing.T) {
 	}
 	if v := s.Snapshot().ByName("order-api.svc"); v == nil || v.ProtectThreshold != 0.5 || v.Metadata["team"] != "a" || !v.Declared {
 		t.Errorf("order-api.svc leads to %+v", v)
+	}
+}
+
+// A service that somebody else declares meanwhile is changed, unless it turned out
+// to be of the other kind.
+func TestPutOverADeclarationOfSomebodyElse(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kind *bool
+		err  error
+	}{{"any kind", nil, nil}, {"the same kind", new(true), nil}, {"the other kind", new(false), registry.ErrConflict}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSetting(t)
+			k := service("order-api")
+			s.interrupt(func() {
+				if _, err := s.other.CreateService(t.Context(), k, registry.ServiceSpec{Ephemeral: new(true)}); err != nil {
+					t.Error(err)
+				}
+			})
+			_, err := s.PutService(t.Context(), k, registry.ServiceSpec{Ephemeral: c.kind, ProtectThreshold: 0.5})
+			v := s.Snapshot().Service(k)
+			if !errors.Is(err, c.err) || !v.Ephemeral || (v.ProtectThreshold == 0.5) != (c.err == nil) {
+				t.Errorf("PutService = %v, want %v, and stands as %+v", err, c.err, v.ServiceRecord)
+			}
+		})
 	}
 }
 

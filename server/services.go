@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -103,29 +102,15 @@ func (f *face) putService(ctx context.Context, in *servicePut) (*serviceAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	s := (*registry.Service)(nil)
-	if snap := f.registry.Snapshot(); snap != nil {
-		s = snap.Service(k)
-	}
-	if s != nil && in.Body.Ephemeral != nil && *in.Body.Ephemeral != s.Ephemeral && in.IfNoneMatch == "" {
-		return nil, f.failure(&registry.KindError{Service: k, Ephemeral: s.Ephemeral})
-	}
-	spec := specOf(in.Body)
-	receipt, err := under.UpdateService(ctx, k, spec)
-	if errors.Is(err, registry.ErrNotFound) {
-		receipt, err = under.CreateService(ctx, k, spec)
-	}
+	receipt, err := under.PutService(ctx, k, specOf(in.Body))
 	return f.serviceAfter(k, receipt, err)
 }
 
 // specOf returns what is asked for of a service.
 func specOf(in api.ServiceSpec) registry.ServiceSpec {
-	spec := registry.ServiceSpec{ProtectThreshold: in.ProtectThreshold, Metadata: in.Metadata, DNS: &registry.DNSOptions{}}
+	spec := registry.ServiceSpec{Ephemeral: in.Ephemeral, ProtectThreshold: in.ProtectThreshold, Metadata: in.Metadata, DNS: &registry.DNSOptions{}}
 	if d := in.DNS; d != nil {
 		spec.DNS = &registry.DNSOptions{TTL: d.TTL, Mode: d.Mode, Topology: d.Topology}
-	}
-	if in.Ephemeral != nil {
-		spec.Ephemeral = *in.Ephemeral
 	}
 	if in.Selector != nil {
 		spec.Selector = &registry.Selector{Labels: in.Selector.Labels}

@@ -14,7 +14,7 @@ import (
 // spec reads what a call sets of a service. What is absent is as at a creation,
 // also for an update, which replaces.
 func (c *call) spec() (registry.ServiceSpec, error) {
-	spec := registry.ServiceSpec{Ephemeral: c.on != naming1 && c.flagOr(false, "ephemeral")}
+	var spec registry.ServiceSpec
 	if v := c.value("protectThreshold"); v != "" {
 		t, err := strconv.ParseFloat(v, 64)
 		if err != nil {
@@ -42,6 +42,7 @@ func (h *Handler) createService(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	spec.Ephemeral = new(c.on != naming1 && c.flagOr(false, "ephemeral"))
 	receipt, err := h.cfg.Registry.CreateService(c.r.Context(), k, spec)
 	if conflicts(err) {
 		return nil, refuse(http.StatusBadRequest, "specified service %s already exists!", k.Grouped()).as(serviceExists)

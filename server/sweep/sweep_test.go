@@ -435,7 +435,7 @@ muster_sweep_verdicts_total{verdict="silent"} 2
 func TestEmptyServicesAreCleared(t *testing.T) {
 	inBubble(t, func(h *house) {
 		gone, back, declared := endpoint("gone", "192.0.2.1"), endpoint("back", "192.0.2.1"), endpoint("declared", "192.0.2.1")
-		if _, err := h.CreateService(h.t.Context(), declared.Service, registry.ServiceSpec{Ephemeral: true}); err != nil {
+		if _, err := h.CreateService(h.t.Context(), declared.Service, registry.ServiceSpec{Ephemeral: new(true)}); err != nil {
 			h.t.Fatal(err)
 		}
 		leave := func(k registry.InstanceKey) {
