@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"hash/fnv"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,9 @@ const (
 	maxCheckInterval = time.Hour
 	maxCheckTimes    = 100
 	maxCheckText     = 2 << 10 // of each text
+	maxCheckCommand  = 1 << 10
+	maxCheckHeaders  = 32
+	maxCheckExpect   = 64
 )
 
 // tcpCheck is run for an instance that asks for the default.
@@ -107,8 +111,14 @@ func (c *HealthCheck) Validate() error {
 			return invalid("check", name, "is longer than 2048 bytes")
 		}
 	}
+	if len(c.Command) > maxCheckCommand {
+		return invalid("check", "command", "is longer than 1024 bytes")
+	}
+	if len(c.Headers) > maxCheckHeaders || len(c.Expect) > maxCheckExpect {
+		return invalid("check", "headers and expect", "are more than 32 headers or 64 statuses")
+	}
 	for name, value := range c.Headers {
-		if name == "" || len(name)+len(value) > maxCheckText || strings.ContainsAny(name+value, "\r\n\x00") {
+		if !isHeaderName(name) || len(name)+len(value) > maxCheckText || strings.ContainsFunc(value, isControl) {
 			return invalid("check", name, "is no header that can be sent")
 		}
 	}
@@ -149,8 +159,21 @@ func (c *HealthCheck) validateKind() error {
 	if c.Path != "" && !strings.HasPrefix(c.Path, "/") {
 		return invalid("check", c.Path, "is a path that does not begin with /")
 	}
+	if _, err := url.Parse("http://host" + c.Path); err != nil {
+		return invalid("check", c.Path, "is no path of a URL")
+	}
 	return nil
 }
+
+// isHeaderName reports whether s may be the name of a header (RFC 9110, 5.6.2).
+func isHeaderName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("!#$%&'*+-.^_`|~", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
+
+// isControl reports whether r may not stand in the value of a header.
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // Check returns how the servers find out whether an instance works, nil when
 // they do not: it lives by beats, or nobody asks for it.

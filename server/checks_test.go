@@ -32,6 +32,29 @@ func TestChecksSettings(t *testing.T) {
 	}
 }
 
+// What is taken for a check can be tried: one that cannot would keep its instances
+// unhealthy whatever they do.
+func TestChecksThatAreTakenCanBeTried(t *testing.T) {
+	header := func(name, value string) registry.HealthCheck {
+		return registry.HealthCheck{Kind: registry.CheckHTTP, Headers: map[string]string{name: value}}
+	}
+	path := func(p string) registry.HealthCheck { return registry.HealthCheck{Kind: registry.CheckHTTP, Path: p} }
+	for _, c := range []registry.HealthCheck{
+		header("X-A~!", "b\tc ä"), header("A b", "c"), header("A", "\x00"), header("A", "b\x7f"), header("A:", "b"), header("ä", "b"), header("", "b"),
+		path("/a?b=c#d"), path("/a b"), path("/%zz"), path("/a\nb"), path("/\x7f"), path("//b@c:d/"), path("/\u00e4"),
+		{Kind: registry.CheckMySQL, Command: strings.Repeat("c", 1024)}, {Kind: registry.CheckMySQL, Command: strings.Repeat("c", 1025)},
+		{Kind: registry.CheckGRPC, Service: "s", TLS: true}, {Kind: registry.CheckRedis, User: "u", Password: "p", TLS: true},
+		{Kind: registry.CheckTCP, Port: 1, Interval: time.Hour, Timeout: time.Hour, Rise: 100, Fall: 100},
+	} {
+		for _, host := range []string{"192.0.2.1", "2001:db8::1", "db.example.net"} {
+			taken, tried := c.Validate(), server.CanTry(registry.Endpoint{Host: host, Port: 80}, c)
+			if (taken == nil) != (tried == nil) {
+				t.Errorf("%+v at %s: Validate() = %v, and it is tried with %v", c, host, taken, tried)
+			}
+		}
+	}
+}
+
 // A persistent instance registered the Nacos way is checked by TCP, and flips
 // when its port closes.
 func TestPersistentInstancesAreChecked(t *testing.T) {

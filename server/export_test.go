@@ -38,6 +38,9 @@ func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.
 	return err
 }
 
+// CanTry returns why a check of an instance could never be tried, nil when it can.
+func CanTry(e registry.Endpoint, c registry.HealthCheck) error { return probeOf(e, c).Validate() }
+
 // SetSelector sets the selector of a service.
 func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expression string) error {
 	_, err := s.registry.UpdateService(ctx, k, registry.ServiceSpec{Selector: &registry.Selector{Labels: expression}})
