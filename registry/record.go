@@ -83,16 +83,16 @@ type ServiceRecord struct {
 
 // Registration is an instance as its owner declares it.
 type Registration struct {
-	Key      InstanceKey       `json:"-"`
-	Cluster  string            `json:"cluster"`
-	Weight   float64           `json:"weight"`
-	Enabled  bool              `json:"enabled"`
-	Healthy  bool              `json:"healthy"`
-	Metadata map[string]string `json:"metadata,omitempty"`
-	Witness  Witness           `json:"witness,omitempty"`
+	Key     InstanceKey `json:"-"`
+	Cluster string      `json:"cluster"`
+	Weight  float64     `json:"weight"`
+	Enabled bool        `json:"enabled"`
+	Healthy bool        `json:"healthy"`
 	// Checked has the servers check a persistent instance by TCP, unless its
 	// cluster says how to check.
-	Checked bool `json:"checked,omitempty"`
+	Checked  bool              `json:"checked,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Witness  Witness           `json:"witness,omitempty"`
 }
 
 // Override is the operator's say over an instance; nil leaves a part alone.

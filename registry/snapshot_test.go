@@ -6,12 +6,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 	"weak"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/musterhq/muster/registry"
 )
+
+// There are to be a million of them: a field in the wrong place costs each one
+// sixteen bytes, the step to the next size of memory.
+func TestInstancesAreSmall(t *testing.T) {
+	if size := unsafe.Sizeof(registry.Instance{}); size > 240 {
+		t.Errorf("an instance has %d bytes, want 240 at the most", size)
+	}
+	if size := unsafe.Sizeof(registry.Registration{}); size > 128 {
+		t.Errorf("a registration has %d bytes, want 128 at the most", size)
+	}
+}
 
 func TestNamesThatHoldSomething(t *testing.T) {
 	s := newSetting(t)
