@@ -46,14 +46,19 @@ func (w wanted) candidates(ctx context.Context, app *cli.App) (all []candidate, 
 		}
 		all = w.held(ctx)
 	}
-	all = slices.DeleteFunc(all, func(c candidate) bool {
-		return !strings.HasPrefix(c.value, w.typed) || strings.ContainsFunc(c.value, unicode.IsControl)
-	})
+	all = slices.DeleteFunc(all, func(c candidate) bool { return !w.takes(c) })
 	for i := range all {
 		all[i].value = w.prefix + all[i].value
 	}
 	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.value, b.value) })
 	return slices.CompactFunc(all, func(a, b candidate) bool { return a.value == b.value }), false
+}
+
+// takes reports whether a candidate may stand there. Who registers a service may
+// call it --server=..., which would be a flag.
+func (w wanted) takes(c candidate) bool {
+	flag := strings.HasPrefix(c.value, "-") && w.prefix == "" && !w.literal
+	return strings.HasPrefix(c.value, w.typed) && !strings.ContainsFunc(c.value, unicode.IsControl) && (w.kind == wantFlag || !flag)
 }
 
 func named(values ...string) (all []candidate) {

@@ -16,6 +16,7 @@ type wanted struct {
 	command *cli.Command        // below or of which it stands, nil: at the beginning
 	flags   map[string][]string // values of flags that were given, by their first names
 	names   []string            // arguments before it that are no flags
+	literal bool                // it stands after --, where nothing is a flag
 }
 
 // Kinds of wanted beside placeholders.
@@ -46,11 +47,11 @@ func want(app *cli.App, words []string) wanted {
 		}
 		return w
 	}
-	open, allNames := w.read(before)
+	open := w.read(before)
 	switch name, value, assigned := strings.Cut(w.typed, "="); {
 	case open != nil:
 		w.kind = valueKind(open)
-	case allNames || !strings.HasPrefix(w.typed, "-"):
+	case w.literal || !strings.HasPrefix(w.typed, "-"):
 		w.kind = w.nameKind()
 	case assigned:
 		w.kind, w.prefix, w.typed = wantNothing, name+"=", value
@@ -65,16 +66,16 @@ func want(app *cli.App, words []string) wanted {
 
 // read takes in what stands before: flags and names in any order. Open is a flag
 // whose value comes next; after -- all are names.
-func (w *wanted) read(before []string) (open cli.Flag, allNames bool) {
+func (w *wanted) read(before []string) (open cli.Flag) {
 	for _, word := range before {
 		name, value, assigned := strings.Cut(word, "=")
 		switch {
 		case open != nil:
 			w.flags[open.Names()[0]] = append(w.flags[open.Names()[0]], word)
 			open = nil
-		case word == "--" && !allNames:
-			allNames = true
-		case allNames || len(word) < 2 || word[0] != '-':
+		case word == "--" && !w.literal:
+			w.literal = true
+		case w.literal || len(word) < 2 || word[0] != '-':
 			w.names = append(w.names, word)
 		default:
 			f := flagOf(w.command, name)
@@ -88,7 +89,7 @@ func (w *wanted) read(before []string) (open cli.Flag, allNames bool) {
 			w.flags[f.Names()[0]] = append(w.flags[f.Names()[0]], value)
 		}
 	}
-	return open, allNames
+	return open
 }
 
 // nameKind is the placeholder of the next name.

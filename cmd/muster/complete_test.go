@@ -68,6 +68,26 @@ func TestWantKnowsWhatWasSaid(t *testing.T) {
 	}
 }
 
+// What somebody else named never becomes a flag, or more than a word.
+func TestWantTakesNames(t *testing.T) {
+	for _, c := range []struct {
+		line, value string
+		want        bool
+	}{
+		{"service show o", "order-api", true},
+		{"service show o", "db", false},
+		{"service show ", "--server=http://192.0.2.66", false},
+		{"service show -- ", "--server=http://192.0.2.66", true},
+		{"service show --group=", "-g", true},
+		{"service show --gr", "--group", true},
+		{"service show ", "a\x1b[2J", false},
+	} {
+		if got := want(newApp(), strings.Split(c.line, " ")).takes(candidate{value: c.value}); got != c.want {
+			t.Errorf("want(%q).takes(%q) = %v, want %v", c.line, c.value, got, c.want)
+		}
+	}
+}
+
 func TestGlued(t *testing.T) {
 	for line, want := range map[string]string{
 		"drain|a|192.0.2.1|:|80":         "drain|a|192.0.2.1:80",
