@@ -46,8 +46,8 @@ type Place struct {
 	Network netip.Prefix
 }
 
-// Labels that say where an address is; metadata of instances has the same keys.
-// A place that is known otherwise needs none.
+// labelled says where the place is by its labels, unless that is known otherwise:
+// they have the names of the metadata that says where an instance is.
 func (p Place) labelled(snap *registry.Snapshot) Place {
 	if p.Zone == "" && p.Region == "" {
 		labels, _ := snap.LabelsOf(p.Network)
@@ -166,7 +166,7 @@ func (r *tables) service(snap *registry.Snapshot, t target, q Question, rnd *ran
 	}
 	a.Placed = t.service.DNS.Topology != "" || t.service.Selector != registry.Selector{}
 	var near [tiersInAll]tier
-	tiers := r.tiers(near[:0], t, whole, q.From.labelled(snap))
+	tiers := r.tiers(near[:0], snap, t, whole, q.From)
 	if len(tiers) == 0 {
 		if q.Type != Any { // for that there is TXT
 			a.Status = NoData

@@ -168,7 +168,7 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 	if t.selected && q.Type != SRV {
 		q.Type = Other // there is nothing else of them
 	}
-	tiers := (*tables)(nil).tiers(nil, t, whole, q.From.labelled(snap))
+	tiers := (*tables)(nil).tiers(nil, snap, t, whole, q.From)
 	suits := make(map[*registry.Instance]bool, len(whole.Instances))
 	for _, i := range whole.Instances {
 		suits[i] = true

@@ -36,11 +36,14 @@ func (p Place) nearness(s *registry.Service, i *registry.Instance) uint16 {
 // tiers divides the whole set of a service by how near its instances are, if the
 // service wants that and anybody knows where the question comes from. The nearest
 // tier comes first; there is none without instances. It uses tiers.
-func (r *tables) tiers(tiers []tier, t target, whole set, from Place) []tier {
+func (r *tables) tiers(tiers []tier, snap *registry.Snapshot, t target, whole set, from Place) []tier {
 	if len(whole.Instances) == 0 {
 		return nil
 	}
-	if t.service.DNS.Topology == "" || from == (Place{}) {
+	if t.service.DNS.Topology == "" {
+		return append(tiers, tier{set: whole})
+	}
+	if from = from.labelled(snap); from == (Place{}) {
 		return append(tiers, tier{set: whole})
 	}
 	for p := range tiersInAll {

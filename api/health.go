@@ -15,7 +15,7 @@ type HealthCheck struct {
 	Port uint16 `json:"port,omitempty" doc:"That of the instance when absent" example:"8081"`
 
 	Path    string            `json:"path,omitempty" doc:"Of http: path and query, / when absent" example:"/healthz"`
-	Headers map[string]string `json:"headers,omitempty" doc:"Of http: sent with each request"`
+	Headers map[string]string `json:"headers,omitempty" doc:"Of http: sent with each request, and shown to whoever may read the service: no place for secrets"`
 	Expect  []int             `json:"expect,omitempty" nullable:"false" doc:"Of http: statuses that pass, 200 to 299 when absent"`
 
 	User        string `json:"user,omitempty" doc:"Of mysql and redis"`
@@ -24,7 +24,7 @@ type HealthCheck struct {
 	Command     string `json:"command,omitempty" doc:"Of mysql, select 1 when absent"`
 	Service     string `json:"service,omitempty" doc:"Of grpc, the server as a whole when absent"`
 
-	TLS      bool  `json:"tls,omitempty" doc:"Of http and grpc; the certificate is not verified"`
+	TLS      bool  `json:"tls,omitempty" doc:"Of http, redis and grpc; the certificate is not verified"`
 	Interval int64 `json:"interval,omitempty" minimum:"0" maximum:"3600000" doc:"Milliseconds between two tries, 5000 when absent"`
 	Timeout  int64 `json:"timeout,omitempty" minimum:"0" maximum:"3600000" doc:"Milliseconds that one may take, 2000 when absent; at most the interval"`
 	Rise     int   `json:"rise,omitempty" minimum:"0" maximum:"100" doc:"Successes in a row until healthy, 3 when absent"`
