@@ -64,7 +64,10 @@ func (a *atlas) origin(remote net.Addr, opt *dns.OPT) origin {
 	addr := addrOf(remote)
 	if subnet := subnetOf(opt); subnet != nil && a.trusts(addr) {
 		if told, ok := netip.AddrFromSlice(subnet.Address); ok && subnet.SourceNetmask > 0 {
-			network := netip.PrefixFrom(told.Unmap(), int(subnet.SourceNetmask))
+			if subnet.Family == 1 { // of IPv6 the length counts all bits, whatever they hold
+				told = told.Unmap()
+			}
+			network := netip.PrefixFrom(told, int(subnet.SourceNetmask))
 			at := a.locate(network.Addr(), network.Bits())
 			at.Network = network
 			return origin{at, a.scope(network)}
