@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"time"
 
@@ -40,6 +41,11 @@ func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.
 
 // CanTry returns why a check of an instance could never be tried, nil when it can.
 func CanTry(e registry.Endpoint, c registry.HealthCheck) error { return probeOf(e, c).Validate() }
+
+// WriteTargets writes the targets of a snapshot.
+func WriteTargets(to io.Writer, snap *registry.Snapshot) error {
+	return new(targetsQuery).write(to, snap)
+}
 
 // SetSelector sets the selector of a service.
 func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expression string) error {

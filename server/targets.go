@@ -1,9 +1,13 @@
 package server
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +19,11 @@ import (
 )
 
 func (f *face) mountTargets(a huma.API) {
+	schema := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[[]api.TargetGroup](), true, "")
 	huma.Register(a, huma.Operation{OperationID: "prometheus-targets", Method: http.MethodGet, Path: api.PathTargets,
-		Summary: "List instances for the HTTP service discovery of Prometheus", Tags: []string{"instances"}}, f.targets)
+		Summary: "List instances for the HTTP service discovery of Prometheus", Tags: []string{"instances"},
+		Responses: map[string]*huma.Response{"200": {Description: "OK",
+			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}}}, f.targets)
 }
 
 type targetsQuery struct {
@@ -27,17 +34,31 @@ type targetsQuery struct {
 	Healthy   bool   `query:"healthy" doc:"Only the instances that DNS answers: Prometheus then does not see those that are down"`
 }
 
-type targetsAnswer struct{ Body []api.TargetGroup }
+// admits reports whether a service is asked for.
+func (q *targetsQuery) admits(k registry.ServiceKey) bool {
+	return (q.Namespace == "" || q.Namespace == k.Namespace) && (q.Group == "" || q.Group == k.Group) && (q.Service == "" || q.Service == k.Name)
+}
 
-func (f *face) targets(_ context.Context, q *targetsQuery) (*targetsAnswer, error) {
+func (f *face) targets(_ context.Context, q *targetsQuery) (*huma.StreamResponse, error) {
 	snap, err := f.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	out := &targetsAnswer{Body: []api.TargetGroup{}}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		if err := q.write(patient{ctx.BodyWriter()}, snap); err != nil {
+			panic(http.ErrAbortHandler) // nobody is to take a part for the whole
+		}
+	}}, nil
+}
+
+// write writes the targets one after another: all at once, those of a large roll
+// would take gigabytes.
+func (q *targetsQuery) write(to io.Writer, snap *registry.Snapshot) error {
+	out := bufio.NewWriterSize(to, 32<<10)
+	each, labels, separator := json.NewEncoder(out), map[string]string{}, "["
 	for _, s := range snap.Services() {
-		k := s.Key
-		if q.Namespace != "" && q.Namespace != k.Namespace || q.Group != "" && q.Group != k.Group || q.Service != "" && q.Service != k.Name {
+		if !q.admits(s.Key) {
 			continue
 		}
 		instances := s.Instances
@@ -45,20 +66,31 @@ func (f *face) targets(_ context.Context, q *targetsQuery) (*targetsAnswer, erro
 			instances = s.Select(registry.Filter{}).Instances
 		}
 		for _, i := range instances {
-			if q.Cluster == "" || q.Cluster == i.Cluster {
-				out.Body = append(out.Body, api.TargetGroup{Targets: []string{i.Key.Endpoint.String()}, Labels: targetLabels(s, i)})
+			if q.Cluster != "" && q.Cluster != i.Cluster {
+				continue
 			}
+			clear(labels)
+			label(labels, s, i)
+			_, _ = out.WriteString(separator) // the first error stays, and the encoder tells it
+			if err := each.Encode(api.TargetGroup{Targets: []string{i.Key.Endpoint.String()}, Labels: labels}); err != nil {
+				return err
+			}
+			separator = ","
 		}
 	}
-	return out, nil
+	if separator == "[" {
+		_, _ = out.WriteString(separator)
+	}
+	_, _ = out.WriteString("]\n")
+	return out.Flush()
 }
 
 // metaLabel begins the labels of a target: Prometheus drops those that a relabeling
 // does not keep.
 const metaLabel = "__meta_muster_"
 
-func targetLabels(s *registry.Service, i *registry.Instance) map[string]string {
-	labels := map[string]string{}
+// label sets the labels of an instance.
+func label(labels map[string]string, s *registry.Service, i *registry.Instance) {
 	set := func(name, value string) { labels[metaLabel+name] = value }
 	set("namespace", s.Key.Namespace)
 	set("group", s.Key.Group)
@@ -79,7 +111,6 @@ func targetLabels(s *registry.Service, i *registry.Instance) map[string]string {
 			set(kind+labelName(key), metadata[key])
 		}
 	}
-	return labels
 }
 
 // labelName makes a metadata key fit into the name of a label; of those that
