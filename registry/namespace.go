@@ -111,7 +111,7 @@ func (s *Snapshot) NamespaceRevision(id string) int64 {
 // In returns how many services live in a namespace.
 func (s *Snapshot) In(namespace string) int {
 	n := 0
-	for _, v := range s.Services() {
+	for v := range s.Each() { // in order they would be sorted, which takes longer
 		n += b2i(v.Key.Namespace == namespace)
 	}
 	return n
