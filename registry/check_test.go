@@ -81,11 +81,17 @@ func TestVerdictsOfChecks(t *testing.T) {
 	if !strings.HasPrefix(tcp, "tcp:") {
 		t.Fatalf("a checked instance without any word of its cluster has check %q, want tcp", tcp)
 	}
+	before := s.store.Commits()
 	must(s.Failed(t.Context(), k, "another"))
 	healthy("the verdict of a check that is not run", true, false)
+	if s.store.Commits() != before {
+		t.Error("the verdict of a check that is not run was written")
+	}
 	must(s.Failed(t.Context(), k, tcp))
 	healthy("failed", false, true)
-	before := s.store.Commits()
+	must(s.Passed(t.Context(), k, "another"))
+	healthy("passed by a check that is not run", false, true)
+	before = s.store.Commits()
 	must(s.Failed(t.Context(), k, tcp))
 	if s.store.Commits() != before {
 		t.Error("the same verdict was written twice")
@@ -112,6 +118,52 @@ func TestVerdictsOfChecks(t *testing.T) {
 	_, err = s.Override(t.Context(), k, registry.Edit{Healthy: new(false)})
 	must(err)
 	healthy("the operator's say", false, false)
+}
+
+// What comes between the decision on a verdict and its commit counts.
+func TestVerdictsOfChecksRace(t *testing.T) {
+	k := endpoint("db", "10.0.0.1", 3306)
+	r := persistent(k)
+	r.Checked, r.Healthy = true, false
+	id := func(s *setting) string {
+		t.Helper()
+		v := s.Snapshot().Service(k.Service)
+		return v.Check(v.Instances[0]).ID()
+	}
+	t.Run("checked otherwise, and failed", func(t *testing.T) {
+		s := newSetting(t)
+		s.register(r)
+		tcp := id(s)
+		s.interrupt(func() {
+			_, err := s.other.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: &registry.HealthCheck{Kind: registry.CheckGRPC}})
+			if err == nil {
+				err = s.other.Failed(t.Context(), k, id(s))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if err := s.Failed(t.Context(), k, tcp); err != nil || !s.Snapshot().Instance(k).Failing {
+			t.Errorf("Failed = %v, and the verdict of the newer check is gone", err)
+		}
+	})
+	t.Run("declared anew, and passed", func(t *testing.T) {
+		s := newSetting(t)
+		s.register(r)
+		heavier := r
+		heavier.Weight = 7
+		s.interrupt(func() {
+			if _, err := s.other.Register(t.Context(), heavier); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := s.Passed(t.Context(), k, id(s)); err != nil {
+			t.Fatal(err)
+		}
+		if i := s.Snapshot().Instance(k); i.Weight != 7 || !i.Healthy {
+			t.Errorf("weight %v, healthy %v, want what its owner declared meanwhile, and healthy", i.Weight, i.Healthy)
+		}
+	})
 }
 
 // What a check said of an instance is not held against the one that comes after it.

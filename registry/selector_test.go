@@ -87,6 +87,26 @@ func TestSelectorChoosesAmongWhatWorks(t *testing.T) {
 	}
 }
 
+// A label that a consumer does not have narrows nothing, beside one that it has.
+func TestSelectorOfTwoLabels(t *testing.T) {
+	addr := netip.MustParseAddr
+	known := labels{addr("192.0.2.1"): {"zone": "a"}, addr("192.0.2.2"): {"zone": "a", "site": "x"}, addr("192.0.2.3"): {"site": "y"}}
+	svc := &registry.ServiceRecord{Key: service("a"), Selector: registry.Selector{
+		Labels: "CONSUMER.label.zone = PROVIDER.label.zone & CONSUMER.label.site = PROVIDER.label.site"}}
+	changes := []registry.Change{{Key: svc.RecordKey(), Record: svc, Revision: 1}}
+	for host, place := range map[string]map[string]string{"10.0.0.1": {"zone": "a", "site": "x"}, "10.0.0.2": {"zone": "a", "site": "y"}, "10.0.0.3": {"zone": "b", "site": "y"}} {
+		r := persistent(endpoint("a", host, 80))
+		r.Metadata = place
+		changes = append(changes, registry.Change{Key: r.RecordKey(), Record: &r, Revision: 1})
+	}
+	s := registry.Empty(registry.Policy{Labels: known}).Apply(1, changes).Service(svc.Key)
+	for consumer, want := range map[string]int{"192.0.2.1": 2, "192.0.2.2": 1, "192.0.2.3": 2, "192.0.2.4": 3} {
+		if got := s.Select(registry.Filter{Wants: s.Wants(addr(consumer))}).Instances; len(got) != want {
+			t.Errorf("%s gets %d instances, want %d", consumer, len(got), want)
+		}
+	}
+}
+
 func FuzzSelector(f *testing.F) {
 	for _, seed := range []string{"", "CONSUMER.label.a = PROVIDER.label.b", "CONSUMER.label.a = PROVIDER.label.b & x", "&=&=", "CONSUMER.label.a=PROVIDER.label.a&CONSUMER.label.b=PROVIDER.label.b"} {
 		f.Add(seed)

@@ -86,6 +86,28 @@ func TestPutOverADeclarationOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// A service that was empty once is not cleared for that when it came back since.
+func TestClearSparesWhatChanged(t *testing.T) {
+	s := newSetting(t)
+	k := endpoint("order-api", "10.0.0.1", 80)
+	come := func(r registry.Registration) *registry.Service {
+		s.register(r)
+		if _, err := s.Withdraw(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		return s.Snapshot().Service(k.Service)
+	}
+	was := come(persistent(k))
+	is := come(registration(k)) // of the other kind
+	if err := s.Clear(t.Context(), was); err != nil || s.Snapshot().Service(k.Service) == nil {
+		t.Errorf("Clear of what it was = %v, want it to stay", err)
+	}
+	if err := s.Clear(t.Context(), is); err != nil || s.Snapshot().Service(k.Service) != nil {
+		t.Errorf("Clear of what it is = %v, want it gone", err)
+	}
+	s.whole()
+}
+
 func TestClaims(t *testing.T) {
 	first, second := service("com.foo.Bar"), service("com.foo.bar")
 	s := newSetting(t)

@@ -56,6 +56,22 @@ func TestWritesOnTerms(t *testing.T) {
 	s.whole()
 }
 
+// What was seen of an instance is what an operator says of it too, also where the
+// write itself does not look at that.
+func TestTermsHoldUntilTheCommit(t *testing.T) {
+	s := newSetting(t)
+	r := persistent(endpoint("db", "10.0.0.1", 80))
+	at := s.register(r).Revision
+	s.interrupt(func() {
+		if _, err := s.other.Override(t.Context(), r.Key, registry.Edit{Weight: new(0.0)}); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := s.Under(seen(&r, at)).Withdraw(t.Context(), r.Key); !errors.Is(err, registry.ErrConflict) || s.Snapshot().Instance(r.Key) == nil {
+		t.Errorf("Withdraw of what was overridden meanwhile = %v, want ErrConflict and the instance to stay", err)
+	}
+}
+
 func TestTermsOfServicesAndNamespaces(t *testing.T) {
 	s := newSetting(t)
 	n := 0
