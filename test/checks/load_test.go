@@ -114,5 +114,9 @@ func (h histogram) within(share float64) float64 {
 }
 
 func (h histogram) quantile(share float64) string {
-	return fmt.Sprintf("<= %v", time.Duration(h.within(share)*float64(time.Second)))
+	seconds := h.within(share)
+	if math.IsInf(seconds, 1) {
+		return "more than all buckets"
+	}
+	return fmt.Sprintf("<= %v", time.Duration(seconds*float64(time.Second)))
 }
