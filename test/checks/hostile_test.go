@@ -118,6 +118,7 @@ func TestManyAreDeregistered(t *testing.T) {
 	bad.fails.Store(true)
 	check := api.HealthCheck{Kind: "http", Interval: 1000, Rise: 1, Fall: 1}
 	h.says("many", check)
+	empty := h.metrics()
 	var endpoints []string
 	var g errgroup.Group
 	g.SetLimit(16)
@@ -148,6 +149,9 @@ func TestManyAreDeregistered(t *testing.T) {
 		wait(t.Context(), 1500*time.Millisecond)
 		return n == good.tries.Load()+bad.tries.Load()
 	})
+	for _, what := range []string{"go_goroutines", "process_open_fds"} {
+		binary.Eventually(t, 20*time.Second, what+" is as before", func() bool { return h.metrics()[what] <= empty[what]+30 }) // our own calls
+	}
 	if n := h.metrics()["muster_check_failures_total"]; n != 0 {
 		t.Errorf("%v verdicts could not be written", n)
 	}

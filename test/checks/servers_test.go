@@ -155,11 +155,16 @@ func TestNacos(t *testing.T) {
 		{"http-refused", `{"type":"HTTP","path":"/ok"}`, nobody, "refused"},
 		{"mysql", `{"type":"MYSQL","user":"probe","pwd":"hunter2","cmd":"show databases"}`, mysql.Address, "passed"},
 		{"mysql-password", `{"type":"MYSQL","user":"probe","pwd":"hunter3","cmd":"show databases"}`, mysql.Address, "wrong password"},
+		{"http-port", `{"type":"HTTP","path":"/ok"}`, nobody, "passed"},
 		{"none", `{"type":"NONE"}`, nobody, ""},
 	} {
 		h.nacos("POST", "/nacos/v1/ns/service", url.Values{"serviceName": {c.service}})
-		h.nacos("PUT", "/nacos/v1/ns/cluster", url.Values{"serviceName": {c.service}, "clusterName": {"DEFAULT"}, "checkPort": {"80"},
-			"useInstancePort4Check": {"true"}, "healthChecker": {c.checker}})
+		form := url.Values{"serviceName": {c.service}, "clusterName": {"DEFAULT"}, "checkPort": {"80"}, "useInstancePort4Check": {"true"}, "healthChecker": {c.checker}}
+		if c.service == "http-port" {
+			form.Set("useInstancePort4Check", "false")
+			form.Set("checkPort", strconv.Itoa(int(portOf(t, nginx.Address))))
+		}
+		h.nacos("PUT", "/nacos/v1/ns/cluster", form)
 		kind, _, _ := strings.Cut(c.service, "-")
 		switch c.outcome {
 		case "passed":
