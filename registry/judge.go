@@ -122,10 +122,10 @@ func (s *Snapshot) roster(ro Roster, seen int64) ([]*Instance, *Agent) {
 }
 
 // Failed writes the verdict that a server-side check failed on an instance: the
-// check whose [HealthCheck.ID] is given. Nothing happens when the instance is
-// gone, or checked otherwise by now.
-func (r *Registry) Failed(ctx context.Context, k InstanceKey, check string) error {
-	_, err := r.apply(ctx, func(p *plan) error {
+// check whose [HealthCheck.ID] is given. Nothing is written when that stands
+// already, or the instance is gone or checked otherwise by now.
+func (r *Registry) Failed(ctx context.Context, k InstanceKey, check string) (Receipt, error) {
+	return r.apply(ctx, func(p *plan) error {
 		p.Judge = true
 		i, is := p.snap.checked(k)
 		if is == nil || is.ID() != check {
@@ -141,13 +141,12 @@ func (r *Registry) Failed(ctx context.Context, k InstanceKey, check string) erro
 		p.put(v)
 		return nil
 	})
-	return err
 }
 
 // Passed takes the verdict of a check on an instance back, and declares the
 // instance healthy if its owner did not. It is else as [Registry.Failed].
-func (r *Registry) Passed(ctx context.Context, k InstanceKey, check string) error {
-	_, err := r.apply(ctx, func(p *plan) error {
+func (r *Registry) Passed(ctx context.Context, k InstanceKey, check string) (Receipt, error) {
+	return r.apply(ctx, func(p *plan) error {
 		p.Judge = true
 		i, is := p.snap.checked(k)
 		if is == nil || is.ID() != check {
@@ -165,7 +164,6 @@ func (r *Registry) Passed(ctx context.Context, k InstanceKey, check string) erro
 		}
 		return nil
 	})
-	return err
 }
 
 // checked returns an instance with the check that is run for it, nil for one

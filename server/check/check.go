@@ -23,9 +23,9 @@ import (
 // Registry writes verdicts; *registry.Registry does.
 type Registry interface {
 	// Failed writes that the check of an instance failed.
-	Failed(ctx context.Context, k registry.InstanceKey, check string) error
+	Failed(ctx context.Context, k registry.InstanceKey, check string) (registry.Receipt, error)
 	// Passed takes that back.
-	Passed(ctx context.Context, k registry.InstanceKey, check string) error
+	Passed(ctx context.Context, k registry.InstanceKey, check string) (registry.Receipt, error)
 }
 
 // Config says how a [Checker] works.

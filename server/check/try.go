@@ -78,15 +78,18 @@ func (r *run) decide(ctx context.Context, t *task, why error) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, writeWithin)
 		defer cancel()
+		write, verdict := r.registry.Failed, "fails"
 		if state == probe.Passing {
-			r.note(ctx, t, "passes", nil, r.registry.Passed(ctx, t.key, t.id))
-		} else {
-			r.note(ctx, t, "fails", why, r.registry.Failed(ctx, t.key, t.id))
+			write, verdict, why = r.registry.Passed, "passes", nil
+		}
+		receipt, err := write(ctx, t.key, t.id)
+		if err != nil || receipt.Wrote {
+			r.note(ctx, t, verdict, why, err)
 		}
 	})
 }
 
-// note counts and logs a verdict.
+// note counts and logs a verdict that was written, or was not for err.
 func (r *run) note(ctx context.Context, t *task, verdict string, why, err error) {
 	switch {
 	case err == nil:
