@@ -254,7 +254,12 @@ func (h *house) wrote(before map[string]float64, verdict string, many float64) {
 	h.t.Helper()
 	after := h.metrics()
 	since := func(name string) float64 { return after[name] - before[name] }
-	n := since(`muster_check_verdicts_total{verdict="` + verdict + `"}`)
+	counted := func() float64 { return since(`muster_check_verdicts_total{verdict="` + verdict + `"}`) }
+	binary.Poll(5*time.Second, func() bool { // each is counted a moment after it is seen
+		after = h.metrics()
+		return counted() >= many
+	}, nil)
+	n := counted()
 	commits, writes := since("muster_etcd_commit_writes_count"), since("muster_etcd_commit_writes_sum")
 	h.t.Logf("%v verdicts that say %s, %v writes in %v transactions", n, verdict, writes, commits)
 	if n < many || n > 1.05*many {

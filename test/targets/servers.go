@@ -42,7 +42,8 @@ func MySQL(tb testing.TB) Server {
 		tb.Fatal(err)
 	}
 	dir, address := tb.TempDir(), FreeAddress(tb)
-	own := []string{"--no-defaults", "--user=" + me.Username, "--datadir=" + filepath.Join(dir, "data"), "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M"}
+	// One that starts removes what others have in its folder of temporary tables.
+	own := []string{"--no-defaults", "--user=" + me.Username, "--datadir=" + filepath.Join(dir, "data"), "--tmpdir=" + dir, "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M"}
 	install := exec.CommandContext(tb.Context(), peer.Path(tb, "mariadb-install-db"), append(own, "--skip-test-db", "--auth-root-authentication-method=normal")...)
 	if out, err := install.CombinedOutput(); err != nil {
 		tb.Fatalf("%v: %v\n%s", install, err, bytes.TrimSpace(out))
