@@ -21,7 +21,7 @@ type Explanation struct {
 	Answer    Answer            // as it would be without a limit; what is drawn is drawn anew each time
 	Mode      string            // as the service or the question has it, empty is registry.ModeOrdered
 	Healthy   int               // of All
-	All       int               // instances that the filter admits and that may be answered
+	All       int               // instances that the filter admits, that may be answered, and that suit who asks
 	Protected bool              // the protect threshold of the service holds
 	Instances []Candidate       // in the order of the service
 	Near      []string          // names that may have been meant by one that there is not
@@ -159,11 +159,7 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 	whole := (*tables)(nil).set(t.service, part{Filter: t.filter})
 	e.All, e.Protected = whole.All, whole.Protected
 	for _, i := range t.service.Instances {
-		why := rejected(i, t.filter)
-		if why == "" && i.Enabled && i.Weight > 0 && i.Healthy {
-			e.Healthy++
-		}
-		e.Instances = append(e.Instances, Candidate{Instance: i, Why: why})
+		e.Instances = append(e.Instances, Candidate{Instance: i, Why: rejected(i, t.filter)})
 	}
 	if t.selected && q.Type != SRV {
 		q.Type = Other // there is nothing else of them
@@ -172,6 +168,9 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 	suits := make(map[*registry.Instance]bool, len(whole.Instances))
 	for _, i := range whole.Instances {
 		suits[i] = true
+		if i.Healthy {
+			e.Healthy++
+		}
 	}
 	for n := range e.Instances {
 		c := &e.Instances[n]

@@ -110,6 +110,45 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// sites are the labels of clients by address.
+type sites map[netip.Addr]map[string]string
+
+func (s sites) Of(a netip.Addr) map[string]string                 { return s[a] }
+func (s sites) OfNetwork(p netip.Prefix) (map[string]string, int) { return s[p.Addr()], p.Bits() }
+func (s sites) Generation() uint64                                { return 1 }
+
+// What is counted healthy is among what is counted at all: a selector leaves the
+// others out of both.
+func TestExplainASelector(t *testing.T) {
+	near, far, nowhere := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3")
+	known := sites{near: {"site": "a"}, far: {"site": "b"}, nowhere: {"site": "c"}}
+	var r roll
+	k := registry.ServiceKey{Namespace: registry.DefaultNamespace, Group: registry.DefaultGroup, Name: "shop"}
+	r.put(&registry.ServiceRecord{Key: k, Selector: registry.Selector{Labels: "CONSUMER.label.site = PROVIDER.label.site"}})
+	r.put(&registry.Claim{Folded: "shop.svc", Service: k})
+	r.instance(k, "10.0.0.1", 80, 1, meta("site", "a"))
+	r.instance(k, "10.0.0.2", 80, 1, meta("site", "a"), sick)
+	r.instance(k, "10.0.0.3", 80, 1, meta("site", "b"))
+	r.instance(k, "10.0.0.4", 80, 1, meta("site", "b"))
+	r.instance(k, "10.0.0.5", 80, 1, meta("site", "c"), sick)
+	snap := registry.Empty(registry.Policy{Labels: known}).Apply(1, r)
+	for _, c := range []struct {
+		from         netip.Addr
+		healthy, all int
+		want         string
+	}{
+		{near, 1, 2, "service folded; 10.0.0.1 100% 1000; 10.0.0.2 unhealthy; 10.0.0.3 other labels; 10.0.0.4 other labels; 10.0.0.5 unhealthy"},
+		{far, 2, 2, "service folded; 10.0.0.1 other labels; 10.0.0.2 unhealthy; 10.0.0.3 50% 1000; 10.0.0.4 50% 1000; 10.0.0.5 unhealthy"},
+		{nowhere, 3, 5, "service folded; 10.0.0.1 33% 1000; 10.0.0.2 unhealthy; 10.0.0.3 33% 1000; 10.0.0.4 33% 1000; 10.0.0.5 unhealthy"},
+	} {
+		from := answer.Place{Network: netip.PrefixFrom(c.from, c.from.BitLen())}
+		e := answer.Explain(snap, answer.Question{Name: "shop.svc", Type: answer.SRV, From: from})
+		if got := tell(e); got != c.want || e.Healthy != c.healthy || e.All != c.all {
+			t.Errorf("Explain from %s = %q, %d/%d healthy, want %q, %d/%d", c.from, got, e.Healthy, e.All, c.want, c.healthy, c.all)
+		}
+	}
+}
+
 // tell writes an explanation down; instances of one address once for each port.
 func tell(e answer.Explanation) string {
 	head := string(e.Is)
