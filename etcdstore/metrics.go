@@ -40,6 +40,9 @@ func newMetrics(r prometheus.Registerer, s *Store) *metrics {
 		defrag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "muster_etcd_defragment_seconds",
 			Help: "Time of a defragmentation, while which its member of etcd does not answer.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 8)}),
 	}
+	for _, f := range s.feeds {
+		m.divergence.WithLabelValues(f.name) // a first one that comes out of nothing is no growth
+	}
 	if r != nil {
 		r.MustRegister(m.seconds, m.writes, m.failures, m.relists, m.unreadable, m.stuck, m.histories, m.epochs, m.divergence, m.defrag)
 		s.registerGauges(r)

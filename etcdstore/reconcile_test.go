@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/musterhq/muster/config"
@@ -223,5 +224,24 @@ func TestRecentIsNewestFirstAndBounded(t *testing.T) {
 		if got[i].Revision >= got[i-1].Revision {
 			t.Fatalf("Recent() has %d before %d, want newest first", got[i-1].Revision, got[i].Revision)
 		}
+	}
+}
+
+// An alert on growth sees the first divergence only if there was a 0 before it.
+func TestDivergenceCountsFromZero(t *testing.T) {
+	r := prometheus.NewRegistry()
+	runWith(t, startEtcd(t), etcdstore.Config{Registerer: r}, func(*etcdstore.Store) {})
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := 0
+	for _, f := range families {
+		if f.GetName() == "muster_etcd_divergence_total" {
+			series = len(f.GetMetric())
+		}
+	}
+	if series != 2 {
+		t.Errorf("muster_etcd_divergence_total has %d series before any divergence, want one for each domain, 2", series)
 	}
 }
