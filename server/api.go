@@ -36,6 +36,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	c.CreateHooks = nil                   // no $schema field in every answer
 	c.RejectUnknownQueryParameters = true // a dryRun that nobody understands would write
 	a := humago.New(mux, c)
+	a.UseMiddleware(onceEach(a))
 	f.mountServices(a)
 	f.mountInstances(a)
 	f.mountNamespaces(a)

@@ -25,7 +25,7 @@ func (f *face) mountResolve(a huma.API) {
 type resolveQuery struct {
 	Name string `query:"name" required:"true" minLength:"1" maxLength:"1024" doc:"Name below the first zone, or a whole one; with a dot at the end it is whole" example:"order-api.svc"`
 	Type string `query:"type" default:"SRV" doc:"Type of records, such as A or SRV"`
-	From string `query:"from" doc:"IP address of who asks, for a service with a topology; nobody knows the place when empty"`
+	From string `query:"from" doc:"IP address of who asks, for a service with a topology or a selector; nobody knows the place when empty"`
 }
 
 type explanationAnswer struct{ Body api.Explanation }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/musterhq/muster/api"
 )
 
@@ -43,4 +45,21 @@ func strayOf(mux *http.ServeMux) http.Handler {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		turnAway(w, r, http.StatusMethodNotAllowed, "there is no "+r.Method+" of "+r.URL.Path)
 	})
+}
+
+// onceEach refuses a call with a query parameter that is given twice: whichever of
+// the two counted, a dryRun=true beside a dryRun=false might write.
+func onceEach(a huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		u := ctx.URL()
+		for name, values := range u.Query() {
+			if len(values) > 1 {
+				// A client that went away is no news.
+				_ = huma.WriteErr(a, ctx, http.StatusUnprocessableEntity, "validation failed",
+					&huma.ErrorDetail{Message: "given more than once", Location: "query." + name, Value: strings.Join(values, ", ")})
+				return
+			}
+		}
+		next(ctx)
+	}
 }

@@ -120,6 +120,8 @@ func TestWritesOnTerms(t *testing.T) {
 			want("two that contradict each other", resp, body, http.StatusBadRequest)
 			resp, body = ask(t, s, http.MethodPut, thing.path+"?dryrun=true", thing.one)
 			want("a parameter that is not known", resp, body, http.StatusUnprocessableEntity)
+			resp, body = ask(t, s, http.MethodPut, thing.path+"?dryRun=false&dryRun=true", thing.one)
+			want("a parameter that contradicts itself", resp, body, http.StatusUnprocessableEntity)
 			resp, body = ask(t, s, http.MethodDelete, thing.path, "", "If-Match: *")
 			want("a removal", resp, body, http.StatusNoContent)
 		})
