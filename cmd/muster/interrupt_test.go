@@ -37,7 +37,7 @@ func TestWatchCommands(t *testing.T) {
 	later := watch("instance", "watch", "order-api", "--new")
 	services.says("added +DEFAULT_GROUP +order-api +persistent +1/1 +order-api.svc")
 	instances.says(`{"change":"added","revision":\d+,"service":{"namespace":"public","group":"DEFAULT_GROUP","name":"order-api"},"instance":{"address":"192.0.2.1"`)
-	later.says("TIME +CHANGE +ENDPOINT")
+	later.says("TIME {6}CHANGE {3}ENDPOINT") // wide enough for what comes
 
 	run("instance", "disable", "order-api", "192.0.2.1:80")
 	services.says("changed +DEFAULT_GROUP +order-api +persistent +0/1")

@@ -86,6 +86,7 @@ func follow(c *cli.Context, filter client.WatchFilter, heading string, line func
 	}
 	known, silent := newLedger(), c.Bool("new")
 	out := &printout{w: c.App.Writer, format: c.String("output"), heading: append([]string{"TIME", "CHANGE"}, strings.Fields(heading)...)}
+	out.fit([]string{time.TimeOnly, changed}) // as wide as any: what comes later is to stand under it
 	err = remote.Watch(c.Context, client.WatchAll, filter, func(e client.Event) error {
 		now := time.Now().Format(time.TimeOnly)
 		for _, ch := range known.take(e) {

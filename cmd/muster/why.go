@@ -44,6 +44,9 @@ func tell(c *cli.Context, e api.Explanation) error {
 	if e.Health != nil {
 		facts = append(facts, []string{"healthy", healthText(*e.Health)})
 	}
+	if s := e.Service; s != nil && s.Selector != nil {
+		facts = append(facts, []string{"selector", s.Selector.Labels})
+	}
 	if r := e.Rules; r != nil {
 		ttl := ""
 		if r.TTL != nil {
