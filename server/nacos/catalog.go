@@ -32,11 +32,11 @@ func newServiceRow(s *registry.Service) serviceRow {
 
 // catalogued returns the services that a console's filters admit.
 func (h *Handler) catalogued(c *call, unlessEmpty bool) ([]*registry.Service, error) {
-	name, err := fragment(c, "serviceNameParam")
+	name, err := fragment(c, "serviceNameParam", true)
 	if err != nil {
 		return nil, err
 	}
-	group, err := fragment(c, "groupNameParam")
+	group, err := fragment(c, "groupNameParam", true)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package nacos_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 const batch = "/nacos/v1/ns/instance/metadata/batch?serviceName=s"
 
@@ -40,6 +43,9 @@ func TestCatalog(t *testing.T) {
 			ask("GET /nacos/v1/ns/service/names?expr=emp.&namespaceId=public", "200", `+"count":1`),
 			ask("GET /nacos/v1/ns/service/names?namespaceId=other", "200", `+"count":0`),
 			ask("GET /nacos/v1/ns/service/names?expr=%5B", "400", "+Param 'expr' is illegal"),
+			ask("GET /nacos/v1/ns/service/names?expr="+strings.Repeat("%5B", 1025), "400", "+should not exceed 1024"),
+			ask("GET /nacos/v1/ns/service/names?expr="+strings.Repeat("(.?)%7B1000%7D", 80), "400", "+repeats too much"),
+			ask("GET /nacos/v1/ns/catalog/services?groupNameParam=(.?)%7B1000%7D", "400", "+Param 'groupNameParam' is illegal"),
 		)},
 		{"metadata is laid over many instances, and taken back", append(three,
 			ask("PUT "+batch+" metadata={\"k\":\"v\"}", "200", `={"updated":["1.1.1.1:80:unknown:c1:ephemeral","1.1.1.2:80:unknown:c2:ephemeral"]}`),

@@ -14,7 +14,7 @@ type Member struct {
 	Self    bool // the one that is asked
 }
 
-// member2 is a server as consoles show it.
+// memberView is a server as consoles show it.
 type memberView struct {
 	IP            string         `json:"ip"`
 	Port          int            `json:"port"`

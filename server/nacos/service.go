@@ -3,7 +3,6 @@ package nacos
 import (
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,7 +103,7 @@ type clusterDetail struct {
 	Metadata      map[string]string `json:"metadata"`
 }
 
-// serviceNamed returns the service a call is about.
+// serviceOf returns the service a call is about.
 func (h *Handler) serviceOf(c *call) (*registry.Service, error) {
 	k, err := c.serviceKey()
 	if err != nil {
@@ -271,10 +270,7 @@ type allNames struct {
 }
 
 func (h *Handler) allNames(c *call) (any, error) {
-	if _, err := regexp.Compile(c.value("expr")); err != nil {
-		return nil, illegal("expr", "it should be a regular expression.")
-	}
-	admits, err := fragment(c, "expr")
+	admits, err := fragment(c, "expr", false)
 	if err != nil {
 		return nil, err
 	}
@@ -296,25 +292,4 @@ func (h *Handler) allNames(c *call) (any, error) {
 		answer.Count++
 	}
 	return answer, nil
-}
-
-// maxFragment bounds an expression: matching takes time with its length.
-const maxFragment = 1024
-
-// fragment returns what tells whether an expression matches anywhere in a text;
-// all match when the parameter is blank.
-func fragment(c *call, name string) (func(string) bool, error) {
-	v := c.value(name)
-	if v == "" {
-		return func(string) bool { return true }, nil
-	}
-	if len(v) > maxFragment {
-		return nil, tooLong(name, maxFragment)
-	}
-	expr, err := regexp.Compile(v)
-	if err != nil { // such as *pay*: what cannot be one is sought as it is, without stars
-		v = strings.Trim(v, "*")
-		return func(s string) bool { return strings.Contains(s, v) }, nil
-	}
-	return expr.MatchString, nil
 }
