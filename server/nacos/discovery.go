@@ -1,6 +1,8 @@
 package nacos
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/registry"
@@ -12,12 +14,27 @@ type target struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-var labelName = strings.NewReplacer(".", "_", "-", "_")
+// labelName makes a metadata key fit into the name of a label, as Nacos does of
+// dots and dashes. Prometheus refuses all targets for one name that is none.
+func labelName(key string) string {
+	name := strings.Map(func(r rune) rune {
+		if r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, key)
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return "_" + name
+	}
+	return name
+}
 
+// newTarget returns an instance with its metadata. Of keys that become the same
+// label the last one counts, so that the label does not change from time to time.
 func newTarget(i *registry.Instance) target {
 	labels := map[string]string{}
-	for key, value := range i.Metadata {
-		labels[labelName.Replace(key)] = value
+	for _, key := range slices.Sorted(maps.Keys(i.Metadata)) {
+		labels[labelName(key)] = i.Metadata[key]
 	}
 	labels["__meta_clusterName"] = i.Cluster
 	return target{[]string{i.Key.Endpoint.String()}, labels}

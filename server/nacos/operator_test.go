@@ -95,6 +95,10 @@ func TestOperatorAnswers(t *testing.T) {
 			ask("POST /nacos/v1/ns/health/server", "200"),
 			ask("GET /nacos/v1/ns/health/checkers", "200", `+"HTTP":{"expectedResponseCode":200,"headers":"","path":"","type":"HTTP"}`, `+"MYSQL":{"cmd":"","pwd":"","type":"MYSQL","user":""}`),
 		}},
+		{"any metadata makes labels that Prometheus takes", []step{
+			ask(`POST `+inst+`&ip=1.1.1.1&port=80&metadata={"a/b":"1","9":"2","北":"3","":"4"}`, "200"),
+			ask("GET /nacos/prometheus", "200", `+"labels":{"_":"3","_9":"2","__meta_clusterName":"DEFAULT","a_b":"1"}}`),
+		}},
 		{"everybody may log in", []step{
 			ask("POST /nacos/v1/auth/users/login?username=u password=p", "200", `={"accessToken":"AUTH_DISABLED","tokenTtl":18000,"globalAdmin":true,"username":"u"}`,
 				":Authorization: Bearer AUTH_DISABLED"),
