@@ -21,13 +21,14 @@ const (
 
 // put changes one entry of a set that is not in force yet.
 func (s *Set) put(entry, value string) error {
+	set, known := entries[entry]
+	if !known {
+		entry = shortened(entry)
+		return &ValueError{entry, "update entry failed: " + entry + " is not an entry"}
+	}
 	value = strings.TrimSpace(value)
 	if len(value) > maxText {
 		return &ValueError{entry, "the value is longer than 4096 bytes"}
-	}
-	set, known := entries[entry]
-	if !known {
-		return &ValueError{entry, "update entry failed: " + shortened(entry) + " is not an entry"}
 	}
 	if err := set(s, value); err != nil {
 		return &ValueError{entry, err.Error()}

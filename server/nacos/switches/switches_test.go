@@ -86,6 +86,12 @@ func TestPut(t *testing.T) {
 	}
 }
 
+func TestARefusalIsShort(t *testing.T) {
+	if err := switches.NewBoard(nil).PutHere(strings.Repeat("x", 1<<20), ""); err == nil || len(err.Error()) > 500 {
+		t.Errorf("of an entry of 1 MiB: %.100v, want a few words", err)
+	}
+}
+
 func TestChangesAreTold(t *testing.T) {
 	b := switches.NewBoard(nil)
 	var told []bool
