@@ -188,7 +188,8 @@ type pushState struct {
 
 func (h *Handler) pushState(c *call) (any, error) {
 	s := h.cfg.Pusher.Stats()
-	state := pushState{s.Total - s.Failed, s.Total, 1, pushCost{cost(s, s.Average), cost(s, s.Max)}, c.isTrue("reset")}
+	// What was sent before the counts began anew may fail after.
+	state := pushState{s.Total - min(s.Failed, s.Total), s.Total, 1, pushCost{cost(s, s.Average), cost(s, s.Max)}, c.isTrue("reset")}
 	if s.Total > 0 {
 		state.Ratio = fraction(float64(state.Succeed) / float64(state.Total))
 	}

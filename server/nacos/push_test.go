@@ -176,6 +176,7 @@ func TestSubscribersOfOtherServers(t *testing.T) {
 		c.Registry = here.reg
 		c.Elsewhere = func(_ context.Context, question string, take func([]byte)) {
 			asked++
+			take([]byte(`{"subscribers":[{"addrStr":"9.9.9.9:1"}]}`)) // whoever answers first
 			take([]byte(do(t, other.URL, "GET "+question).body))
 			take([]byte("no JSON"))
 		}
@@ -183,8 +184,8 @@ func TestSubscribersOfOtherServers(t *testing.T) {
 	server := w.serve(t)
 	ask(hl+"&groupName=g&clientIP=127.0.0.1&udpPort="+client.port, "200").with(java).run(t, other.URL)
 	for _, s := range []step{
-		ask("GET /nacos/v1/ns/service/subscribers?serviceName=g@@s", "200", `+"count":1`, `+"port":`+client.port, `+"serviceName":"g@@s"`),
-		ask("GET "+admin3+"/service/subscribers?serviceName=s&groupName=g", "200", `+"totalCount":1`, `+"serviceName":"s"`),
+		ask("GET /nacos/v1/ns/service/subscribers?serviceName=g@@s", "200", `+"count":2`, `+"port":`+client.port, `+"serviceName":"g@@s"`),
+		ask("GET "+admin3+"/service/subscribers?serviceName=s&groupName=g&pageSize=1", "200", `+"totalCount":2`, `+"port":`+client.port, `+"serviceName":"s"`),
 		ask("GET /nacos/v1/ns/service/subscribers?serviceName=g@@s&aggregation=false", "200", `+"count":0`),
 	} {
 		s.run(t, server.URL)
@@ -192,6 +193,21 @@ func TestSubscribersOfOtherServers(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("others were asked %d times, want 2", asked)
 	}
+}
+
+// late is a pusher all of whose pushes failed that were sent before its
+// statistics began.
+type late struct{ nacos.Pusher }
+
+func (late) Stats() push.Stats { return push.Stats{Total: 1, Failed: 3} }
+
+func TestPushesThatFailAfterAReset(t *testing.T) {
+	p, err := push.New(push.Config{Render: func(*registry.Snapshot, push.Topic) ([]byte, int) { return nil, 0 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newWorld(t, func(c *nacos.Config) { c.Pusher = late{p} }).serve(t)
+	ask("GET /nacos/v1/ns/operator/push/state", "200", `+"succeed":0,"total":1,"ratio":0.0,`).run(t, server.URL)
 }
 
 func TestMetricsThatDashboardsKnow(t *testing.T) {

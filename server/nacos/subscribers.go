@@ -1,9 +1,11 @@
 package nacos
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/musterhq/muster/registry"
@@ -38,8 +40,8 @@ func (h *Handler) subscribersOf(k registry.ServiceKey) []push.Subscriber {
 }
 
 // rows returns the subscribers of a service under the name of a version, those of
-// other servers too unless aggregation is false. A server that does not answer is
-// left out.
+// other servers too unless aggregation is false; ordered, as they are asked for page
+// by page and servers answer in any order. A server that does not answer is left out.
 func (h *Handler) rows(c *call, k registry.ServiceKey, name string) []subscriber {
 	all := each(h.subscribersOf(k), func(s push.Subscriber) subscriber { return newSubscriber(s, name) })
 	if c.has("aggregation") && !c.isTrue("aggregation") {
@@ -54,6 +56,9 @@ func (h *Handler) rows(c *call, k registry.ServiceKey, name string) []subscriber
 				all = append(all, s)
 			}
 		}
+	})
+	slices.SortFunc(all, func(a, b subscriber) int {
+		return cmp.Or(cmp.Compare(a.AddrStr, b.AddrStr), cmp.Compare(a.Cluster, b.Cluster))
 	})
 	return all
 }
