@@ -190,7 +190,7 @@ type plan struct {
 	Write
 	snap     *Snapshot
 	planned  map[Key]bool // puts, so that one write names a record once
-	metadata int          // bytes of the registrations among the puts
+	metadata int          // bytes of it in the registrations and overrides among the puts
 }
 
 func (p *plan) empty() bool { return len(p.Puts) == 0 && len(p.Deletes) == 0 }
@@ -210,10 +210,15 @@ func (p *plan) put(rec Record) {
 	}
 	p.planned[rec.RecordKey()] = true
 	p.Puts = append(p.Puts, rec)
-	if r, ok := rec.(*Registration); ok {
-		for k, v := range r.Metadata {
-			p.metadata += len(k) + len(v)
-		}
+	var metadata map[string]string
+	switch r := rec.(type) {
+	case *Registration:
+		metadata = r.Metadata
+	case *Override:
+		metadata = r.Metadata
+	}
+	for k, v := range metadata {
+		p.metadata += len(k) + len(v)
 	}
 }
 

@@ -1,16 +1,12 @@
 package nacos
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -23,10 +19,38 @@ type member struct {
 	Ephemeral   *bool  `json:"ephemeral"`
 }
 
+// is reports whether m means the instance that is at its endpoint.
 func (m member) is(i *registry.Instance) bool {
-	host, err := registry.CanonicalHost(string(m.IP))
-	return err == nil && i.Key.Endpoint.Host == host && strconv.Itoa(int(i.Key.Endpoint.Port)) == string(m.Port) &&
-		(m.ClusterName == "" || m.ClusterName == i.Cluster) && (m.Ephemeral == nil || *m.Ephemeral == i.Ephemeral())
+	return (m.ClusterName == "" || m.ClusterName == i.Cluster) && (m.Ephemeral == nil || *m.Ephemeral == i.Ephemeral())
+}
+
+// maxMembers bounds the text of a list of instances, in bytes: there is room for ten
+// thousand.
+const maxMembers = 1 << 20
+
+// parseMembers reads a list of instances, by their endpoints. One that can be
+// nobody's endpoint is left out.
+func parseMembers(text string) (map[registry.Endpoint][]member, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if len(text) > maxMembers {
+		return nil, tooLong("instances", maxMembers)
+	}
+	var members []member
+	if json.Unmarshal([]byte(text), &members) != nil {
+		return nil, illegal("instances", "it should be a JSON array.")
+	}
+	if len(members) == 0 {
+		return nil, nil
+	}
+	at := map[registry.Endpoint][]member{}
+	for _, m := range members {
+		if e, err := endpoint(string(m.IP), string(m.Port)); err == nil {
+			at[e] = append(at[e], m)
+		}
+	}
+	return at, nil
 }
 
 // batch returns the instances that a call is about: those it lists, or all of
@@ -36,9 +60,9 @@ func (h *Handler) batch(c *call) ([]*registry.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	var members []member
-	if text := c.value("instances"); text != "" && json.Unmarshal([]byte(text), &members) != nil {
-		return nil, illegal("instances", "it should be a JSON array.")
+	members, err := parseMembers(c.value("instances"))
+	if err != nil {
+		return nil, err
 	}
 	s := h.cfg.Registry.Snapshot().Service(k)
 	if s == nil {
@@ -46,19 +70,16 @@ func (h *Handler) batch(c *call) ([]*registry.Instance, error) {
 	}
 	ephemeral := !strings.EqualFold(c.value("consistencyType"), "persist")
 	return s.Part(func(i *registry.Instance) bool {
-		if len(members) == 0 {
+		if members == nil {
 			return i.Ephemeral() == ephemeral
 		}
-		return slices.ContainsFunc(members, func(m member) bool { return m.is(i) })
+		return slices.ContainsFunc(members[i.Key.Endpoint], func(m member) bool { return m.is(i) })
 	}).Instances, nil
 }
 
 type updated struct {
 	Updated []string `json:"updated"`
 }
-
-// batchWriters bounds how many instances of a batch are written at once.
-const batchWriters = 32
 
 // batchMetadata lays metadata over many instances, or takes its keys back.
 func (h *Handler) batchMetadata(c *call) (any, error) {
@@ -73,31 +94,25 @@ func (h *Handler) batchMetadata(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	answer := updated{[]string{}}
+	if len(all) == 0 {
+		return answer, nil
+	}
 	edit := registry.Edit{Metadata: metadata}
 	if c.r.Method == http.MethodDelete {
 		edit = registry.Edit{Drop: slices.Sorted(maps.Keys(metadata))}
 	}
-	changed := make([]bool, len(all))
-	g, ctx := errgroup.WithContext(c.r.Context())
-	g.SetLimit(batchWriters)
+	keys, names := make([]registry.InstanceKey, len(all)), make(map[registry.InstanceKey]string, len(all))
 	for n, i := range all {
-		g.Go(func() error {
-			_, err := h.cfg.Registry.Override(ctx, i.Key, edit)
-			changed[n] = err == nil
-			if errors.Is(err, registry.ErrNotFound) || errors.Is(err, context.Canceled) {
-				return nil // gone meanwhile; or another one's error is told
-			}
-			return err
-		})
+		keys[n], names[i.Key] = i.Key, batchName(i)
 	}
-	if err := g.Wait(); err != nil {
+	lies, receipt, err := h.cfg.Registry.OverrideEach(c.r.Context(), keys, edit)
+	if err != nil {
 		return nil, err
 	}
-	answer := updated{[]string{}}
-	for n, i := range all {
-		if changed[n] {
-			answer.Updated = append(answer.Updated, batchName(i))
-		}
+	c.wrote(receipt.Revision, receipt.Lagging)
+	for _, k := range lies { // not those that are gone meanwhile
+		answer.Updated = append(answer.Updated, names[k])
 	}
 	return answer, nil
 }

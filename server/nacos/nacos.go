@@ -32,6 +32,7 @@ type Registry interface {
 	Register(ctx context.Context, reg registry.Registration) (registry.Receipt, error)
 	Deregister(ctx context.Context, k registry.InstanceKey, ephemeral bool) (registry.Receipt, error)
 	Override(ctx context.Context, k registry.InstanceKey, e registry.Edit) (registry.Receipt, error)
+	OverrideEach(ctx context.Context, keys []registry.InstanceKey, e registry.Edit) ([]registry.InstanceKey, registry.Receipt, error)
 	Beat(ctx context.Context, k registry.InstanceKey, full *registry.Registration) (time.Duration, error)
 	UpdateCluster(ctx context.Context, k registry.ServiceKey, name string, c registry.Cluster) (registry.Receipt, error)
 	CreateNamespace(ctx context.Context, n registry.Namespace) (registry.Receipt, error)
