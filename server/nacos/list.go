@@ -35,8 +35,8 @@ type wish struct {
 	service  registry.ServiceKey
 	clusters string // as the client wrote it
 	healthy  bool   // only what is answered to a resolver
-	consumer netip.Addr
 	agent    string
+	wants    registry.Wants
 }
 
 // listFrom answers lists whose clusters, and the client's address for pushes,
@@ -51,13 +51,16 @@ func listFrom(clusters, ip, port string) handle {
 		if err != nil {
 			return nil, err
 		}
-		w := wish{k, c.params[clusters], c.isTrue("healthyOnly"), c.consumer(ip), c.agent()}
+		w := wish{service: k, clusters: c.params[clusters], healthy: c.isTrue("healthyOnly"), agent: c.agent()}
 		if said, err := netip.ParseAddr(c.value(ip)); err == nil && udp > 0 {
 			from, _ := netip.ParseAddr(c.peer())
 			h.cfg.Pusher.Enrol(push.Subscriber{Topic: push.Topic{Service: k, Clusters: w.clusters, Agent: w.agent},
 				Addr: netip.AddrPortFrom(said.Unmap(), udp), App: c.app()}, from)
 		}
 		snap, stamp := h.read()
+		if s := snap.Service(k); s != nil {
+			w.wants = s.Wants(c.consumer(ip))
+		}
 		info := h.list(snap, stamp, w)
 		info.Env = c.params["env"]
 		return info, nil
@@ -100,18 +103,17 @@ func (h *Handler) list(snap *registry.Snapshot, stamp int64, w wish) serviceInfo
 		info.Dom = w.service.Grouped()
 	}
 	if s := snap.Service(w.service); s != nil {
-		info.Hosts, info.ReachProtectionThreshold = hostsOf(within(s, w.clusters), w.healthy, w.consumer)
+		info.Hosts, info.ReachProtectionThreshold = hostsOf(within(s, w.clusters), w.healthy, w.wants)
 		info.Metadata = orEmpty(s.Metadata)
 	}
 	return info
 }
 
-// hostsOf returns the hosts of a service that a consumer gets. With healthy they
+// hostsOf returns the hosts of a service that a consumer gets, given what it wants. With healthy they
 // are the set that every door answers; else all that are enabled and suit it,
 // with their true flags, unless the protect threshold holds: then all are called
 // healthy.
-func hostsOf(s *registry.Service, healthy bool, consumer netip.Addr) (hosts []host, protected bool) {
-	wants := s.Wants(consumer)
+func hostsOf(s *registry.Service, healthy bool, wants registry.Wants) (hosts []host, protected bool) {
 	sel := s.Select(registry.Filter{Wants: wants})
 	listed := sel.Instances
 	if !healthy {
@@ -156,7 +158,7 @@ func (h *Handler) hostsForClient(c *call) (any, error) {
 	if s == nil {
 		return []host{}, nil
 	}
-	hosts, _ := hostsOf(within(s, c.or("clusterName", registry.DefaultCluster)), false, c.consumer("ip"))
+	hosts, _ := hostsOf(within(s, c.or("clusterName", registry.DefaultCluster)), false, s.Wants(c.consumer("ip")))
 	return hosts, nil
 }
 

@@ -33,15 +33,11 @@ func (nobody) Stats() push.Stats                                 { return push.S
 func (nobody) ResetStats()                                       {}
 
 // Render returns the list of hosts that a client is told when a service changed,
-// and how many they are: what it gets when it asks. Of a service with a selector
-// nobody is told, as each client may get another list: they poll. It renders the
-// newest snapshot, as lists do, so that no stamp is of an older list than another.
+// and how many they are: what it gets when it asks. It renders the newest snapshot,
+// as lists do, so that no stamp is of an older list than another.
 func (h *Handler) Render(_ *registry.Snapshot, t push.Topic) ([]byte, int) {
 	snap, stamp := h.read()
-	if s := snap.Service(t.Service); s != nil && s.Selector.Labels != "" {
-		return nil, 0
-	}
-	info := h.list(snap, stamp, wish{service: t.Service, clusters: t.Clusters, agent: t.Agent})
+	info := h.list(snap, stamp, wish{service: t.Service, clusters: t.Clusters, agent: t.Agent, wants: t.Wants})
 	text, err := encode(info)
 	if err != nil {
 		h.log.Error("a list cannot be written", "service", t.Service.String(), "err", err)

@@ -1,6 +1,10 @@
 package push
 
-import "github.com/musterhq/muster/registry"
+import (
+	"context"
+
+	"github.com/musterhq/muster/registry"
+)
 
 // ParseAck reads a datagram of a client.
 var ParseAck = parseAck
@@ -16,9 +20,5 @@ func (p *Pusher) Kept() (kept struct{ Rows, Services, Hosts, Awaited int }) {
 // Step returns what one round of a Run does, for as long as no Run does it.
 func (p *Pusher) Step(conn Conn, view *registry.View) func() {
 	t := p.newTeller(conn, view)
-	return func() {
-		for _, m := range t.gather(t.changes()) {
-			t.tell(m)
-		}
-	}
+	return func() { t.step(context.Background()) }
 }

@@ -26,11 +26,12 @@ import (
 )
 
 // Topic is all that the content of a push depends on: what a subscriber asked
-// for, and as which client.
+// for, as which client, and where it is as far as the service's selector asks.
 type Topic struct {
 	Service  registry.ServiceKey
-	Clusters string // as the client wrote it, which is its cache key
-	Agent    string // the client's User-Agent
+	Clusters string         // as the client wrote it, which is its cache key
+	Agent    string         // the client's User-Agent
+	Wants    registry.Wants // of its address; found out for each push, not kept
 }
 
 // Subscriber is a client's socket that is told of one service.

@@ -104,8 +104,11 @@ func (p *Pusher) newTeller(conn Conn, view *registry.View) *teller {
 // step does all that is due now.
 func (t *teller) step(ctx context.Context) {
 	for _, m := range t.gather(t.changes()) {
-		if ctx.Err() == nil {
-			t.tell(m)
+		for part := range t.parts(m) {
+			if ctx.Err() != nil {
+				return
+			}
+			t.tell(part)
 		}
 	}
 }

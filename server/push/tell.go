@@ -1,6 +1,8 @@
 package push
 
 import (
+	"iter"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -97,6 +99,25 @@ func (p *Pusher) settle(r *row) {
 	delete(p.awaited, r.ack())
 	p.overdue.drop(r)
 	r.stamp, r.repeated = 0, false
+}
+
+// parts returns a message for each lot of rows that get the same: all of them,
+// unless a selector makes something else of their addresses.
+func (t *teller) parts(m *message) iter.Seq[*message] {
+	s := t.snap.Service(m.topic.Service)
+	if s == nil || s.Selector.Labels == "" {
+		return func(yield func(*message) bool) { yield(m) }
+	}
+	lots := map[registry.Wants]*message{}
+	for _, r := range m.rows {
+		wants := s.Wants(r.Addr.Addr())
+		if lots[wants] == nil {
+			lots[wants] = &message{heading: m.heading}
+			lots[wants].topic.Wants = wants
+		}
+		lots[wants].rows = append(lots[wants].rows, r)
+	}
+	return maps.Values(lots)
 }
 
 // tell sends a message to all its rows.

@@ -60,7 +60,12 @@ func TestLabels(t *testing.T) {
 	if err := os.WriteFile(file, []byte("address,zone\n127.0.0.1,a\n10.1.0.0/16,a\n10.2.0.0/16,b\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wire.Run(t, cases(t, "testdata/alone/labels.txt"), start(t, "--labels-file", file))
+	server := start(t, "--labels-file", file)
+	wire.Run(t, cases(t, "testdata/alone/labels.txt"), server)
+	t.Run("pushes", func(t *testing.T) {
+		t.Parallel()
+		selected(newSubscriber(t, server.Address, javaAgent))
+	})
 }
 
 // cases reads the cases of a file.

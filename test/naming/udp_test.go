@@ -289,6 +289,18 @@ func clusters(s *subscriber) {
 	}
 }
 
+// selected wants what a selector leaves for the zone of who is told.
+func selected(s *subscriber) {
+	s.Helper()
+	s.list("")
+	s.register("10.1.0.1", nil)
+	s.register("10.2.0.1", nil)
+	s.await(prompt, "10.1.0.1", "10.2.0.1")
+	s.call(http.MethodPut, "v1/ns/service", url.Values{"protectThreshold": {"0"},
+		"selector": {`{"type":"label","expression":"CONSUMER.label.zone = PROVIDER.label.zone"}`}})
+	s.await(prompt, "10.1.0.1")
+}
+
 // versionTwo wants pushes for who asks with version 2 of the API.
 func versionTwo(s *subscriber) {
 	s.Helper()
