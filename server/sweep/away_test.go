@@ -50,7 +50,7 @@ func TestNobodyIsJudgedWhileTheStoreIsAway(t *testing.T) {
 		h.want(quiet, gone, "31 s after the store came back")
 		h.want(nearly, gone, "31 s after the store came back")
 		want := `
-# HELP muster_sweep_stale_seconds_total How long nobody was judged as the store was away, in seconds.
+# HELP muster_sweep_stale_seconds_total How long nobody was judged as the store was away or checks were switched off, in seconds.
 # TYPE muster_sweep_stale_seconds_total counter
 muster_sweep_stale_seconds_total 3600
 `

@@ -37,7 +37,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		}),
 		stale: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "muster_sweep_stale_seconds_total",
-			Help: "How long nobody was judged as the store was away, in seconds.",
+			Help: "How long nobody was judged as the store was away or checks were switched off, in seconds.",
 		}),
 		active: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "muster_sweep_protection_active",
