@@ -24,6 +24,9 @@ type Config struct {
 	HTTP string `yaml:"http"`
 	// DNS is the listen address of the DNS face, UDP and TCP; empty is 127.0.0.1:1053.
 	DNS string `yaml:"dns"`
+	// Push is the address that UDP pushes to Nacos clients leave from, and are
+	// acknowledged at; empty is the HTTP edge's host, at any port.
+	Push string `yaml:"push"`
 	// Zones are the zones served; none is muster.internal.
 	Zones []string `yaml:"zones"`
 	// NameServers are the name servers of the zones, each NAME=ADDRESS; none is
@@ -131,6 +134,10 @@ func (c Config) WithDefaults() (Config, error) {
 		return c, err
 	}
 	if _, err := checkListen("dns", c.DNS); err != nil {
+		return c, err
+	}
+	c.Push = cmp.Or(c.Push, net.JoinHostPort(httpHost, "0"))
+	if _, err := checkListen("push", c.Push); err != nil {
 		return c, err
 	}
 	if !loopback(httpHost) && !c.Insecure {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -71,14 +70,10 @@ func (s *Server) sharedSwitches() (map[string]string, int64) {
 	return nil, 0
 }
 
-// listenPush takes the address that pushes leave from: the HTTP edge's, at any
-// port, as clients answer to wherever a push came from.
-func (s *Server) listenPush(ctx context.Context) error {
-	host, _, err := net.SplitHostPort(s.cfg.HTTP)
-	if err != nil {
-		return err
-	}
-	s.pushConn, err = push.Listen(ctx, net.JoinHostPort(host, "0"))
+// listenPush takes the address that pushes leave from: clients answer to wherever
+// a push came from.
+func (s *Server) listenPush(ctx context.Context) (err error) {
+	s.pushConn, err = push.Listen(ctx, s.cfg.Push)
 	return err
 }
 

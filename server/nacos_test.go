@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/freeport"
 	"github.com/musterhq/muster/server"
 )
 
@@ -32,7 +34,11 @@ func TestNacosBesideOurOwnAPI(t *testing.T) {
 }
 
 func TestClientsOfNacosAreTold(t *testing.T) {
-	s, _ := start(t, server.Config{})
+	leaves, err := freeport.Find("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := start(t, server.Config{Push: fmt.Sprintf("127.0.0.1:%d", leaves)})
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -54,9 +60,12 @@ func TestClientsOfNacosAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 64<<10)
-	n, err := conn.Read(buf)
+	n, from, err := conn.ReadFromUDPAddrPort(buf)
 	var told struct{ Type, Data string }
 	if err != nil || json.Unmarshal(buf[:n], &told) != nil || told.Type != "dom" || !strings.Contains(told.Data, "DEFAULT_GROUP@@told") {
 		t.Errorf("push = %s, %v", buf[:n], err)
+	}
+	if from.Port() != leaves {
+		t.Errorf("it came from %v, want port %d", from, leaves)
 	}
 }

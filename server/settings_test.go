@@ -36,6 +36,8 @@ func TestSettingsOfSeveralServers(t *testing.T) {
 		{"an advertised URL of another kind", server.Config{AdvertiseHTTP: "ftp://192.0.2.1"}, "advertise_http: "},
 		{"an advertised URL without a host", server.Config{AdvertiseHTTP: "http://"}, "advertise_http: "},
 		{"a broken advertised URL", server.Config{AdvertiseHTTP: "http://192.0.2.1:port"}, "advertise_http: "},
+		{"pushes from an address of their own", server.Config{Push: "192.0.2.1:9848"}, ""},
+		{"pushes from no address", server.Config{Push: "9848"}, `push: "9848" is not of the form`},
 		{"a name alone", server.Config{Cluster: embedded.Cluster{Name: "a"}}, ""},
 		{"members without an address to listen at", server.Config{Cluster: embedded.Cluster{Name: "a", Initial: "a=192.0.2.1:2380"}}, "cluster: "},
 		{"members beside an external etcd", server.Config{Etcd: server.Etcd{URLs: []string{"http://192.0.2.1:2379"}},
