@@ -74,6 +74,7 @@ type Instance struct {
 	Checked   bool      `json:"checked,omitempty" doc:"Persistent: the servers check it by TCP, unless its cluster says how"`
 	Silent    bool      `json:"silent,omitempty" readOnly:"true" doc:"It is unhealthy because its beats, or those of its agent, stay away"`
 	Failing   bool      `json:"failing,omitempty" readOnly:"true" doc:"It is unhealthy because a server's check of it fails"`
+	Failure   string    `json:"failure,omitempty" readOnly:"true" doc:"Why the check failed when that was found: refused, unreachable, no answer in time, wrong answer, wrong password or not allowed"`
 	Declared  *Declared `json:"declared,omitempty" readOnly:"true" doc:"What its owner declares, where that is not what is answered"`
 	Override  *Override `json:"override,omitempty" readOnly:"true" doc:"What an operator says of it, if anything"`
 	Witness   string    `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, or empty when persistent"`

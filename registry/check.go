@@ -83,11 +83,13 @@ func (c HealthCheck) WithDefaults() HealthCheck {
 	return c
 }
 
-// ID stands for what the check asks and how: a verdict counts for as long as the
-// check of its instance is the one that brought it.
+// ID stands for what the check asks, however often: a verdict counts for as long as
+// the check of its instance asks the same.
 func (c *HealthCheck) ID() string {
+	asks := *c
+	asks.Interval, asks.Timeout, asks.Rise, asks.Fall = 0, 0, 0, 0
 	sum := fnv.New64a()
-	sum.Write(c.text())
+	sum.Write(asks.text())
 	return string(c.Kind) + ":" + strconv.FormatUint(sum.Sum64(), 36)
 }
 
@@ -97,7 +99,8 @@ func (c *HealthCheck) text() []byte {
 	return text
 }
 
-func (c *HealthCheck) equal(o *HealthCheck) bool {
+// Equal reports whether two checks are the same in all.
+func (c *HealthCheck) Equal(o *HealthCheck) bool {
 	return c == o || c != nil && o != nil && bytes.Equal(c.text(), o.text())
 }
 

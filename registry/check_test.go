@@ -81,15 +81,11 @@ func TestVerdictsOfChecks(t *testing.T) {
 	if !strings.HasPrefix(tcp, "tcp:") {
 		t.Fatalf("a checked instance without any word of its cluster has check %q, want tcp", tcp)
 	}
-	before := s.store.Commits()
-	must(s.Failed(t.Context(), k, "another"))
+	must(s.Failed(t.Context(), k, "another", "refused"))
 	healthy("the verdict of a check that is not run", true, false)
-	if s.store.Commits() != before {
-		t.Error("the verdict of a check that is not run was written")
-	}
-	must(s.Failed(t.Context(), k, tcp))
+	must(s.Failed(t.Context(), k, tcp, "refused"))
 	healthy("failed", false, true)
-	if again, err := s.Failed(t.Context(), k, tcp); err != nil || again.Wrote {
+	if again, err := s.Failed(t.Context(), k, tcp, "refused"); err != nil || again.Wrote {
 		t.Errorf("the same verdict = %+v, %v, want nothing to be written", again, err)
 	}
 	heavier := r
@@ -99,11 +95,21 @@ func TestVerdictsOfChecks(t *testing.T) {
 	must(s.Passed(t.Context(), k, tcp))
 	healthy("passed", true, false)
 
-	must(s.Failed(t.Context(), k, tcp))
+	must(s.Failed(t.Context(), k, tcp, "refused"))
 	must(s.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: &registry.HealthCheck{Kind: registry.CheckMySQL, User: "u"}}))
 	healthy("checked otherwise", true, false)
-	must(s.Failed(t.Context(), k, check()))
+	mysql := registry.HealthCheck{Kind: registry.CheckMySQL, User: "u"}
+	if v := s.Snapshot().Failure(s.Snapshot().Instance(k)); v != nil {
+		t.Errorf("Failure of one that does not fail = %+v", v)
+	}
+	must(s.Failed(t.Context(), k, check(), "refused"))
 	healthy("the new check fails", false, true)
+	mysql.Interval, mysql.Fall = time.Minute, 10
+	must(s.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: &mysql}))
+	healthy("asked as before, at other times", false, true)
+	if v := s.Snapshot().Failure(s.Snapshot().Instance(k)); v == nil || v.Why != "refused" {
+		t.Errorf("Failure = %+v, want refused", v)
+	}
 	if _, err := s.Override(t.Context(), k, registry.Edit{Healthy: new(true)}); !errors.Is(err, registry.ErrConflict) {
 		t.Errorf("Override of a health that is checked = %v, want ErrConflict", err)
 	}
@@ -168,7 +174,7 @@ func TestVerdictOfACheckEndsWithItsInstance(t *testing.T) {
 	s.register(r)
 	v := s.Snapshot().Service(k.Service)
 	id := v.Check(v.Instances[0]).ID()
-	if _, err := s.Failed(t.Context(), k, id); err != nil {
+	if _, err := s.Failed(t.Context(), k, id, "refused"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Passed(t.Context(), k, id); err != nil {
@@ -177,13 +183,13 @@ func TestVerdictOfACheckEndsWithItsInstance(t *testing.T) {
 	if i := s.Snapshot().Instance(k); !i.Healthy {
 		t.Error("an instance declared unhealthy stays so after its check passed")
 	}
-	if _, err := s.Failed(t.Context(), k, id); err != nil {
+	if _, err := s.Failed(t.Context(), k, id, "refused"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Withdraw(t.Context(), k); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Failed(t.Context(), k, id); err != nil {
+	if _, err := s.Failed(t.Context(), k, id, "refused"); err != nil {
 		t.Fatal(err)
 	}
 	r.Healthy = true
@@ -205,7 +211,7 @@ func TestEphemeralInstancesAreNotChecked(t *testing.T) {
 	if c := v.Check(v.Instances[0]); c != nil {
 		t.Errorf("Check() = %+v, want nil", c)
 	}
-	if _, err := s.Failed(t.Context(), k, httpCheck.ID()); err != nil || !s.Snapshot().Instance(k).Healthy {
+	if _, err := s.Failed(t.Context(), k, httpCheck.ID(), "refused"); err != nil || !s.Snapshot().Instance(k).Healthy {
 		t.Errorf("Failed = %v, healthy %v, want nothing to happen", err, s.Snapshot().Instance(k).Healthy)
 	}
 	if _, err := s.Override(t.Context(), k, registry.Edit{Healthy: new(false)}); !errors.Is(err, registry.ErrConflict) {

@@ -27,7 +27,7 @@ func (c Cluster) over(stands Cluster) Cluster {
 const maxClusters = 64
 
 func (c Cluster) equal(o Cluster) bool {
-	return c.Check.equal(o.Check) && maps.Equal(c.Metadata, o.Metadata)
+	return c.Check.Equal(o.Check) && maps.Equal(c.Metadata, o.Metadata)
 }
 
 func validateClusters(all map[string]Cluster) error {

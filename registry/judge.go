@@ -122,16 +122,16 @@ func (s *Snapshot) roster(ro Roster, seen int64) ([]*Instance, *Agent) {
 }
 
 // Failed writes the verdict that a server-side check failed on an instance: the
-// check whose [HealthCheck.ID] is given. Nothing is written when that stands
-// already, or the instance is gone or checked otherwise by now.
-func (r *Registry) Failed(ctx context.Context, k InstanceKey, check string) (Receipt, error) {
+// check whose [HealthCheck.ID] is given, and why in a few words. Nothing is written
+// when that stands already, or the instance is gone or checked otherwise by now.
+func (r *Registry) Failed(ctx context.Context, k InstanceKey, check, why string) (Receipt, error) {
 	return r.apply(ctx, func(p *plan) error {
 		p.Judge = true
 		i, is := p.snap.checked(k)
 		if is == nil || is.ID() != check {
 			return nil
 		}
-		v := &Verdict{Key: k.checked(), Incarnation: check, Since: time.Now().UTC()}
+		v := &Verdict{Key: k.checked(), Incarnation: check, Since: time.Now().UTC(), Why: why}
 		stands, _ := p.snap.verdicts.Get(v.Key)
 		if stands.record != nil && stands.record.Incarnation == check {
 			return nil
@@ -164,6 +164,15 @@ func (r *Registry) Passed(ctx context.Context, k InstanceKey, check string) (Rec
 		}
 		return nil
 	})
+}
+
+// Failure returns the verdict of the check of an instance that fails, else nil.
+func (s *Snapshot) Failure(i *Instance) *Verdict {
+	if !i.Failing {
+		return nil
+	}
+	v, _ := s.verdicts.Get(i.Key.checked())
+	return v.record
 }
 
 // checked returns an instance with the check that is run for it, nil for one

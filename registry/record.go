@@ -119,7 +119,8 @@ type Tombstone struct {
 type Verdict struct {
 	Key         VerdictKey `json:"-"`
 	Incarnation string     `json:"incarnation"`
-	Since       time.Time  `json:"since"` // for people: when it was written
+	Since       time.Time  `json:"since"`         // for people: when it was written
+	Why         string     `json:"why,omitempty"` // for people: of a check, why it failed then
 }
 
 // VerdictKey names the instances a verdict is about.

@@ -127,6 +127,7 @@ type instancePut struct {
 		DNSName  string        `json:"dnsName,omitempty" doc:"Ignored"`
 		Silent   bool          `json:"silent,omitempty" doc:"Ignored"`
 		Failing  bool          `json:"failing,omitempty" doc:"Ignored"`
+		Failure  string        `json:"failure,omitempty" doc:"Ignored"`
 		Declared *api.Declared `json:"declared,omitempty" doc:"Ignored"`
 		Override *api.Override `json:"override,omitempty" doc:"Ignored"`
 	}
@@ -267,6 +268,9 @@ func instanceOf(snap *registry.Snapshot, i *registry.Instance, base string) api.
 	if i.Addr.IsValid() {
 		label, _, _ := strings.Cut(string(answer.AppendAddress(nil, i.Addr)), ".")
 		out.DNSName = label + "." + base
+	}
+	if v := snap.Failure(i); v != nil {
+		out.Failure = v.Why
 	}
 	if d := i.Declared; d != &i.Registration {
 		out.Declared = &api.Declared{Weight: d.Weight, Enabled: d.Enabled, Healthy: d.Healthy, Metadata: d.Metadata}

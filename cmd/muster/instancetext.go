@@ -22,6 +22,9 @@ func instanceDetails(n client.Name, i api.Instance) [][]string {
 		health += ": its beats stay away"
 	case i.Failing:
 		health += ": its check fails"
+		if i.Failure != "" {
+			health += " (" + i.Failure + ")"
+		}
 	}
 	lines := [][]string{
 		{"service", n.String()}, {"endpoint", client.Endpoint(i.Address, i.Port)}, {"cluster", i.Cluster}, {"weight", weight(i)},

@@ -22,8 +22,8 @@ import (
 
 // Registry writes verdicts; *registry.Registry does.
 type Registry interface {
-	// Failed writes that the check of an instance failed.
-	Failed(ctx context.Context, k registry.InstanceKey, check string) (registry.Receipt, error)
+	// Failed writes that the check of an instance failed, and why.
+	Failed(ctx context.Context, k registry.InstanceKey, check, why string) (registry.Receipt, error)
 	// Passed takes that back.
 	Passed(ctx context.Context, k registry.InstanceKey, check string) (registry.Receipt, error)
 }

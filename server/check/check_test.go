@@ -432,10 +432,10 @@ type slowRegistry struct {
 	failed atomic.Int64
 }
 
-func (s *slowRegistry) Failed(_ context.Context, k registry.InstanceKey, check string) (registry.Receipt, error) {
+func (s *slowRegistry) Failed(_ context.Context, k registry.InstanceKey, check, why string) (registry.Receipt, error) {
 	s.failed.Add(1)
 	<-s.hold
-	return s.Registry.Failed(context.Background(), k, check)
+	return s.Registry.Failed(context.Background(), k, check, why)
 }
 
 func TestMetrics(t *testing.T) {

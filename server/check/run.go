@@ -96,7 +96,7 @@ func (r *run) instance(s *registry.Service, k registry.InstanceKey, i *registry.
 		check = s.Check(i)
 	}
 	stands := r.tasks[k]
-	if stands != nil && check != nil && stands.id == check.ID() {
+	if stands != nil && check != nil && stands.said.Equal(check) {
 		return
 	}
 	if stands != nil {

@@ -78,11 +78,15 @@ func (r *run) decide(ctx context.Context, t *task, why error) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, writeWithin)
 		defer cancel()
-		write, verdict := r.registry.Failed, "fails"
+		var receipt registry.Receipt
+		var err error
+		verdict := "fails"
 		if state == probe.Passing {
-			write, verdict, why = r.registry.Passed, "passes", nil
+			verdict, why = "passes", nil
+			receipt, err = r.registry.Passed(ctx, t.key, t.id)
+		} else {
+			receipt, err = r.registry.Failed(ctx, t.key, t.id, outcomeOf(why))
 		}
-		receipt, err := write(ctx, t.key, t.id)
 		if err != nil || receipt.Wrote {
 			r.note(ctx, t, verdict, why, err)
 		}
