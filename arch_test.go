@@ -80,7 +80,7 @@ var arrows = map[string][]string{
 	"internal/authority":    nil,
 	"internal/freeport":     nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
-	"test/binary":           nil,
+	"test/binary":           {"internal/freeport"},
 	"test/wire":             nil,
 	"test/targets":          {"internal/peer", "test/binary"},
 	"test/dns/lab":          {"api", "client", "internal/peer", "test/binary", "test/faults/sandbox"},

@@ -3,11 +3,13 @@ package binary
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
+
+	"github.com/musterhq/muster/internal/freeport"
 )
 
 // Server is a running `muster server`.
@@ -21,24 +23,27 @@ type Server struct {
 }
 
 // StartServer starts a server with a data directory of its own and waits until it is
-// ready. HTTP takes a free port, the rest is as args say.
+// ready. HTTP takes a port that nobody else gets while the server is down, the rest is
+// as args say.
 func StartServer(tb testing.TB, muster string, args ...string) *Server {
 	tb.Helper()
+	port, err := freeport.Find("127.0.0.1")
+	if err != nil {
+		tb.Fatal(err)
+	}
 	data := tb.TempDir()
-	all := append([]string{"server", "--http", "127.0.0.1:0", "--data-dir", data}, args...)
+	all := append([]string{"server", "--http", fmt.Sprintf("127.0.0.1:%d", port), "--data-dir", data}, args...)
 	s := &Server{Process: Start(tb, muster, all...), data: data}
 	s.awaitReady()
 	return s
 }
 
-// RestartServer starts the server anew, at the same addresses, once it has ended,
-// and waits until it is ready.
+// RestartServer starts the server anew, with HTTP at the same address, once it has
+// ended, and waits until it is ready.
 func (s *Server) RestartServer() {
 	s.tb.Helper()
 	_ = os.Remove(s.addresses()) // of the earlier run
-	args := slices.Clone(s.cmd.Args[1:])
-	args[slices.Index(args, "--http")+1] = s.HTTP
-	s.Restart(args...)
+	s.Restart()
 	s.awaitReady()
 }
 
