@@ -3,6 +3,8 @@ package nacos_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/musterhq/muster/registry"
 )
 
 const batch = "/nacos/v1/ns/instance/metadata/batch?serviceName=s"
@@ -142,4 +144,19 @@ func TestChecksOfClusters(t *testing.T) {
 			ask("GET "+svc, "200", `+"selector":{"type":"none"}`),
 		}},
 	})
+}
+
+// A console writes back what it has read, and that has no password.
+func TestPasswordOfACheckStays(t *testing.T) {
+	const cluster = "PUT /nacos/v1/ns/cluster?serviceName=s&clusterName=DEFAULT&checkPort=3306&useInstancePort4Check=false"
+	w := newWorld(t)
+	server := w.serve(t)
+	ask("POST "+svc, "200").run(t, server.URL)
+	for _, c := range []struct{ user, pwd, want string }{{"u", "secret", "secret"}, {"u", "", "secret"}, {"u", "other", "other"}, {"v", "", ""}} {
+		ask(cluster+` healthChecker={"type":"MYSQL","user":"`+c.user+`","pwd":"`+c.pwd+`"}`, "200").run(t, server.URL)
+		k := registry.ServiceKey{Namespace: registry.DefaultNamespace, Group: registry.DefaultGroup, Name: "s"}
+		if got := w.reg.Snapshot().Service(k).Clusters["DEFAULT"].Check.Password; got != c.want {
+			t.Errorf("after user %q and password %q it is %q, want %q", c.user, c.pwd, got, c.want)
+		}
+	}
 }
