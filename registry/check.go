@@ -45,15 +45,6 @@ type HealthCheck struct {
 	Fall     int           `json:"fall,omitempty"`     // failures in a row until unhealthy; 0: DefaultCheckTimes
 }
 
-// KeepPassword gives c the password of what stands, which may be nil, if it has none
-// and is of the same kind and user: one is never shown, so who writes back what was
-// read does not have it.
-func (c *HealthCheck) KeepPassword(stands *HealthCheck) {
-	if stands != nil && c.Password == "" && stands.Kind == c.Kind && stands.User == c.User {
-		c.Password = stands.Password
-	}
-}
-
 // What a check does unless it says otherwise.
 const (
 	DefaultCheckInterval = 5 * time.Second

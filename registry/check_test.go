@@ -81,10 +81,16 @@ func TestVerdictsOfChecks(t *testing.T) {
 	if !strings.HasPrefix(tcp, "tcp:") {
 		t.Fatalf("a checked instance without any word of its cluster has check %q, want tcp", tcp)
 	}
+	before := s.store.Commits()
 	must(s.Failed(t.Context(), k, "another", "refused"))
 	healthy("the verdict of a check that is not run", true, false)
+	if s.store.Commits() != before {
+		t.Error("the verdict of a check that is not run was written")
+	}
 	must(s.Failed(t.Context(), k, tcp, "refused"))
 	healthy("failed", false, true)
+	must(s.Passed(t.Context(), k, "another"))
+	healthy("passed by a check that is not run", false, true)
 	if again, err := s.Failed(t.Context(), k, tcp, "refused"); err != nil || again.Wrote {
 		t.Errorf("the same verdict = %+v, %v, want nothing to be written", again, err)
 	}
@@ -136,13 +142,13 @@ func TestVerdictsOfChecksRace(t *testing.T) {
 		s.interrupt(func() {
 			_, err := s.other.UpdateCluster(t.Context(), k.Service, registry.DefaultCluster, registry.Cluster{Check: &registry.HealthCheck{Kind: registry.CheckGRPC}})
 			if err == nil {
-				err = s.other.Failed(t.Context(), k, id(s))
+				_, err = s.other.Failed(t.Context(), k, id(s), "refused")
 			}
 			if err != nil {
 				t.Error(err)
 			}
 		})
-		if err := s.Failed(t.Context(), k, tcp); err != nil || !s.Snapshot().Instance(k).Failing {
+		if _, err := s.Failed(t.Context(), k, tcp, "refused"); err != nil || !s.Snapshot().Instance(k).Failing {
 			t.Errorf("Failed = %v, and the verdict of the newer check is gone", err)
 		}
 	})
@@ -156,7 +162,7 @@ func TestVerdictsOfChecksRace(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if err := s.Passed(t.Context(), k, id(s)); err != nil {
+		if _, err := s.Passed(t.Context(), k, id(s)); err != nil {
 			t.Fatal(err)
 		}
 		if i := s.Snapshot().Instance(k); i.Weight != 7 || !i.Healthy {

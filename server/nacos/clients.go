@@ -197,7 +197,7 @@ func (h *Handler) serviceSubscribers(c *call) (any, error) {
 		return nil, err
 	}
 	all, admits := []consumer{}, c.endpointFilter()
-	for _, s := range h.subscribersOf(k) {
+	for _, s := range h.cfg.Pusher.Subscribers(k) {
 		if admits(s.Addr.Addr().String(), s.Addr.Port()) {
 			all = append(all, newConsumer(s))
 		}

@@ -22,9 +22,6 @@ func (h *Handler) updateCluster(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s := h.cfg.Registry.Snapshot().Service(k); s != nil {
-		cluster.Check.KeepPassword(s.Clusters[name].Check)
-	}
 	receipt, err := h.cfg.Registry.UpdateCluster(c.r.Context(), k, name, cluster)
 	if errors.Is(err, registry.ErrNotFound) {
 		return nil, refuse(http.StatusBadRequest, "service not found groupName: %s,serviceName: %s", k.Group, k.Name).as(serviceNotFoundV2)

@@ -34,16 +34,11 @@ func newSubscriber(s push.Subscriber, name string) subscriber {
 		s.Service.Group, name, s.Clusters}
 }
 
-// subscribersOf returns the subscribers of a service at this server, ordered.
-func (h *Handler) subscribersOf(k registry.ServiceKey) []push.Subscriber {
-	return h.cfg.Pusher.Subscribers(k)
-}
-
 // rows returns the subscribers of a service under the name of a version, those of
 // other servers too unless aggregation is false; ordered, as they are asked for page
 // by page and servers answer in any order. A server that does not answer is left out.
 func (h *Handler) rows(c *call, k registry.ServiceKey, name string) []subscriber {
-	all := each(h.subscribersOf(k), func(s push.Subscriber) subscriber { return newSubscriber(s, name) })
+	all := each(h.cfg.Pusher.Subscribers(k), func(s push.Subscriber) subscriber { return newSubscriber(s, name) })
 	if c.has("aggregation") && !c.isTrue("aggregation") {
 		return all
 	}

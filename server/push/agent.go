@@ -94,12 +94,3 @@ func (p *Pusher) SetVersion(client, from string) error {
 		}
 	}
 }
-
-// Versions returns from which version on each client is told.
-func (p *Pusher) Versions() map[string]string {
-	out := map[string]string{}
-	for client, v := range *p.least.Load() {
-		out[client] = v.String()
-	}
-	return out
-}

@@ -22,3 +22,12 @@ func (p *Pusher) Step(conn Conn, view *registry.View) func() {
 	t := p.newTeller(conn, view)
 	return func() { t.step(context.Background()) }
 }
+
+// Versions returns from which version on each client is told.
+func (p *Pusher) Versions() map[string]string {
+	out := map[string]string{}
+	for client, v := range *p.least.Load() {
+		out[client] = v.String()
+	}
+	return out
+}

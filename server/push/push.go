@@ -140,6 +140,3 @@ func New(c Config) (*Pusher, error) {
 // SetEnabled is the switch pushEnabled, which is on at first. While it is off
 // nobody enrols and nothing is sent, also later: clients poll.
 func (p *Pusher) SetEnabled(on bool) { p.disabled.Store(!on) }
-
-// Enabled reports whether the switch is on.
-func (p *Pusher) Enabled() bool { return !p.disabled.Load() }
