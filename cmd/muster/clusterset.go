@@ -44,19 +44,11 @@ func clusterCommand() *cli.Command {
 }
 
 func setCluster(c *cli.Context) error {
-	args, err := names(c, "SERVICE", "CLUSTER")
-	if err != nil {
-		return err
-	}
-	on, err := termsOf(c)
+	args, on, remote, err := writeCall(c, "SERVICE", "CLUSTER")
 	if err != nil {
 		return err
 	}
 	change, err := clusterChange(c)
-	if err != nil {
-		return err
-	}
-	remote, err := dial(c)
 	if err != nil {
 		return err
 	}

@@ -60,15 +60,11 @@ func yesNo(is bool) string {
 
 // namespaceCall returns what every command about one namespace needs.
 func namespaceCall(c *cli.Context) (id string, on client.Terms, remote *client.Client, err error) {
-	args, err := names(c, "NAMESPACE")
+	args, on, remote, err := writeCall(c, "NAMESPACE")
 	if err != nil {
 		return "", on, nil, err
 	}
-	if on, err = termsOf(c); err != nil {
-		return "", on, nil, err
-	}
-	remote, err = dial(c)
-	return args[0], on, remote, err
+	return args[0], on, remote, nil
 }
 
 func showNamespace(c *cli.Context) error {

@@ -110,15 +110,7 @@ func serviceDetails(s api.Service) [][]string {
 func healthyOf(s api.Service) string { return fmt.Sprintf("%d/%d", s.HealthyCount, s.InstanceCount) }
 
 func removeService(c *cli.Context) error {
-	args, err := names(c, "SERVICE")
-	if err != nil {
-		return err
-	}
-	on, err := termsOf(c)
-	if err != nil {
-		return err
-	}
-	remote, err := dial(c)
+	args, on, remote, err := writeCall(c, "SERVICE")
 	if err != nil {
 		return err
 	}
@@ -130,15 +122,7 @@ func removeService(c *cli.Context) error {
 }
 
 func claimName(c *cli.Context) error {
-	args, err := names(c, "SERVICE")
-	if err != nil {
-		return err
-	}
-	on, err := termsOf(c)
-	if err != nil {
-		return err
-	}
-	remote, err := dial(c)
+	args, on, remote, err := writeCall(c, "SERVICE")
 	if err != nil {
 		return err
 	}

@@ -27,19 +27,11 @@ func setServiceCommand() *cli.Command {
 }
 
 func setService(c *cli.Context) error {
-	args, err := names(c, "SERVICE")
-	if err != nil {
-		return err
-	}
-	on, err := termsOf(c)
+	args, on, remote, err := writeCall(c, "SERVICE")
 	if err != nil {
 		return err
 	}
 	change, err := serviceChange(c)
-	if err != nil {
-		return err
-	}
-	remote, err := dial(c)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,19 @@ func termsOf(c *cli.Context) (client.Terms, error) {
 	return on, nil
 }
 
+// writeCall returns what every write needs: what it is about, what it hangs on, and
+// who is told.
+func writeCall(c *cli.Context, about ...string) (args []string, on client.Terms, remote *client.Client, err error) {
+	if args, err = names(c, about...); err != nil {
+		return nil, on, nil, err
+	}
+	if on, err = termsOf(c); err != nil {
+		return nil, on, nil, err
+	}
+	remote, err = dial(c)
+	return args, on, remote, err
+}
+
 // did says what was done, or would be.
 func did(on client.Terms, what string) string {
 	if on.DryRun {
