@@ -194,9 +194,8 @@ func adding(t *testing.T, service, address string) *dns.Msg {
 	return m
 }
 
-// Over UDP, TCP and TLS those who may register do, and all others are told that they
-// may not. The servers of HTTPS and QUIC, which are CoreDNS's own, take no updates from
-// anybody.
+// Over every transport those who may register do, and all others are told that they
+// may not.
 func TestUpdatesOverEveryTransport(t *testing.T) {
 	t.Parallel()
 	address := lab.Address()
@@ -244,6 +243,22 @@ func TestUpdatesOverEveryTransport(t *testing.T) {
 	if len(registered) != len(transports) {
 		t.Errorf("registered = %q, want one over each transport", registered)
 	}
+}
+
+// Where no block says so nobody registers anything, over no transport, also with a
+// key that is known.
+func TestNobodyUpdatesUnlessItIsSaid(t *testing.T) {
+	t.Parallel()
+	address := lab.Address()
+	corefile, transports := everywhere(t, address, signing, "")
+	u := updated{start(t, corefile), t, address}
+	for i, via := range transports {
+		m := adding(t, "shop", fmt.Sprint("10.0.4.", i+1))
+		if reply, err := via.AskSigned(t.Context(), m, registrar, registrarSecret); err == nil && reply.Rcode == dns.RcodeSuccess {
+			t.Errorf("%s: %v", via.Name, reply)
+		}
+	}
+	wantSame(t, "what is registered", u.list(named("shop")))
 }
 
 // An instance with a lease stays for as long as that is renewed, and then goes.
