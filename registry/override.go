@@ -104,11 +104,15 @@ func (p *plan) override(k InstanceKey, e Edit) error {
 		return &CheckedError{k.Service, i.Cluster}
 	}
 	stands, _ := p.snap.overrides.Get(k)
-	o := e.over(k, stands.record)
+	stood := stands.record
+	if stood == nil {
+		stood = &Override{Key: k} // which says nothing
+	}
+	o := e.over(stood)
 	if err := validateMetadata(o.Metadata); err != nil {
 		return err
 	}
-	if stands.record != nil && o.equal(stands.record) {
+	if o.equal(stood) {
 		return nil
 	}
 	p.check(o.RecordKey(), stands.revision)
@@ -153,11 +157,8 @@ func (e *CheckedError) Error() string {
 func (e *CheckedError) Unwrap() error { return ErrConflict }
 
 // over returns the override that stands after e is applied to what stood.
-func (e Edit) over(k InstanceKey, stood *Override) *Override {
-	o := &Override{Key: k}
-	if stood != nil {
-		*o = *stood
-	}
+func (e Edit) over(stood *Override) *Override {
+	o := new(*stood)
 	if e.Weight != nil {
 		o.Weight = e.Weight
 	}

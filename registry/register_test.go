@@ -387,3 +387,16 @@ func TestUnavailable(t *testing.T) {
 		t.Error("a write that failed left something")
 	}
 }
+
+// An edit that says nothing leaves nothing behind.
+func TestOverrideThatSaysNothing(t *testing.T) {
+	s := newSetting(t)
+	k := endpoint("order-api", "10.0.0.1", 80)
+	s.register(registration(k))
+	for _, e := range []registry.Edit{{}, {Metadata: map[string]string{}}, {Drop: []string{"a"}}, {Pinned: new(false)}} {
+		receipt, err := s.Override(t.Context(), k, e)
+		if err != nil || receipt.Wrote || s.Snapshot().Override(k) != nil {
+			t.Errorf("Override(%+v) = %+v, %v, want nothing to be written", e, receipt, err)
+		}
+	}
+}
