@@ -33,7 +33,20 @@ func beating(service, ip string, unhealthy, removed time.Duration) map[string]st
 // register registers an instance that has to beat.
 func (s *serverProcess) register(instance map[string]string) {
 	s.t.Helper()
-	s.call(http.MethodPost, pathInstance, values(instance))
+	s.write(values(instance))
+}
+
+// write registers an instance as clients do: whoever is told 503, because etcd
+// elects or the machine is busy, asks again.
+func (s *serverProcess) write(instance map[string][]string) {
+	s.t.Helper()
+	eventually(s.t, 10*time.Second, s.http+" takes an instance", func() bool {
+		status, body, err := request(http.MethodPost, s.url()+pathInstance, instance)
+		if err != nil || status != http.StatusOK && status != http.StatusServiceUnavailable {
+			s.t.Fatalf("POST %s %v = %d %q, %v, want 200 or 503", pathInstance, instance, status, body, err)
+		}
+		return status == http.StatusOK
+	})
 }
 
 func values(of map[string]string) (v map[string][]string) {
@@ -47,7 +60,7 @@ func values(of map[string]string) (v map[string][]string) {
 // persist registers an instance that lasts without beats.
 func (s *serverProcess) persist(service, ip string) {
 	s.t.Helper()
-	s.call(http.MethodPost, pathInstance, persistent(service, ip))
+	s.write(persistent(service, ip))
 }
 
 func persistent(service, ip string) map[string][]string {
