@@ -34,6 +34,25 @@ const HeaderRevision = "Muster-Revision"
 // was not yet visible in the answering server's own snapshot when it answered.
 const HeaderLagging = "Muster-Lagging"
 
+// Headers by which a client that reads a document says who it is, for gray
+// releases: its name, its tag, and its labels as name=value, separated by commas.
+const (
+	HeaderClient       = "Muster-Client"
+	HeaderClientTag    = "Muster-Client-Tag"
+	HeaderClientLabels = "Muster-Client-Labels"
+)
+
+// Headers of a document that comes of a gray release: its name, and why the
+// client got it.
+const (
+	HeaderRelease    = "Muster-Release"
+	HeaderReleaseWhy = "Muster-Release-Why"
+)
+
+// HeaderWarning says what the writer of a document should know although it was
+// written; there may be several.
+const HeaderWarning = "Muster-Warning"
+
 // Health of an instance as its owner sees it.
 const (
 	HealthPassing  = "passing"

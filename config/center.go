@@ -2,56 +2,35 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"time"
-
-	"github.com/musterhq/muster/internal/view"
 )
 
-// Write is one atomic change of a document: head, sequence and history record,
-// if head and sequence are still what the rule saw.
-type Write struct {
-	Key      Key
-	Content  []byte    // stored under its digest before the head is; nil when Head is
-	Head     *Document // nil deletes
-	HeadWas  int64     // revision of the head, 0 when there was none
-	History  History
-	SeqWas   int64 // revision of the sequence, 0 when there was none
-	Sequence int64
+// Judge tells whether a content is what it is declared to be.
+type Judge interface {
+	// Check returns what is wrong with a content of a type, and with a schema, nil
+	// when nothing is. It quotes nothing of the content.
+	Check(kind string, content []byte, schema string) error
+	// CheckSchema returns why a text is no JSON Schema.
+	CheckSchema(schema string) error
 }
 
-// Store keeps documents. Implementations are safe for concurrent use.
-type Store interface {
-	// View returns the view that the store publishes its snapshots to.
-	View() *View
-	// Commit writes w and returns the revision it was committed at. What changed
-	// meanwhile is a *StaleError.
-	Commit(ctx context.Context, w Write) (revision int64, err error)
-	// Newest returns a revision by which all is in that was committed anywhere
-	// before the call, or ErrUnavailable.
-	Newest(ctx context.Context) (revision int64, err error)
-	// Content returns what lies under a digest; ErrNotFound when nothing does.
-	Content(ctx context.Context, digest string) ([]byte, error)
+// Config is what a [Center] is made from, beside its store.
+type Config struct {
+	// Judge judges contents; nil judges none.
+	Judge Judge
+	// Sealing says that the store encrypts what it is asked to.
+	Sealing bool
 }
-
-// StaleError is returned by a [Store] when the document had changed by Revision.
-type StaleError struct{ Revision int64 }
-
-func (e *StaleError) Error() string {
-	return fmt.Sprintf("changed meanwhile, at revision %d", e.Revision)
-}
-
-// Unwrap returns ErrConflict.
-func (e *StaleError) Unwrap() error { return ErrConflict }
 
 // Center applies the rules of the configuration centre. It is safe for
 // concurrent use.
-type Center struct{ store Store }
+type Center struct {
+	store Store
+	cfg   Config
+}
 
 // New returns a Center over a store.
-func New(store Store) *Center { return &Center{store} }
+func New(store Store, cfg Config) *Center { return &Center{store, cfg} }
 
 // View returns the view of the centre's snapshots.
 func (c *Center) View() *View { return c.store.View() }
@@ -59,193 +38,174 @@ func (c *Center) View() *View { return c.store.View() }
 // Snapshot returns the current snapshot, nil before the store's first list.
 func (c *Center) Snapshot() *Snapshot { return c.store.View().Snapshot() }
 
-// Author is who changes a document, and from where.
-type Author struct{ User, IP string }
+// MaxEdits bounds the documents that one write changes.
+const MaxEdits = 200
 
-// Draft is a document to publish.
-type Draft struct {
-	Key     Key
-	Content []byte
-	Type    string // CleanType decides
-	Desc    string
-	App     string
-	Tags    []string
-	Author  Author
-	// IfMD5 publishes only over a content with this MD5, or where there is no
-	// document; empty publishes over anything.
-	IfMD5 string
-	// Exists publishes only over a document.
-	Exists bool
-	// Create publishes only where there is no document.
-	Create bool
+// Edit is one change of a write of several documents.
+type Edit struct {
+	Draft       // of a delete, its Key, If and Author
+	Delete bool // removes the document; one that is not there is fine
 }
 
-// Receipt tells what became of a write.
-type Receipt struct {
-	Revision int64
-	Lagging  bool // committed, but this server's snapshot does not show it yet
-}
-
-const (
-	visibleWithin = 2 * time.Second // then a commit is acknowledged as lagging
-	maxAttempts   = 1000            // of a rule against what changes meanwhile: each time somebody else has won
-	maxDesc       = 128             // characters, as in Nacos
-	maxTags       = 5
-	maxTag        = 64
-)
-
-// Publish stores a new version of a document and returns its head. A condition
-// that does not hold is an error that is ErrConflict. Equal content is a new
-// version with the same digest.
-func (c *Center) Publish(ctx context.Context, d Draft) (*Document, Receipt, error) {
-	if err := d.validate(); err != nil {
-		return nil, Receipt{}, err
+// Edit makes all edits at one revision, or none. It returns the heads that stand
+// then, nil for each that was removed, in the order of the edits. A condition
+// that does not hold is a [*ConflictError]. Equal content is a new version with
+// the same digest.
+func (c *Center) Edit(ctx context.Context, edits []Edit) ([]*Document, Receipt, error) {
+	if len(edits) == 0 || len(edits) > MaxEdits {
+		return nil, Receipt{}, invalid("edits", fmt.Sprint(len(edits)), fmt.Sprintf("must be 1 to %d", MaxEdits))
 	}
-	head := &Document{Key: d.Key, Type: CleanType(d.Type), Desc: d.Desc, App: d.App, Tags: slices.Clone(d.Tags),
-		Size: len(d.Content), User: d.Author.User, IP: d.Author.IP}
-	head.MD5, head.Digest = Sum(d.Content)
-	var published *Document
-	receipt, err := c.apply(ctx, d.Key, func(stands *Document, last int64) (*Write, error) {
-		if stands == nil && d.Exists {
-			return nil, fmt.Errorf("document %s does not exist: %w", d.Key, ErrConflict)
+	all, seen := make([]sums, len(edits)), map[Key]bool{}
+	for i := range edits {
+		e := &edits[i]
+		if err := e.validate(); err != nil {
+			return nil, Receipt{}, of(edits, e.Key, err)
 		}
-		if stands != nil {
-			if d.Create {
-				return nil, fmt.Errorf("document %s exists already: %w", d.Key, ErrConflict)
+		if seen[e.Key] {
+			return nil, Receipt{}, invalid("edits", e.Key.String(), "is in them twice")
+		}
+		seen[e.Key] = true
+		if !e.Delete {
+			all[i] = e.sums()
+		}
+	}
+	var heads []*Document
+	verdicts := verdicts{judge: c.cfg.Judge}
+	receipt, err := c.apply(ctx, func(p *plan) error {
+		heads = make([]*Document, len(edits))
+		for i := range edits {
+			head, err := c.plan(p, &edits[i], all[i], &verdicts)
+			if err != nil {
+				return of(edits, edits[i].Key, err)
 			}
-			if err := stands.unlessMD5(d.IfMD5); err != nil {
-				return nil, err
-			}
+			heads[i] = head
 		}
-		next := *head
-		next.Seq, next.Modified = last+1, time.Now().UTC()
-		next.Created = next.Modified
-		op := OpInsert
-		if stands != nil {
-			op, next.Created = OpUpdate, stands.Created
-		}
-		published = &next
-		return &Write{Content: d.Content, Head: &next,
-			History: History{Op: op, Head: next, At: next.Modified, User: d.Author.User, IP: d.Author.IP}}, nil
+		return nil
 	})
 	if err != nil {
 		return nil, receipt, err
 	}
-	head = new(*published) // what was handed to the store is not to be touched
-	head.Revision = receipt.Revision
-	return head, receipt, nil
+	for i, head := range heads {
+		heads[i] = head.at(receipt.Revision)
+	}
+	return heads, receipt, nil
 }
 
-// Delete removes a document and reports whether there was one. With ifMD5 it
-// does so only over a content with this MD5; another one is an error that is
-// ErrConflict.
-func (c *Center) Delete(ctx context.Context, k Key, ifMD5 string, by Author) (bool, Receipt, error) {
+// of names the document that an error is about, where there are several.
+func of(edits []Edit, k Key, err error) error {
+	if len(edits) == 1 {
+		return err
+	}
+	return fmt.Errorf("document %s: %w", k, err)
+}
+
+func (e *Edit) validate() error {
+	if e.Delete {
+		return e.Key.Validate()
+	}
+	return e.Draft.validate()
+}
+
+// at returns the document as it stands after a commit: what was handed to the
+// store is not to be touched.
+func (d *Document) at(revision int64) *Document {
+	if d == nil {
+		return nil
+	}
+	next := *d
+	next.Revision = revision
+	return &next
+}
+
+// plan plans one edit and returns the head it leads to.
+func (c *Center) plan(p *plan, e *Edit, sums sums, v *verdicts) (*Document, error) {
+	stands := p.snap.Head(e.Key)
+	p.check(RecordKey{Kind: KindDocument, Key: e.Key})
+	if err := e.If.hold(e.Key, stands); err != nil {
+		return nil, err
+	}
+	if e.Delete {
+		if stands != nil {
+			p.remove(stands, e.Author)
+		}
+		return nil, nil
+	}
+	if stands != nil && stands.Parts > 0 {
+		return nil, &ConflictError{Key: e.Key, Reason: "is joined of parts: publish a part, or remove the document first",
+			MD5: stands.MD5, Revision: stands.Revision}
+	}
+	head, err := c.head(&e.Draft, sums, stands)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.hold(p, head, e.Content); err != nil {
+		return nil, err
+	}
+	p.put(stands, head, e.Content, History{}, e.Author)
+	return head, nil
+}
+
+// Publish stores a new version of a document and returns its head.
+func (c *Center) Publish(ctx context.Context, d Draft) (*Document, Receipt, error) {
+	heads, receipt, err := c.Edit(ctx, []Edit{{Draft: d}})
+	if err != nil {
+		return nil, receipt, err
+	}
+	return heads[0], receipt, nil
+}
+
+// Delete removes a document and reports whether there was one. Its gray releases
+// and its history stay.
+func (c *Center) Delete(ctx context.Context, k Key, only Condition, by Author) (bool, Receipt, error) {
 	if err := k.Validate(); err != nil {
 		return false, Receipt{}, err
 	}
 	existed := false
-	receipt, err := c.apply(ctx, k, func(stands *Document, _ int64) (*Write, error) {
+	receipt, err := c.apply(ctx, func(p *plan) error {
+		stands := p.snap.Head(k)
+		p.check(RecordKey{Kind: KindDocument, Key: k})
 		if existed = stands != nil; !existed {
-			return nil, nil
+			return nil
 		}
-		if err := stands.unlessMD5(ifMD5); err != nil {
-			return nil, err
+		if err := only.hold(k, stands); err != nil {
+			return err
 		}
-		return &Write{History: History{Op: OpDelete, Head: *stands, At: time.Now().UTC(), User: by.User, IP: by.IP}}, nil
+		p.remove(stands, by)
+		return nil
 	})
 	return existed, receipt, err
 }
 
-// unlessMD5 returns a conflict unless the document has the MD5 that is asked for.
-func (d *Document) unlessMD5(want string) error {
-	if want == "" || want == d.MD5 {
-		return nil
-	}
-	return fmt.Errorf("document %s has MD5 %s, not %s: %w", d.Key, d.MD5, want, ErrConflict)
-}
-
 // Get returns a document's head and content; ErrNotFound when there is none.
 func (c *Center) Get(ctx context.Context, k Key) (*Document, []byte, error) {
+	choice, content, err := c.GetFor(ctx, k, Client{})
+	return choice.Document, content, err
+}
+
+// GetFor returns what a client gets of a document, and its content; ErrNotFound
+// when that is nothing.
+func (c *Center) GetFor(ctx context.Context, k Key, client Client) (Choice, []byte, error) {
 	if err := k.Validate(); err != nil {
-		return nil, nil, err
+		return Choice{}, nil, err
 	}
 	snap := c.Snapshot()
 	if snap == nil {
-		return nil, nil, ErrUnavailable
+		return Choice{}, nil, ErrUnavailable
 	}
-	d := snap.Head(k)
-	if d == nil {
-		return nil, nil, fmt.Errorf("document %s: %w", k, ErrNotFound)
+	choice := snap.Choose(k, client)
+	if choice.Document == nil {
+		return Choice{}, nil, fmt.Errorf("document %s: %w", k, ErrNotFound)
 	}
+	content, err := c.Content(ctx, choice.Document)
+	return choice, content, err
+}
+
+// Content returns the content of a head. That it is not there is a failure: told
+// as absence, it would have clients drop the content that they have.
+func (c *Center) Content(ctx context.Context, d *Document) ([]byte, error) {
 	content, err := c.store.Content(ctx, d.Digest)
 	if err != nil {
-		return nil, nil, fmt.Errorf("content of %s: %w", k, err)
+		return nil, fmt.Errorf("content of %s: %w", d.Key, err)
 	}
-	return d, content, nil
-}
-
-// readable returns an error when a document seems absent because it cannot be
-// read: no write to it could ever be committed.
-func (s *Snapshot) readable(k Key) error {
-	_, head := s.records.Get(recordKey{k, true})
-	_, seq := s.records.Get(recordKey{k, false})
-	if head && s.Head(k) == nil || seq && s.Sequence(k).Last == 0 {
-		return fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
-	}
-	return nil
-}
-
-// apply runs a rule on what stands of one document until its write is
-// committed; a rule that returns nil wants none. A rule that writes nothing, or
-// refuses, is heard only on a snapshot that shows all that was committed before
-// the call, here or elsewhere: no commit proves it right.
-func (c *Center) apply(ctx context.Context, k Key, rule func(stands *Document, last int64) (*Write, error)) (Receipt, error) {
-	var stale *StaleError
-	now := view.Current[Snapshot, *Snapshot]{View: c.store.View(), Newest: c.store.Newest, Patience: visibleWithin}
-	for range maxAttempts {
-		snap := c.Snapshot()
-		if snap == nil {
-			return Receipt{}, ErrUnavailable
-		}
-		if err := snap.readable(k); err != nil {
-			return Receipt{}, err
-		}
-		stands, seq := snap.Head(k), snap.Sequence(k)
-		w, err := rule(stands, seq.Last)
-		if err != nil || w == nil {
-			shown, unsure := now.ShownBy(ctx, snap)
-			if errors.Is(unsure, view.ErrBehind) {
-				unsure = fmt.Errorf("%w: %w", ErrUnavailable, unsure)
-			}
-			if unsure != nil {
-				return Receipt{}, unsure
-			}
-			if !shown {
-				continue
-			}
-			return Receipt{Revision: snap.Revision()}, err
-		}
-		w.Key, w.SeqWas, w.Sequence = k, seq.Revision, seq.Last+1
-		w.History.Key, w.History.Seq = k, w.Sequence
-		if stands != nil {
-			w.HeadWas = stands.Revision
-		}
-		revision, err := c.store.Commit(ctx, *w)
-		if err == nil {
-			return Receipt{revision, !c.visible(ctx, revision)}, nil
-		}
-		if !errors.As(err, &stale) {
-			return Receipt{}, err
-		}
-		if !c.visible(ctx, stale.Revision) {
-			return Receipt{}, ErrUnavailable
-		}
-	}
-	return Receipt{}, stale
-}
-
-func (c *Center) visible(ctx context.Context, revision int64) bool {
-	ctx, cancel := context.WithTimeout(ctx, visibleWithin)
-	defer cancel()
-	return c.store.View().Wait(ctx, revision)
+	return content, nil
 }

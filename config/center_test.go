@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,10 +36,21 @@ func publish(t *testing.T, c *config.Center, d config.Draft) *config.Document {
 	return doc
 }
 
+// history returns what was done to the document of drafts, the oldest first.
+func history(t *testing.T, s config.Store) []config.History {
+	t.Helper()
+	all, _, err := s.History(t.Context(), key("app.properties"), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(all)
+	return all
+}
+
 func TestPublishAndDelete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // for times that differ
 		store := configtest.NewStore()
-		c := config.New(store)
+		c := config.New(store, config.Config{})
 		start := time.Now().UTC()
 
 		d := draft("a=1")
@@ -64,14 +76,14 @@ func TestPublishAndDelete(t *testing.T) {
 			t.Errorf("Get = %+v, %q, %v", head, content, err)
 		}
 
-		existed, _, err := c.Delete(t.Context(), d.Key, "", config.Author{User: "bob", IP: "192.0.2.8"})
+		existed, _, err := c.Delete(t.Context(), d.Key, config.Condition{}, config.Author{User: "bob", IP: "192.0.2.8"})
 		if !existed || err != nil {
 			t.Errorf("Delete = %v, %v, want true", existed, err)
 		}
 		if _, _, err := c.Get(t.Context(), d.Key); !errors.Is(err, config.ErrNotFound) {
 			t.Errorf("Get after Delete = %v, want ErrNotFound", err)
 		}
-		existed, receipt, err := c.Delete(t.Context(), d.Key, "", config.Author{})
+		existed, receipt, err := c.Delete(t.Context(), d.Key, config.Condition{}, config.Author{})
 		if existed || err != nil || receipt.Revision != c.Snapshot().Revision() {
 			t.Errorf("Delete again = %v, %+v, %v, want false at the snapshot's revision", existed, receipt, err)
 		}
@@ -81,7 +93,7 @@ func TestPublishAndDelete(t *testing.T) {
 		}
 
 		var told []string
-		for _, h := range store.History(d.Key) {
+		for _, h := range history(t, store) {
 			told = append(told, fmt.Sprintf("%d %s %s %s %s", h.Seq, h.Op, h.User, h.IP, h.Head.MD5[:4]))
 		}
 		if diff := cmp.Diff([]string{
@@ -103,27 +115,27 @@ func TestConditions(t *testing.T) {
 	}{
 		{"none, new", false, func(*config.Draft) {}, false},
 		{"none, there", true, func(*config.Draft) {}, false},
-		{"create, new", false, func(d *config.Draft) { d.Create = true }, false},
-		{"create, there", true, func(d *config.Draft) { d.Create = true }, true},
-		{"the digest that stands", true, func(d *config.Draft) { d.IfMD5 = stands }, false},
-		{"another digest", true, func(d *config.Draft) { d.IfMD5 = other }, true},
-		{"any digest, new", false, func(d *config.Draft) { d.IfMD5 = other }, false},
+		{"create, new", false, func(d *config.Draft) { d.If.Absent = true }, false},
+		{"create, there", true, func(d *config.Draft) { d.If.Absent = true }, true},
+		{"the digest that stands", true, func(d *config.Draft) { d.If.MD5 = stands }, false},
+		{"another digest", true, func(d *config.Draft) { d.If.MD5 = other }, true},
+		{"any digest, new", false, func(d *config.Draft) { d.If.MD5 = other }, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			store := configtest.NewStore()
-			c := config.New(store)
+			c := config.New(store, config.Config{})
 			if test.there {
 				publish(t, c, draft("a=1"))
 			}
-			before := len(store.History(key("app.properties")))
+			before := len(history(t, store))
 			d := draft("a=2")
 			test.change(&d)
 			_, _, err := c.Publish(t.Context(), d)
 			if refused := errors.Is(err, config.ErrConflict); refused != test.refused || err != nil && !refused {
 				t.Errorf("Publish = %v, want refused: %v", err, test.refused)
 			}
-			if wrote := len(store.History(d.Key)) > before; wrote == test.refused {
+			if wrote := len(history(t, store)) > before; wrote == test.refused {
 				t.Errorf("Publish wrote: %v", wrote)
 			}
 		})
@@ -146,31 +158,31 @@ func (i *interrupted) Commit(ctx context.Context, w config.Write) (int64, error)
 
 func TestConditionIsCheckedAtTheCommit(t *testing.T) {
 	store := &interrupted{Store: configtest.NewStore()}
-	c, other := config.New(store), config.New(store.Store)
+	c, other := config.New(store, config.Config{}), config.New(store.Store, config.Config{})
 	one := publish(t, c, draft("a=1"))
 	store.next.Store(new(func() { publish(t, other, draft("a=2")) }))
 	d := draft("a=3")
-	d.IfMD5 = one.MD5
+	d.If.MD5 = one.MD5
 	if _, _, err := c.Publish(t.Context(), d); !errors.Is(err, config.ErrConflict) {
 		t.Errorf("Publish over a content that changed at the last moment = %v, want ErrConflict", err)
 	}
 	store.next.Store(new(func() {
-		if _, _, err := other.Delete(t.Context(), d.Key, "", config.Author{}); err != nil {
+		if _, _, err := other.Delete(t.Context(), d.Key, config.Condition{}, config.Author{}); err != nil {
 			t.Error(err)
 		}
 	}))
-	if existed, _, err := c.Delete(t.Context(), d.Key, "", config.Author{}); existed || err != nil {
+	if existed, _, err := c.Delete(t.Context(), d.Key, config.Condition{}, config.Author{}); existed || err != nil {
 		t.Errorf("Delete of what was deleted at the last moment = %v, %v, want false", existed, err)
 	}
 	store.next.Store(new(func() { publish(t, other, draft("a=4")) }))
-	if doc := publish(t, c, draft("a=5")); doc.Seq != 5 || store.History(d.Key)[4].Op != config.OpUpdate {
-		t.Errorf("published after another: %+v, %v, want an update, number 5", doc, store.History(d.Key)[4])
+	if doc := publish(t, c, draft("a=5")); doc.Seq != 5 || history(t, store)[4].Op != config.OpUpdate {
+		t.Errorf("published after another: %+v, %v, want an update, number 5", doc, history(t, store)[4])
 	}
 }
 
 func TestHistoryHasNoGaps(t *testing.T) {
 	store := configtest.NewStore()
-	c := config.New(store)
+	c := config.New(store, config.Config{})
 	var wg sync.WaitGroup
 	var done atomic.Int64
 	for worker := range 8 {
@@ -178,7 +190,7 @@ func TestHistoryHasNoGaps(t *testing.T) {
 			for i := range 25 {
 				wrote, err := true, error(nil)
 				if i%5 == 4 {
-					wrote, _, err = c.Delete(t.Context(), key("app.properties"), "", config.Author{})
+					wrote, _, err = c.Delete(t.Context(), key("app.properties"), config.Condition{}, config.Author{})
 				} else {
 					_, _, err = c.Publish(t.Context(), draft(fmt.Sprint(worker, i)))
 				}
@@ -192,7 +204,7 @@ func TestHistoryHasNoGaps(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	history := store.History(key("app.properties"))
+	history := history(t, store)
 	if int64(len(history)) != done.Load() {
 		t.Errorf("%d records of %d writes", len(history), done.Load())
 	}
@@ -213,7 +225,7 @@ func TestHistoryHasNoGaps(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	store := configtest.NewStore()
-	c := config.New(store)
+	c := config.New(store, config.Config{})
 	store.Fail(config.ErrUnavailable)
 	if _, _, err := c.Publish(t.Context(), draft("a=1")); !errors.Is(err, config.ErrUnavailable) {
 		t.Errorf("Publish while the store is away = %v, want ErrUnavailable", err)
@@ -221,7 +233,7 @@ func TestUnavailable(t *testing.T) {
 	if c.Snapshot().Len() != 0 {
 		t.Error("a publish that failed left something")
 	}
-	empty := config.New(&unlisted{Store: store})
+	empty := config.New(&unlisted{Store: store}, config.Config{})
 	if _, _, err := empty.Publish(t.Context(), draft("a=1")); !errors.Is(err, config.ErrUnavailable) {
 		t.Errorf("Publish before the first list = %v, want ErrUnavailable", err)
 	}
@@ -243,7 +255,7 @@ func TestLaggingView(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &unlisted{Store: configtest.NewStore()}
 		store.view.Publish(store.Store.View().Snapshot())
-		c := config.New(store)
+		c := config.New(store, config.Config{})
 		start := time.Now()
 		if _, receipt, err := c.Publish(t.Context(), draft("a=1")); err != nil || !receipt.Lagging || time.Since(start) != 2*time.Second {
 			t.Errorf("Publish with a view that lags = %+v, %v after %v, want lagging after 2s", receipt, err, time.Since(start))
@@ -287,7 +299,7 @@ func TestValidation(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := draft("a=1")
 			test.change(&d)
-			c := config.New(configtest.NewStore())
+			c := config.New(configtest.NewStore(), config.Config{})
 			_, _, err := c.Publish(t.Context(), d)
 			if test.field == "" {
 				if err != nil {
@@ -304,11 +316,11 @@ func TestValidation(t *testing.T) {
 			}
 		})
 	}
-	c := config.New(configtest.NewStore())
+	c := config.New(configtest.NewStore(), config.Config{})
 	if _, _, err := c.Get(t.Context(), config.Key{}); !errors.Is(err, config.ErrInvalid) {
 		t.Errorf("Get of a key that none may have = %v, want ErrInvalid", err)
 	}
-	if _, _, err := c.Delete(t.Context(), config.Key{}, "", config.Author{}); !errors.Is(err, config.ErrInvalid) {
+	if _, _, err := c.Delete(t.Context(), config.Key{}, config.Condition{}, config.Author{}); !errors.Is(err, config.ErrInvalid) {
 		t.Errorf("Delete of a key that none may have = %v, want ErrInvalid", err)
 	}
 }
@@ -322,15 +334,15 @@ func TestTypes(t *testing.T) {
 }
 
 func TestDeleteOnlyOverTheContentThatIsMeant(t *testing.T) {
-	c := config.New(configtest.NewStore())
+	c := config.New(configtest.NewStore(), config.Config{})
 	head, _, err := c.Publish(t.Context(), config.Draft{Key: key("app.properties"), Content: []byte("a=1")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.Delete(t.Context(), head.Key, "another", config.Author{}); !errors.Is(err, config.ErrConflict) {
+	if _, _, err := c.Delete(t.Context(), head.Key, config.Condition{MD5: "another"}, config.Author{}); !errors.Is(err, config.ErrConflict) {
 		t.Errorf("Delete(another MD5) = %v, want a conflict", err)
 	}
-	if existed, _, err := c.Delete(t.Context(), head.Key, head.MD5, config.Author{}); !existed || err != nil {
+	if existed, _, err := c.Delete(t.Context(), head.Key, config.Condition{MD5: head.MD5}, config.Author{}); !existed || err != nil {
 		t.Errorf("Delete(its MD5) = %v, %v, want true", existed, err)
 	}
 }

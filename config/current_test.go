@@ -37,32 +37,32 @@ func TestNothingIsDecidedOnOldNews(t *testing.T) {
 	store := configtest.NewStore()
 	behind := &lagging{Store: store}
 	behind.catchUp()
-	quick, slow := config.New(store), config.New(behind)
+	quick, slow := config.New(store, config.Config{}), config.New(behind, config.Config{})
 	k := config.Key{Namespace: "public", Group: "g", DataID: "d"}
 	first, _, err := quick.Publish(t.Context(), config.Draft{Key: k, Content: []byte("one")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, _, err := slow.Publish(t.Context(), config.Draft{Key: k, Content: []byte("two"), Exists: true, IfMD5: first.MD5})
+	second, _, err := slow.Publish(t.Context(), config.Draft{Key: k, Content: []byte("two"), If: config.Condition{Exists: true, MD5: first.MD5}})
 	if err != nil || second.Seq != 2 {
 		t.Fatalf("Publish() over a document that this server does not show yet = %+v, %v, want number 2", second, err)
 	}
-	if existed, _, err := quick.Delete(t.Context(), k, "", config.Author{}); err != nil || !existed {
+	if existed, _, err := quick.Delete(t.Context(), k, config.Condition{}, config.Author{}); err != nil || !existed {
 		t.Fatalf("Delete() = %t, %v", existed, err)
 	}
-	if existed, _, err := slow.Delete(t.Context(), k, first.MD5, config.Author{}); err != nil || existed {
+	if existed, _, err := slow.Delete(t.Context(), k, config.Condition{MD5: first.MD5}, config.Author{}); err != nil || existed {
 		t.Errorf("Delete() of what another server has deleted = %t, %v, want nothing to delete", existed, err)
 	}
 	if _, _, err := quick.Publish(t.Context(), config.Draft{Key: k, Content: []byte("three")}); err != nil {
 		t.Fatal(err)
 	}
-	if existed, _, err := slow.Delete(t.Context(), k, "", config.Author{}); err != nil || !existed {
+	if existed, _, err := slow.Delete(t.Context(), k, config.Condition{}, config.Author{}); err != nil || !existed {
 		t.Errorf("Delete() of what this server does not show yet = %t, %v, want it deleted", existed, err)
 	}
 	if store.View().Snapshot().Head(k) != nil {
 		t.Error("the document stands after an acknowledged delete")
 	}
-	if _, _, err := slow.Publish(t.Context(), config.Draft{Key: k, Content: []byte("four"), Exists: true}); !errors.Is(err, config.ErrConflict) {
+	if _, _, err := slow.Publish(t.Context(), config.Draft{Key: k, Content: []byte("four"), If: config.Condition{Exists: true}}); !errors.Is(err, config.ErrConflict) {
 		t.Errorf("Publish() only over a document = %v, want ErrConflict", err)
 	}
 }

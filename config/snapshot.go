@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -9,35 +10,42 @@ import (
 	"github.com/musterhq/muster/internal/view"
 )
 
-// Snapshot holds the head of every document at one revision. It never changes;
-// [Snapshot.Apply] returns another one that shares what did not change.
+// Snapshot holds all records at one revision. It never changes; [Snapshot.Apply]
+// returns another one that shares what did not change.
 type Snapshot struct {
-	revision int64
-	heads    trie.Map[Key, *Document]
-	seqs     trie.Map[Key, Sequence]
-	records  trie.Map[recordKey, int64] // revisions of all heads and sequences, also of what cannot be read
-	digests  Digests
+	revision   int64
+	count      int // of documents
+	entries    trie.Map[Key, entry]
+	policies   trie.Map[scope, *Policy]
+	tallies    trie.Map[string, int64]    // revisions, by namespace
+	unreadable trie.Map[RecordKey, int64] // revisions of what nobody can tell what it says
+	usage      trie.Map[scope, Usage]
+	digests    Digests
 
 	sortOnce sync.Once
 	sorted   []*Document
 }
 
-// Sequence is the last number of a document's history; it outlives the document.
-type Sequence struct {
-	Last     int64
-	Revision int64 // of its last change, 0 when there is none
+// entry is what stands under the name of one document.
+type entry struct {
+	document *Document
+	releases []*Release // the highest priority first
+	parts    []*Part    // by datum id
+	last     int64      // number of its history
+	numbered int64      // the revision at which that changed
 }
 
-// Change is one head or sequence as it stands after a commit.
+func (e entry) empty() bool {
+	return e.document == nil && len(e.releases) == 0 && len(e.parts) == 0 && e.last == 0
+}
+
+// Change is one record as it stands after a commit.
 type Change struct {
-	Key      Key
-	Head     *Document // nil with IsHead: deleted
-	IsHead   bool      // else it is a sequence
-	Last     int64     // 0 without IsHead: deleted
-	Revision int64     // of the commit, above 0
-	// Unreadable means that there is a head or sequence and nobody can tell what
-	// it says: readers see none, but the digests count it, as they count what the
-	// store has.
+	Key      RecordKey
+	Record   Record // nil: deleted
+	Revision int64  // of the commit, above 0
+	// Unreadable means that there is a record and nobody can tell what it says:
+	// readers see none, but the digests count it, as they count what the store has.
 	Unreadable bool
 }
 
@@ -45,79 +53,197 @@ type Change struct {
 func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	next := &Snapshot{revision: revision}
 	if s != nil {
-		next.heads, next.seqs, next.records, next.digests = s.heads, s.seqs, s.records, s.digests
+		next.count, next.entries, next.policies, next.tallies = s.count, s.entries, s.policies, s.tallies
+		next.unreadable, next.usage, next.digests = s.unreadable, s.usage, s.digests
 	}
 	e := new(trie.Edit)
 	for _, c := range changes {
 		if c.Unreadable {
-			c.Head, c.Last = nil, 0
-		}
-		switch {
-		case c.IsHead && c.Head != nil:
-			next.heads = next.heads.With(e, c.Key, c.Head)
-		case c.IsHead:
-			next.heads = next.heads.Without(e, c.Key)
-		case c.Last != 0:
-			next.seqs = next.seqs.With(e, c.Key, Sequence{c.Last, c.Revision})
-		default:
-			next.seqs = next.seqs.Without(e, c.Key)
+			c.Record = nil
 		}
 		next.account(e, c)
+		next.put(e, c)
 	}
 	return next
 }
 
-// Digests tells which heads and sequences the snapshot holds.
+// put makes one change to s, which is in the making.
+func (s *Snapshot) put(e *trie.Edit, c Change) {
+	k := c.Key
+	switch k.Kind {
+	case KindPolicy:
+		if p, ok := c.Record.(*Policy); ok {
+			s.policies = s.policies.With(e, scope{k.Namespace, k.Group}, p)
+		} else {
+			s.policies = s.policies.Without(e, scope{k.Namespace, k.Group})
+		}
+		return
+	case KindTally:
+		if c.Record != nil {
+			s.tallies = s.tallies.With(e, k.Namespace, c.Revision)
+		} else {
+			s.tallies = s.tallies.Without(e, k.Namespace)
+		}
+		return
+	}
+	stands, _ := s.entries.Get(k.Key)
+	next := stands.with(c)
+	s.count += there(next.document) - there(stands.document)
+	s.use(e, k.Key, stands.document, next.document)
+	if next.empty() {
+		s.entries = s.entries.Without(e, k.Key)
+	} else {
+		s.entries = s.entries.With(e, k.Key, next)
+	}
+}
+
+// with returns the entry after a change; what other snapshots share is left alone.
+func (e entry) with(c Change) entry {
+	switch c.Key.Kind {
+	case KindDocument:
+		e.document, _ = c.Record.(*Document)
+	case KindSequence:
+		q, _ := c.Record.(Sequence)
+		if e.last = q.Last; e.last != 0 {
+			e.numbered = c.Revision
+		} else {
+			e.numbered = 0
+		}
+	case KindRelease:
+		e.releases = slices.DeleteFunc(slices.Clone(e.releases), func(r *Release) bool { return r.Name == c.Key.Name })
+		if r, ok := c.Record.(*Release); ok {
+			e.releases = append(e.releases, r)
+			slices.SortFunc(e.releases, func(a, b *Release) int {
+				return cmp.Or(cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Name, b.Name))
+			})
+		}
+	case KindPart:
+		at, found := slices.BinarySearchFunc(e.parts, c.Key.Name, func(p *Part, id string) int { return strings.Compare(p.DatumID, id) })
+		e.parts = slices.Clone(e.parts)
+		p, ok := c.Record.(*Part)
+		switch {
+		case ok && found:
+			e.parts[at] = p
+		case ok:
+			e.parts = slices.Insert(e.parts, at, p)
+		case found:
+			e.parts = slices.Delete(e.parts, at, at+1)
+		}
+	}
+	return e
+}
+
+func there(d *Document) int {
+	if d == nil {
+		return 0
+	}
+	return 1
+}
+
+// use counts a document that was, and one that is in its place.
+func (s *Snapshot) use(e *trie.Edit, k Key, was, is *Document) {
+	if was == is {
+		return
+	}
+	d := usageOf(is).minus(usageOf(was))
+	for _, o := range []scope{{k.Namespace, ""}, {k.Namespace, k.Group}} {
+		u, _ := s.usage.Get(o)
+		u.Count += d.Count
+		u.Total += d.Total
+		if u == (Usage{}) {
+			s.usage = s.usage.Without(e, o)
+		} else {
+			s.usage = s.usage.With(e, o, u)
+		}
+	}
+}
+
+func usageOf(d *Document) Usage {
+	if d == nil {
+		return Usage{}
+	}
+	return Usage{1, int64(d.Size)}
+}
+
+func (u Usage) minus(o Usage) Usage { return Usage{u.Count - o.Count, u.Total - o.Total} }
+
+// Digests tells which records the snapshot holds.
 func (s *Snapshot) Digests() Digests { return s.digests }
 
 // Revision returns the store's revision this snapshot shows.
 func (s *Snapshot) Revision() int64 { return s.revision }
 
 // Len returns how many documents there are.
-func (s *Snapshot) Len() int { return s.heads.Len() }
+func (s *Snapshot) Len() int { return s.count }
 
 // Head returns the head of a document, or nil.
 func (s *Snapshot) Head(k Key) *Document {
-	d, _ := s.heads.Get(k)
-	return d
+	e, _ := s.entries.Get(k)
+	return e.document
+}
+
+// Releases returns the gray releases of a document, the highest priority first;
+// the slice is shared and not to be modified.
+func (s *Snapshot) Releases(k Key) []*Release {
+	e, _ := s.entries.Get(k)
+	return e.releases
+}
+
+// Release returns a gray release of a document, or nil.
+func (s *Snapshot) Release(k Key, name string) *Release {
+	for _, r := range s.Releases(k) {
+		if r.Name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// Parts returns the parts of an aggregate, by datum id; the slice is shared and
+// not to be modified.
+func (s *Snapshot) Parts(k Key) []*Part {
+	e, _ := s.entries.Get(k)
+	return e.parts
 }
 
 // Sequence returns where the history of a document stands.
 func (s *Snapshot) Sequence(k Key) Sequence {
-	q, _ := s.seqs.Get(k)
-	return q
+	e, _ := s.entries.Get(k)
+	return Sequence{k, e.last, e.numbered}
 }
 
-// MD5 returns the digest of a document's content as clients compare it, empty
-// when there is none.
-func (s *Snapshot) MD5(k Key) string {
-	if d := s.Head(k); d != nil {
-		return d.MD5
+// Keys calls yield for each name that a document, a gray release, a part or a
+// history stands under, in no order.
+func (s *Snapshot) Keys(yield func(Key) bool) {
+	for k := range s.entries.All() {
+		if !yield(k) {
+			return
+		}
 	}
-	return ""
 }
 
 // Documents returns all heads ordered by namespace, group and data id; the slice
 // is shared and not to be modified.
 func (s *Snapshot) Documents() []*Document {
 	s.sortOnce.Do(func() {
-		s.sorted = make([]*Document, 0, s.heads.Len())
-		for _, d := range s.heads.All() {
-			s.sorted = append(s.sorted, d)
+		s.sorted = make([]*Document, 0, s.count)
+		for _, e := range s.entries.All() {
+			if e.document != nil {
+				s.sorted = append(s.sorted, e.document)
+			}
 		}
-		slices.SortFunc(s.sorted, func(a, b *Document) int { return a.Key.compare(b.Key) })
+		slices.SortFunc(s.sorted, func(a, b *Document) int { return a.Key.Compare(b.Key) })
 	})
 	return s.sorted
 }
 
-func (k Key) compare(o Key) int {
-	if c := strings.Compare(k.Namespace, o.Namespace); c != 0 {
-		return c
-	}
-	if c := strings.Compare(k.Group, o.Group); c != 0 {
-		return c
-	}
-	return strings.Compare(k.DataID, o.DataID)
+// In returns the heads of one namespace, ordered by group and data id; the slice
+// is shared and not to be modified.
+func (s *Snapshot) In(namespace string) []*Document {
+	all := s.Documents()
+	from, _ := slices.BinarySearchFunc(all, namespace, func(d *Document, ns string) int { return strings.Compare(d.Key.Namespace, ns) })
+	n, _ := slices.BinarySearchFunc(all[from:], namespace+"\x00", func(d *Document, ns string) int { return strings.Compare(d.Key.Namespace, ns) })
+	return all[from : from+n]
 }
 
 // View holds the current snapshot.

@@ -12,6 +12,11 @@ import (
 	"github.com/musterhq/muster/config"
 )
 
+// put is the change that a record's put comes to.
+func put(rec config.Record, revision int64) config.Change {
+	return config.Change{Key: rec.RecordKey(), Record: rec, Revision: revision}
+}
+
 func TestDocumentsAreOrdered(t *testing.T) {
 	want := []config.Key{
 		{Namespace: "a", Group: "a", DataID: "b"}, {Namespace: "a", Group: "b", DataID: "a"}, {Namespace: "a", Group: "b", DataID: "b"},
@@ -19,7 +24,7 @@ func TestDocumentsAreOrdered(t *testing.T) {
 	}
 	var changes []config.Change
 	for i, k := range slices.Backward(want) {
-		changes = append(changes, config.Change{Key: k, IsHead: true, Head: &config.Document{Key: k, MD5: fmt.Sprint(i)}, Revision: 2})
+		changes = append(changes, put(&config.Document{Key: k, MD5: fmt.Sprint(i)}, 2))
 	}
 	s := (*config.Snapshot)(nil).Apply(2, changes)
 	var got []config.Key
@@ -29,8 +34,8 @@ func TestDocumentsAreOrdered(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Documents() (-want +got):\n%s", diff)
 	}
-	if s.Len() != 4 || s.MD5(want[2]) != "2" || s.MD5(config.Key{}) != "" {
-		t.Errorf("Len() = %d, MD5 = %q and %q of an unknown one", s.Len(), s.MD5(want[2]), s.MD5(config.Key{}))
+	if s.Len() != 4 || s.MD5(want[2], config.Client{}) != "2" || s.MD5(config.Key{}, config.Client{}) != "" {
+		t.Errorf("Len() = %d, MD5 = %q and %q of an unknown one", s.Len(), s.MD5(want[2], config.Client{}), s.MD5(config.Key{}, config.Client{}))
 	}
 }
 
@@ -48,7 +53,7 @@ func TestApply(t *testing.T) {
 			if got := s.Head(k); got != want.heads[k] {
 				t.Fatalf("%s: Head(%s) = %v, want %v", when, k, got, want.heads[k])
 			}
-			if got := s.Sequence(k); got != want.seqs[k] {
+			if got := s.Sequence(k); got.Last != want.seqs[k].Last || got.Revision != want.seqs[k].Revision {
 				t.Fatalf("%s: Sequence(%s) = %v, want %v", when, k, got, want.seqs[k])
 			}
 		}
@@ -64,19 +69,18 @@ func TestApply(t *testing.T) {
 		for revision := int64(2); revision < 60; {
 			var batch []config.Change
 			for range 1 + r.IntN(5) {
-				c := config.Change{Key: keys[r.IntN(len(keys))], Revision: revision}
+				k := keys[r.IntN(len(keys))]
 				switch r.IntN(3) {
 				case 0:
-					c.Last = revision
-					now.seqs[c.Key] = config.Sequence{Last: revision, Revision: revision}
+					now.seqs[k] = config.Sequence{Key: k, Last: revision, Revision: revision}
+					batch = append(batch, put(now.seqs[k], revision))
 				case 1:
-					c.IsHead = true
-					delete(now.heads, c.Key)
+					delete(now.heads, k)
+					batch = append(batch, config.Change{Key: config.RecordKey{Kind: config.KindDocument, Key: k}, Revision: revision})
 				case 2:
-					c.IsHead, c.Head = true, &config.Document{Key: c.Key, Revision: revision}
-					now.heads[c.Key] = c.Head
+					now.heads[k] = &config.Document{Key: k, Revision: revision}
+					batch = append(batch, put(now.heads[k], revision))
 				}
-				batch = append(batch, c)
 				revision++
 			}
 			s = s.Apply(revision, batch)

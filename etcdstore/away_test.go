@@ -65,7 +65,7 @@ func TestWritesFailAtOnceWhileEtcdIsAway(t *testing.T) {
 			t.Parallel()
 			_, client, p := startProxied(t)
 			s := runWith(t, client, etcdstore.Config{})
-			r, center := registry.New(s, &registrytest.Roll{}), config.New(s.Configs())
+			r, center := registry.New(s, &registrytest.Roll{}), config.New(s.Configs(), config.Config{})
 			if _, err := r.Register(t.Context(), instance("s", 1)); err != nil {
 				t.Fatal(err)
 			}

@@ -78,7 +78,7 @@ func (d *decoding) take(kv *mvccpb.KeyValue) {
 	case strings.HasPrefix(key, configPrefix):
 		var c config.Change
 		var ok bool
-		if c, ok, err = configChange(e); ok {
+		if c, ok, err = configChange(e, config.Decode); ok {
 			d.configs = append(d.configs, c)
 		}
 	case strings.HasPrefix(key, anyPrefix) && !strings.HasPrefix(key, prefix):

@@ -68,7 +68,7 @@ func TestStoreThatFillsUpAndIsFull(t *testing.T) {
 	log := &lockedBuffer{}
 	s := runWith(t, client, etcdstore.Config{Logger: log.logger(), GuardEvery: 10 * time.Millisecond, Maintain: true})
 	holdOffice(t, s, "this server")
-	r, center := registry.New(s, &registrytest.Roll{}), config.New(s.Configs())
+	r, center := registry.New(s, &registrytest.Roll{}), config.New(s.Configs(), config.Config{})
 	for n := range 5 {
 		if _, err := r.Register(t.Context(), instance("s", n)); err != nil {
 			t.Fatal(err)
@@ -185,7 +185,7 @@ func TestDiskWithoutRoomTakesDeletesOnly(t *testing.T) {
 		}
 		return nil
 	}})
-	r, center := registry.New(s, &registrytest.Roll{}), config.New(s.Configs())
+	r, center := registry.New(s, &registrytest.Roll{}), config.New(s.Configs(), config.Config{})
 	k := config.Key{Namespace: "public", Group: "g", DataID: "d"}
 	if _, err := r.Register(t.Context(), instance("s", 1)); err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestDiskWithoutRoomTakesDeletesOnly(t *testing.T) {
 	if _, err := r.Deregister(t.Context(), instance("s", 1).Key, true); err != nil {
 		t.Errorf("Deregister() = %v, want nil", err)
 	}
-	if _, _, err := center.Delete(t.Context(), k, "", config.Author{}); err != nil {
+	if _, _, err := center.Delete(t.Context(), k, config.Condition{}, config.Author{}); err != nil {
 		t.Errorf("Delete() = %v, want nil", err)
 	}
 	short.Store(false)

@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/musterhq/muster/config"
@@ -26,8 +27,6 @@ const (
 	// defragKey is held by the member that defragments its file.
 	defragKey = prefix + "defrag"
 
-	docPrefix     = configPrefix + "doc/"
-	seqPrefix     = configPrefix + "seq/"
 	blobPrefix    = prefix + "bulk/blob/"
 	historyPrefix = prefix + "bulk/his/"
 	judgeKey      = prefix + "judge"
@@ -79,39 +78,69 @@ func parseRecordKey(s string) (k registry.Key, ok bool, err error) {
 	return k, true, nil
 }
 
-// docTail is what the keys of one document end with.
-func docTail(k config.Key) string {
-	return url.PathEscape(k.Namespace) + "/" + url.PathEscape(k.Group) + "/" + url.PathEscape(k.DataID)
+// configKey returns where a record of the configuration centre lies.
+func configKey(k config.RecordKey) string {
+	return configPrefix + string(k.Kind) + "/" + escaped(k.Names()...)
 }
 
-func parseDocTail(s string) (config.Key, error) {
-	parts := strings.Split(s, "/")
-	if len(parts) != 3 {
-		return config.Key{}, fmt.Errorf("key tail %q is no document", s)
+// partsPrefix begins the keys of all parts of a document.
+func partsPrefix(k config.Key) string {
+	return configPrefix + string(config.KindPart) + "/" + docTail(k) + "/"
+}
+
+// docTail is what the keys of one document's history begin with, after their
+// prefix.
+func docTail(k config.Key) string { return escaped(k.Namespace, k.Group, k.DataID) }
+
+func historyKey(k config.Key, seq int64) string {
+	return fmt.Sprintf("%s%s/%016d", historyPrefix, docTail(k), seq)
+}
+
+// parseHistoryKey reverses historyKey.
+func parseHistoryKey(s string) (config.Key, int64, error) {
+	names, err := unescaped(strings.TrimPrefix(s, historyPrefix))
+	if err != nil || len(names) != 4 {
+		return config.Key{}, 0, fmt.Errorf("key %q is no history", s)
 	}
-	for i, p := range parts {
+	k := config.Key{Namespace: names[0], Group: names[1], DataID: names[2]}
+	seq, err := strconv.ParseInt(names[3], 10, 64)
+	if err != nil || historyKey(k, seq) != s {
+		return config.Key{}, 0, fmt.Errorf("key %q is no history", s)
+	}
+	return k, seq, nil
+}
+
+func escaped(names ...string) string {
+	for i, name := range names {
+		names[i] = url.PathEscape(name)
+	}
+	return strings.Join(names, "/")
+}
+
+func unescaped(s string) ([]string, error) {
+	names := strings.Split(s, "/")
+	for i, name := range names {
 		var err error
-		if parts[i], err = url.PathUnescape(p); err != nil {
-			return config.Key{}, fmt.Errorf("key tail %q: %w", s, err)
+		if names[i], err = url.PathUnescape(name); err != nil {
+			return nil, err
 		}
 	}
-	k := config.Key{Namespace: parts[0], Group: parts[1], DataID: parts[2]}
-	if docTail(k) != s {
-		return config.Key{}, fmt.Errorf("key tail %q is no document: it should be spelled %q", s, docTail(k))
-	}
-	return k, nil
+	return names, nil
 }
 
-// parseConfigKey reads the key of a document's head or sequence. Other keys of
-// the domain are no records: ok is false without an error.
-func parseConfigKey(s string) (k config.Key, isHead, ok bool, err error) {
-	tail, isHead := strings.CutPrefix(s, docPrefix)
-	if !isHead {
-		var isSeq bool
-		if tail, isSeq = strings.CutPrefix(s, seqPrefix); !isSeq {
-			return k, false, false, nil
-		}
+// parseConfigKey reverses configKey. The generation key is no record: ok is false
+// without an error.
+func parseConfigKey(s string) (k config.RecordKey, ok bool, err error) {
+	if s == configGeneration {
+		return k, false, nil
 	}
-	k, err = parseDocTail(tail)
-	return k, isHead, err == nil, err
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(s, configPrefix), "/")
+	names, err := unescaped(rest)
+	if err != nil {
+		return k, false, fmt.Errorf("key %q: %w", s, err)
+	}
+	if k, ok = config.RecordKeyOf(config.Kind(kind), names); !ok || configKey(k) != s {
+		return k, false, fmt.Errorf("key %q is no record", s)
+	}
+	return k, true, nil
 }

@@ -93,7 +93,7 @@ func TestLostEventIsFoundInTime(t *testing.T) {
 	})
 	lose.Store(true)
 	k := config.Key{Namespace: "public", Group: "g", DataID: "d"}
-	if _, _, err := config.New(s.Configs()).Publish(t.Context(), config.Draft{Key: k, Content: []byte("x")}); err != nil {
+	if _, _, err := config.New(s.Configs(), config.Config{}).Publish(t.Context(), config.Draft{Key: k, Content: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 10*time.Second, "the document is shown", func() bool { return s.Configs().View().Snapshot().Head(k) != nil })

@@ -23,7 +23,7 @@ type request struct {
 	generation string // the key its domain puts with every transaction
 	compared   []string
 	touched    []string
-	ranged     bool // compares a whole range of keys
+	ranged     bool // compares or deletes a whole range of keys
 	bytes      int
 	demand     demand
 	spare      []clientv3.Op // puts that go along unless etcd is full
@@ -94,8 +94,16 @@ func (r *request) delete(key string) {
 	r.bytes += len(key) + 16
 }
 
+// clear deletes all keys below prefix.
+func (r *request) clear(prefix string) {
+	r.ops = append(r.ops, clientv3.OpDelete(prefix, clientv3.WithPrefix()))
+	r.touched = append(r.touched, prefix)
+	r.bytes += len(prefix) + 16
+	r.ranged = true
+}
+
 // alone reports whether the request travels by itself: it is too large for a
-// group, or compares more keys than can be set against what others touch.
+// group, or is about more keys than can be set against what others touch.
 func (r *request) alone() bool {
 	return r.ranged || max(len(r.compares), len(r.ops)+len(r.spare)) > maxNested || r.bytes > maxGroupBytes
 }

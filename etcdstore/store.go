@@ -30,6 +30,9 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// ReadOnly leaves etcd untouched: no version is written and commits fail.
 	ReadOnly bool
+	// Vault encrypts the contents that are to be encrypted; nil refuses them, and
+	// those that are encrypted already cannot be read.
+	Vault Vault
 	// Policy is that of the registry's snapshots.
 	Policy registry.Policy
 	// HighestSerial is the highest SOA serial that was served before, 0: none is
@@ -106,7 +109,7 @@ func New(client *clientv3.Client, cfg Config) *Store {
 	}
 	s.epoch.highest = cfg.HighestSerial
 	s.epochRead.Store(epochUnread)
-	s.configs = Configs{store: s, cache: newCache(contentCacheBytes)}
+	s.configs = Configs{store: s, cache: newCache(contentCacheBytes), vault: cfg.Vault}
 	s.feeds = [domains]*feed{registryDomain: s.registryFeed(), configDomain: s.configs.feed()}
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s

@@ -114,7 +114,7 @@ func TestConcurrentRegistrationsAreGrouped(t *testing.T) {
 
 func TestLargeContentIsReadBackByAnotherStore(t *testing.T) {
 	client := startEtcd(t)
-	writer, reader := config.New(runStore(t, client).Configs()), config.New(runStore(t, client).Configs())
+	writer, reader := config.New(runStore(t, client).Configs(), config.Config{}), config.New(runStore(t, client).Configs(), config.Config{})
 	k := config.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "big"}
 	for _, size := range []int{1, 512 << 10, 512<<10 + 1, config.MaxContent} {
 		content := make([]byte, size)

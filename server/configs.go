@@ -130,10 +130,10 @@ type configAnswer struct {
 func (f *face) putConfig(ctx context.Context, in *configPut) (*configAnswer, error) {
 	// The body's buffer is used again for other calls; the store keeps contents.
 	draft := config.Draft{Key: in.key(), Content: bytes.Clone(in.RawBody), Type: in.Type, Desc: in.Desc, App: in.App,
-		Create: in.IfNoneMatch == "*", Exists: in.IfMatch != "", IfMD5: md5Of(in.IfMatch), Author: author(ctx)}
+		If: config.Condition{Absent: in.IfNoneMatch == "*", Exists: in.IfMatch != "", MD5: md5Of(in.IfMatch)}, Author: author(ctx)}
 	head, receipt, err := f.configs.Publish(ctx, draft)
 	switch {
-	case errors.Is(err, config.ErrConflict) && (draft.Create || draft.Exists):
+	case errors.Is(err, config.ErrConflict) && draft.If != (config.Condition{}):
 		return nil, huma.Error412PreconditionFailed(err.Error())
 	case err != nil:
 		return nil, f.failure(err)
@@ -147,7 +147,7 @@ type configDelete struct {
 }
 
 func (f *face) deleteConfig(ctx context.Context, in *configDelete) (*noContent, error) {
-	existed, receipt, err := f.configs.Delete(ctx, in.key(), md5Of(in.IfMatch), author(ctx))
+	existed, receipt, err := f.configs.Delete(ctx, in.key(), config.Condition{MD5: md5Of(in.IfMatch)}, author(ctx))
 	switch {
 	case errors.Is(err, config.ErrConflict) && in.IfMatch != "":
 		return nil, huma.Error412PreconditionFailed(err.Error())
@@ -210,7 +210,7 @@ func (f *face) differing(refs []api.ConfigRef) []api.ConfigRef {
 		return changed
 	}
 	for _, r := range refs {
-		if md5 := snap.MD5(config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}); md5 != r.MD5 {
+		if md5 := snap.MD5(config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}, config.Client{}); md5 != r.MD5 {
 			r.MD5 = md5
 			changed = append(changed, r)
 		}

@@ -189,7 +189,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
-	s.center = config.New(s.store.Configs())
+	s.center = config.New(s.store.Configs(), config.Config{})
 	limits := eventLimits
 	limits.View, limits.Show, limits.Store, limits.Registerer = s.store.View(), eventOf, s.store.Name, s.metrics
 	s.events, err = events.New(limits)

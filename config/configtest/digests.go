@@ -14,9 +14,9 @@ func testDigests(s contract) {
 	none := s.View().Snapshot().Digests()
 	check := func(when string, snap *config.Snapshot, k config.Key, head, seq int64) {
 		t.Helper()
-		want := none.With(config.RecordDigest(k, false, seq))
+		want := none.With(config.RecordDigest(config.RecordKey{Kind: config.KindSequence, Key: k}, seq))
 		if head != 0 {
-			want = want.With(config.RecordDigest(k, true, head))
+			want = want.With(config.RecordDigest(config.RecordKey{Kind: config.KindDocument, Key: k}, head))
 		}
 		if got := snap.Digests(); !got.Equal(want) {
 			t.Errorf("digests %s (-want +got):\n%s", when, cmp.Diff(maps.Collect(want.All()), maps.Collect(got.All())))

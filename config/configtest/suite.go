@@ -40,6 +40,11 @@ func TestStore(t *testing.T, open func(t *testing.T) config.Store) {
 		{"of writers of one document one wins", testOneWins},
 		{"writers of different documents all win", testAllWin},
 		{"the newest revision", testNewest},
+		{"records of every kind", testKinds},
+		{"several documents at once, or none", testSeveral},
+		{"all parts of a document", testParts},
+		{"history", testHistory},
+		{"contents that hold a text", testHolding},
 		{"an ended context", testEndedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(contract{t, store}) })
@@ -55,9 +60,9 @@ type contract struct {
 	config.Store
 }
 
-func (s contract) commit(t *testing.T, w config.Write) (int64, *config.Snapshot) {
+func (s contract) commit(t *testing.T, w write) (int64, *config.Snapshot) {
 	t.Helper()
-	revision, err := s.Commit(t.Context(), w)
+	revision, err := s.Commit(t.Context(), w.made())
 	if err != nil {
 		t.Fatalf("Commit(%s) = %v", w.Key, err)
 	}
@@ -75,9 +80,9 @@ func (s contract) wait(t *testing.T, revision int64) *config.Snapshot {
 }
 
 // stale commits a write that must fail, and waits until the view shows why.
-func (s contract) stale(t *testing.T, w config.Write) *config.Snapshot {
+func (s contract) stale(t *testing.T, w write) *config.Snapshot {
 	t.Helper()
-	revision, err := s.Commit(t.Context(), w)
+	revision, err := s.Commit(t.Context(), w.made())
 	stale, ok := errors.AsType[*config.StaleError](err)
 	if !ok {
 		t.Fatalf("Commit(%s) = %d, %v, want a *StaleError", w.Key, revision, err)
@@ -89,17 +94,49 @@ func key(dataID string) config.Key {
 	return config.Key{Namespace: "public", Group: "DEFAULT_GROUP", DataID: dataID}
 }
 
+// write is one change of one document.
+type write struct {
+	Key      config.Key
+	Content  []byte
+	Head     *config.Document // nil deletes
+	HeadWas  int64            // revision of the head, 0: there was none
+	SeqWas   int64            // of the sequence
+	Sequence int64
+	History  config.History
+}
+
+// made returns the change as a store takes it.
+func (w write) made() config.Write {
+	head, seq := config.RecordKey{Kind: config.KindDocument, Key: w.Key}, config.Sequence{Key: w.Key, Last: w.Sequence}
+	made := config.Write{Checks: []config.Check{{Key: head, Revision: w.HeadWas}, {Key: seq.RecordKey(), Revision: w.SeqWas}},
+		Puts: []config.Record{seq}, History: []config.History{w.History}}
+	if w.Head == nil {
+		made.Deletes = []config.RecordKey{head}
+		return made
+	}
+	made.Puts, made.Contents = append(made.Puts, w.Head), []config.Content{{Digest: w.Head.Digest, Bytes: w.Content}}
+	return made
+}
+
 // first is the write of a document's first version.
-func first(k config.Key, content []byte) config.Write {
+func first(k config.Key, content []byte) write {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	head := &config.Document{Key: k, Seq: 1, Type: "text", Size: len(content), Created: at, Modified: at}
 	head.MD5, head.Digest = config.Sum(content)
-	return config.Write{Key: k, Content: content, Head: head, Sequence: 1,
+	return write{Key: k, Content: content, Head: head, Sequence: 1,
 		History: config.History{Key: k, Seq: 1, Op: config.OpInsert, Head: *head, At: at}}
 }
 
+// move has the write be of another document.
+func (w *write) move(dataID string) {
+	w.Key = key(dataID)
+	head := *w.Head
+	head.Key, w.History.Key = w.Key, w.Key
+	w.Head = &head
+}
+
 // next is the write of another version over what a snapshot shows.
-func next(snap *config.Snapshot, k config.Key, content []byte) config.Write {
+func next(snap *config.Snapshot, k config.Key, content []byte) write {
 	w := first(k, content)
 	seq := snap.Sequence(k)
 	w.SeqWas, w.Sequence, w.Head.Seq, w.History.Seq = seq.Revision, seq.Last+1, seq.Last+1, seq.Last+1
@@ -123,7 +160,7 @@ func testHead(s contract) {
 	if diff := cmp.Diff(want, *got); diff != "" {
 		t.Errorf("head (-want +got):\n%s", diff)
 	}
-	if q := snap.Sequence(w.Key); q != (config.Sequence{Last: 1, Revision: revision}) {
+	if q := snap.Sequence(w.Key); q != (config.Sequence{Key: w.Key, Last: 1, Revision: revision}) {
 		t.Errorf("sequence %+v, want 1 at revision %d", q, revision)
 	}
 }
@@ -176,13 +213,13 @@ func testChecks(s contract) {
 	if d := s.stale(t, first(k, []byte("other"))).Head(k); d == nil || d.Revision != one {
 		t.Errorf("the snapshot to try anew on shows %+v, want revision %d", d, one)
 	}
-	for name, spoil := range map[string]func(w *config.Write){
-		"an older head":        func(w *config.Write) { w.HeadWas-- },
-		"no head":              func(w *config.Write) { w.HeadWas = 0 },
-		"an older sequence":    func(w *config.Write) { w.SeqWas-- },
-		"no sequence":          func(w *config.Write) { w.SeqWas = 0 },
-		"a head from nowhere":  func(w *config.Write) { w.Key = key("checks-other"); w.SeqWas = 0 },
-		"a sequence all alone": func(w *config.Write) { w.Key = key("checks-other"); w.HeadWas = 0 },
+	for name, spoil := range map[string]func(w *write){
+		"an older head":        func(w *write) { w.HeadWas-- },
+		"no head":              func(w *write) { w.HeadWas = 0 },
+		"an older sequence":    func(w *write) { w.SeqWas-- },
+		"no sequence":          func(w *write) { w.SeqWas = 0 },
+		"a head from nowhere":  func(w *write) { w.move("checks-other"); w.SeqWas = 0 },
+		"a sequence all alone": func(w *write) { w.move("checks-other"); w.HeadWas = 0 },
 	} {
 		w := next(snap, k, []byte("two"))
 		spoil(&w)
@@ -201,7 +238,7 @@ func testChecks(s contract) {
 func testNewest(s contract) {
 	t := s.t
 	for n := range 20 {
-		revision, err := s.Commit(t.Context(), first(key("newest"+strconv.Itoa(n)), []byte("one")))
+		revision, err := s.Commit(t.Context(), first(key("newest"+strconv.Itoa(n)), []byte("one")).made())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,12 +256,12 @@ func testDelete(s contract) {
 	_, snap := s.commit(t, first(k, []byte("one")))
 	w := next(snap, k, nil)
 	w.Head, w.Content, w.History.Op, w.History.Head = nil, nil, config.OpDelete, *snap.Head(k)
-	s.stale(t, func(w config.Write) config.Write { w.HeadWas++; return w }(w))
+	s.stale(t, func(w write) write { w.HeadWas++; return w }(w))
 	revision, snap := s.commit(t, w)
 	if d := snap.Head(k); d != nil {
 		t.Errorf("head after the delete: %+v", d)
 	}
-	if q := snap.Sequence(k); q != (config.Sequence{Last: 2, Revision: revision}) {
+	if q := snap.Sequence(k); q != (config.Sequence{Key: k, Last: 2, Revision: revision}) {
 		t.Errorf("sequence after the delete: %+v, want 2 at %d", q, revision)
 	}
 	s.stale(t, first(k, []byte("one"))) // its history goes on
@@ -276,7 +313,7 @@ func testOneWins(s contract) {
 	for n := range writers {
 		wg.Go(func() {
 			w := first(key("one"), []byte(fmt.Sprint(n)))
-			revision, err := s.Commit(t.Context(), w)
+			revision, err := s.Commit(t.Context(), w.made())
 			mu.Lock()
 			defer mu.Unlock()
 			if stale := (*config.StaleError)(nil); err == nil {
@@ -301,7 +338,7 @@ func testAllWin(s contract) {
 	for n := range 50 {
 		wg.Go(func() {
 			w := first(key(fmt.Sprint("all-", n)), []byte("the same for all"))
-			revision, err := s.Commit(t.Context(), w)
+			revision, err := s.Commit(t.Context(), w.made())
 			if err != nil {
 				t.Errorf("Commit(%d) = %v", n, err)
 				return
@@ -322,7 +359,7 @@ func testEndedContext(s contract) {
 	t := s.t
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if revision, err := s.Commit(ctx, first(key("ended"), []byte("x"))); err == nil {
+	if revision, err := s.Commit(ctx, first(key("ended"), []byte("x")).made()); err == nil {
 		t.Errorf("Commit with an ended context = %d, want an error", revision)
 	}
 	for range 1000 { // a store that asks somebody else may be answered before it looks at ctx

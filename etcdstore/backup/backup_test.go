@@ -79,7 +79,7 @@ func document(name string) config.Draft {
 // load writes n times to both domains.
 func load(t testing.TB, s *etcdstore.Store, n int) {
 	t.Helper()
-	r, c := registry.New(s, &registrytest.Roll{}), config.New(s.Configs())
+	r, c := registry.New(s, &registrytest.Roll{}), config.New(s.Configs(), config.Config{})
 	for i := range n {
 		if _, err := r.Register(t.Context(), instance(fmt.Sprint("team-", i%3), fmt.Sprint("api-", i%7), i)); err != nil {
 			t.Error(err)
@@ -197,7 +197,7 @@ func TestBackupUnderLoadIsRestored(t *testing.T) {
 		t.Errorf("serial %d after a restore, want one above %d", is, was)
 	}
 	load(t, restored, 10) // conditions name revisions from before
-	if d, content, err := config.New(restored.Configs()).Get(t.Context(), document("app-3").Key); err != nil || string(content) != "content of app-3" {
+	if d, content, err := config.New(restored.Configs(), config.Config{}).Get(t.Context(), document("app-3").Key); err != nil || string(content) != "content of app-3" {
 		t.Errorf("Get(app-3) = %v, %q, %v", d, content, err)
 	}
 	watch := <-client.Watch(t.Context(), "/", clientv3.WithPrefix(), clientv3.WithRev(info.Revision))

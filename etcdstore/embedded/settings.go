@@ -8,6 +8,10 @@ import (
 	"go.uber.org/zap"
 )
 
+// maxTxnOps lets one transaction publish many documents; etcd's own 128 lets
+// about thirty.
+const maxTxnOps = 4096
+
 // settings returns the settings as etcd has them.
 func (e *Etcd) settings() (*embed.Config, error) {
 	cfg := e.cfg
@@ -31,6 +35,7 @@ func (e *Etcd) settings() (*embed.Config, error) {
 	if ec.QuotaBackendBytes == 0 {
 		ec.QuotaBackendBytes = quotaBytes
 	}
+	ec.MaxTxnOps = maxTxnOps
 	ec.UnsafeNoFsync = cfg.NoSync
 	if cfg.Cluster != nil {
 		return ec, cfg.Cluster.apply(ec)

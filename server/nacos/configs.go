@@ -150,10 +150,10 @@ func (h *Handler) publishConfig(c *call) error {
 	}
 	draft := config.Draft{
 		Key: k, Content: []byte(content), Type: c.value("type"), Desc: c.value("desc"), App: c.value("appName"),
-		Tags: entries(c.value("config_tags")), Author: c.author(), IfMD5: strings.TrimSpace(c.r.Header.Get("casMd5")),
+		Tags: entries(c.value("config_tags")), Author: c.author(), If: config.Condition{MD5: strings.TrimSpace(c.r.Header.Get("casMd5"))},
 	}
 	_, receipt, err := h.cfg.Configs.Publish(c.r.Context(), draft)
-	if draft.IfMD5 != "" && errors.Is(err, config.ErrConflict) {
+	if draft.If.MD5 != "" && errors.Is(err, config.ErrConflict) {
 		return refuse(http.StatusInternalServerError, "false")
 	}
 	if err != nil {
@@ -174,7 +174,7 @@ func (h *Handler) deleteConfig(c *call) error {
 	if err := c.notGray(); err != nil {
 		return err
 	}
-	_, receipt, err := h.cfg.Configs.Delete(c.r.Context(), k, "", c.author())
+	_, receipt, err := h.cfg.Configs.Delete(c.r.Context(), k, config.Condition{}, c.author())
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func TestOperationsAreDescribed(t *testing.T) {
 func TestMissingParts(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]nacos.Config{
-		"Registry": {Configs: config.New(w.docs)},
+		"Registry": {Configs: config.New(w.docs, config.Config{})},
 		"Configs":  {Registry: w.reg},
 	} {
 		if h, err := nacos.New(c); err == nil || h != nil || !strings.Contains(err.Error(), name) {
@@ -165,7 +165,8 @@ func TestFailuresOfTheStore(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var log bytes.Buffer
 			w := newWorld(t, func(c *nacos.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-			w.names.Fail, w.docs.fail = tc.names, tc.docs
+			w.names.Fail = tc.names
+			w.docs.Fail(tc.docs)
 			server := w.serve(t)
 			for _, call := range []string{"POST " + inst + "&ip=1.1.1.1&port=80", "POST " + svc, publish} {
 				log.Reset()
@@ -183,9 +184,7 @@ func TestContentThatIsMissingIsNotAbsence(t *testing.T) {
 	w := newWorld(t)
 	server := w.serve(t)
 	ask(publish, "200").run(t, server.URL)
-	w.docs.mu.Lock()
-	clear(w.docs.content)
-	w.docs.mu.Unlock()
+	w.docs.Forget()
 	for _, call := range []string{"GET " + doc, "GET " + doc + "&show=all",
 		"GET /nacos/v1/cs/configs?search=blur&dataId=&group=&pageNo=1&pageSize=9"} {
 		ask(call, "500", "+unexpected failure").run(t, server.URL)

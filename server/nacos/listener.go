@@ -66,7 +66,7 @@ func parseListened(text string) ([]listened, error) {
 func differing(snap *config.Snapshot, all []listened) []listened {
 	var changed []listened
 	for _, l := range all {
-		if snap.MD5(l.key) != l.md5 {
+		if snap.MD5(l.key, config.Client{}) != l.md5 {
 			changed = append(changed, l)
 		}
 	}

@@ -97,7 +97,7 @@ func startPoll(t *testing.T, w *world, timeout string, documents ...[]string) *p
 
 func publishDoc(t *testing.T, w *world, id, content string) {
 	t.Helper()
-	_, _, err := config.New(w.docs).Publish(t.Context(), config.Draft{
+	_, _, err := config.New(w.docs, config.Config{}).Publish(t.Context(), config.Draft{
 		Key: config.Key{Namespace: "public", Group: "g", DataID: id}, Content: []byte(content)})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestListenerIsAnsweredWhenItsDocumentChanges(t *testing.T) {
 			func() { publishDoc(t, w, "d", "1") },
 			func() { publishDoc(t, w, "d", "2") },
 			func() {
-				if _, _, err := config.New(w.docs).Delete(t.Context(), config.Key{Namespace: "public", Group: "g", DataID: "d"}, "", config.Author{}); err != nil {
+				if _, _, err := config.New(w.docs, config.Config{}).Delete(t.Context(), config.Key{Namespace: "public", Group: "g", DataID: "d"}, config.Condition{}, config.Author{}); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -152,7 +152,7 @@ func TestListenerIsAnsweredWhenItsDocumentChanges(t *testing.T) {
 			if p.took != 5*time.Second || p.rec.Body.String() != "d%02g%02public%01\n" {
 				t.Errorf("poll = %q after %v, want the document after 5s", p.rec.Body, p.took)
 			}
-			md5 = w.docs.View().Snapshot().MD5(config.Key{Namespace: "public", Group: "g", DataID: "d"})
+			md5 = w.docs.View().Snapshot().MD5(config.Key{Namespace: "public", Group: "g", DataID: "d"}, config.Client{})
 			quiet := startPoll(t, w, "30000", []string{"d", "g", md5, "public"})
 			<-quiet.done
 			if quiet.rec.Body.Len() != 0 {

@@ -48,7 +48,7 @@ type Registry interface {
 type Configs interface {
 	View() *config.View
 	Publish(ctx context.Context, d config.Draft) (*config.Document, config.Receipt, error)
-	Delete(ctx context.Context, k config.Key, ifMD5 string, by config.Author) (bool, config.Receipt, error)
+	Delete(ctx context.Context, k config.Key, only config.Condition, by config.Author) (bool, config.Receipt, error)
 	Get(ctx context.Context, k config.Key) (*config.Document, []byte, error)
 }
 

@@ -1,96 +1,34 @@
 package nacos_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/config/configtest"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/registry/registrytest"
 	"github.com/musterhq/muster/server/nacos"
 )
-
-// documents is a config.Store in memory.
-type documents struct {
-	view config.View
-
-	mu       sync.Mutex
-	fail     error // what Commit returns instead of committing
-	revision int64
-	changed  map[config.Key][2]int64 // revisions of head and sequence
-	content  map[string][]byte
-}
-
-func newDocuments() *documents {
-	d := &documents{revision: 1, changed: map[config.Key][2]int64{}, content: map[string][]byte{}}
-	d.view.Publish((*config.Snapshot)(nil).Apply(1, nil))
-	return d
-}
-
-func (d *documents) View() *config.View { return &d.view }
-
-func (d *documents) Newest(context.Context) (int64, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.revision, d.fail
-}
-
-func (d *documents) Commit(_ context.Context, w config.Write) (int64, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fail != nil {
-		return 0, d.fail
-	}
-	if d.changed[w.Key] != [2]int64{w.HeadWas, w.SeqWas} {
-		return 0, &config.StaleError{Revision: d.revision}
-	}
-	d.revision++
-	changes := []config.Change{
-		{Key: w.Key, IsHead: true, Revision: d.revision},
-		{Key: w.Key, Last: w.Sequence, Revision: d.revision},
-	}
-	stands := [2]int64{0, d.revision}
-	if w.Head != nil {
-		head := *w.Head
-		head.Key, head.Revision = w.Key, d.revision
-		changes[0].Head, stands[0] = &head, d.revision
-		d.content[head.Digest] = w.Content
-	}
-	d.changed[w.Key] = stands
-	d.view.Publish(d.view.Snapshot().Apply(d.revision, changes))
-	return d.revision, nil
-}
-
-func (d *documents) Content(_ context.Context, digest string) ([]byte, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	content, ok := d.content[digest]
-	if !ok {
-		return nil, config.ErrNotFound
-	}
-	return content, nil
-}
 
 // world is a handler over the real rules and stores in memory.
 type world struct {
 	*nacos.Handler
 	names *registrytest.Store
 	roll  *registrytest.Roll
-	docs  *documents
+	docs  *configtest.Store
 	reg   *registry.Registry
 }
 
 func newWorld(t testing.TB, change ...func(*nacos.Config)) *world {
 	t.Helper()
-	w := &world{names: registrytest.NewStore(), roll: &registrytest.Roll{}, docs: newDocuments()}
+	w := &world{names: registrytest.NewStore(), roll: &registrytest.Roll{}, docs: configtest.NewStore()}
 	w.reg = registry.New(w.names, w.roll)
-	c := nacos.Config{Registry: w.reg, Configs: config.New(w.docs)}
+	c := nacos.Config{Registry: w.reg, Configs: config.New(w.docs, config.Config{})}
 	for _, f := range change {
 		f(&c)
 	}

@@ -1,0 +1,194 @@
+package etcdstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/musterhq/muster/config"
+)
+
+// chunkBytes keeps every value well below etcd's limit for a request.
+const chunkBytes = 512 << 10
+
+// blob is the head of a stored content.
+type blob struct {
+	Size   int `json:"size"` // bytes, as stored
+	Chunks int `json:"chunks"`
+}
+
+func blobHead(digest string) string { return blobPrefix + digest + "/head" }
+
+// blobChunk sorts before the head and in order.
+func blobChunk(digest string, n int) string { return fmt.Sprintf("%s%s/%04d", blobPrefix, digest, n) }
+
+// storeContent makes sure that a content lies under its digest once r is
+// committed. The head is put again in any case, so that a collector that saw the
+// content unused finds it changed. A short one goes along when it is the only one.
+func (c *Configs) storeContent(ctx context.Context, r *request, content config.Content, only bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*commitTimeout)
+	defer cancel()
+	if err := c.store.ready(r.demand); err != nil {
+		return configError(err)
+	}
+	stored, err := c.seal(content)
+	if err != nil {
+		return err
+	}
+	key := blobHead(content.Digest)
+	resp, err := c.store.client.Get(ctx, key)
+	if err != nil {
+		return configError(outward(err))
+	}
+	head, err := json.Marshal(blob{len(stored), (len(stored) + chunkBytes - 1) / chunkBytes})
+	if err != nil {
+		return err
+	}
+	if len(resp.Kvs) == 1 {
+		r.put(key, string(resp.Kvs[0].Value))
+		r.same(key, resp.Kvs[0].CreateRevision) // else its chunks may be gone
+		return nil
+	}
+	r.put(key, string(head))
+	if only && len(stored) <= chunkBytes {
+		r.put(blobChunk(content.Digest, 0), string(stored))
+		return nil
+	}
+	for n := 0; len(stored) > 0; n++ {
+		if err := c.store.ready(r.demand); err != nil {
+			return configError(err)
+		}
+		chunk := stored[:min(len(stored), chunkBytes)]
+		if _, err := c.store.client.Put(ctx, blobChunk(content.Digest, n), string(chunk)); err != nil {
+			if full(err) {
+				c.store.noSpace()
+			}
+			return configError(outward(err))
+		}
+		stored = stored[len(chunk):]
+	}
+	return nil
+}
+
+// Content implements config.Store. What is read is checked against its digest.
+func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
+	if content, ok := c.cache.get(digest); ok {
+		return content, nil
+	}
+	if err := c.store.health.err(c.store.now()); err != nil {
+		return nil, configError(err)
+	}
+	if err := ctx.Err(); err != nil { // an etcd in this process may answer all the same
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
+	defer cancel()
+	resp, err := c.store.client.Get(ctx, blobPrefix+digest+"/", clientv3.WithPrefix())
+	if err != nil {
+		return nil, configError(outward(err))
+	}
+	stored, err := whole(resp.Kvs)
+	if err != nil {
+		return nil, fmt.Errorf("content %s: %w", digest, err)
+	}
+	content, err := c.open(digest, stored)
+	if err != nil {
+		return nil, err
+	}
+	c.cache.put(digest, content)
+	return content, nil
+}
+
+// whole joins the chunks of a content, of which the last pair is the head.
+func whole(pairs []*mvccpb.KeyValue) ([]byte, error) {
+	if len(pairs) == 0 || !strings.HasSuffix(string(pairs[len(pairs)-1].Key), "/head") {
+		return nil, config.ErrNotFound
+	}
+	var stored []byte
+	for _, kv := range pairs[:len(pairs)-1] {
+		stored = append(stored, kv.Value...)
+	}
+	var head blob
+	if err := json.Unmarshal(pairs[len(pairs)-1].Value, &head); err != nil || head.Size != len(stored) {
+		return nil, errors.New("is damaged: it is not as long as it was stored")
+	}
+	return stored, nil
+}
+
+// Holding implements config.Store. A few contents are read one by one; else all
+// there are, in the order they lie in, as that takes far fewer requests.
+func (c *Configs) Holding(ctx context.Context, digests map[string]bool, text string) (map[string]bool, error) {
+	found := map[string]bool{}
+	if len(digests) <= fewContents {
+		for digest := range digests {
+			content, err := c.Content(ctx, digest)
+			if errors.Is(err, config.ErrNotFound) {
+				continue // deleted, and collected, since the caller looked
+			}
+			if err != nil {
+				return nil, err
+			}
+			if bytes.Contains(content, []byte(text)) {
+				found[digest] = true
+			}
+		}
+		return found, nil
+	}
+	err := c.scan(ctx, func(digest string, pairs []*mvccpb.KeyValue) error {
+		if !digests[digest] {
+			return nil
+		}
+		stored, err := whole(pairs)
+		if err != nil {
+			return nil //nolint:nilerr // half stored, so nothing refers to it yet
+		}
+		content, err := c.open(digest, stored)
+		if err == nil && bytes.Contains(content, []byte(text)) {
+			found[digest] = true
+		}
+		return err
+	})
+	return found, err
+}
+
+const (
+	fewContents = 32
+	scanPage    = 64 // keys a request: 32 MiB at the most
+)
+
+// scan calls f with the pairs of each content that is stored, chunks and head.
+func (c *Configs) scan(ctx context.Context, f func(digest string, pairs []*mvccpb.KeyValue) error) error {
+	var pairs []*mvccpb.KeyValue
+	digest := ""
+	for from, end := blobPrefix, clientv3.GetPrefixRangeEnd(blobPrefix); ; {
+		resp, err := c.store.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(scanPage), clientv3.WithSerializable())
+		if err != nil {
+			return configError(outward(err))
+		}
+		for _, kv := range resp.Kvs {
+			name, _, _ := strings.Cut(strings.TrimPrefix(string(kv.Key), blobPrefix), "/")
+			if name != digest && len(pairs) > 0 {
+				if err := f(digest, pairs); err != nil {
+					return err
+				}
+				pairs = nil
+			}
+			digest = name
+			pairs = append(pairs, kv)
+		}
+		if !resp.More {
+			break
+		}
+		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+	}
+	if len(pairs) == 0 {
+		return nil
+	}
+	return f(digest, pairs)
+}
