@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/waiters"
 )
 
 // face is our own HTTP API over the domain.
@@ -22,6 +23,7 @@ type face struct {
 	server   *Server
 	registry *registry.Registry
 	configs  *config.Center
+	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer
 	polls    atomic.Int64    // calls that wait for documents now
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"strings"
 	"time"
@@ -173,8 +174,7 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 	refs := in.Body.Configs
 	for i, r := range refs {
 		refs[i].Namespace, refs[i].Group = defaulted(r.Namespace, config.DefaultNamespace), defaulted(r.Group, config.DefaultGroup)
-		k := config.Key{Namespace: refs[i].Namespace, Group: refs[i].Group, DataID: r.DataID}
-		if err := k.Validate(); err != nil {
+		if err := keyOf(refs[i]).Validate(); err != nil {
 			return nil, f.failure(err)
 		}
 	}
@@ -185,20 +185,35 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 	defer f.polls.Add(-1)
 	timeout := time.NewTimer(time.Duration(in.Body.Wait) * time.Millisecond)
 	defer timeout.Stop()
+	woken, leave := f.waiters.Join(keysOf(refs))
+	defer leave()
 	for {
-		moved := f.configs.View().Changed()
 		changed := f.differing(refs)
 		if len(changed) > 0 || in.Body.Wait == 0 {
 			return &configChanges{api.ConfigChanges{Changed: changed}}, nil
 		}
 		select {
-		case <-moved:
+		case <-woken:
 		case <-timeout.C:
 			in.Body.Wait = 0
 		case <-f.stopping:
 			in.Body.Wait = 0
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+	}
+}
+
+func keyOf(r api.ConfigRef) config.Key {
+	return config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}
+}
+
+func keysOf(refs []api.ConfigRef) iter.Seq[config.Key] {
+	return func(yield func(config.Key) bool) {
+		for _, r := range refs {
+			if !yield(keyOf(r)) {
+				return
+			}
 		}
 	}
 }
@@ -210,7 +225,7 @@ func (f *face) differing(refs []api.ConfigRef) []api.ConfigRef {
 		return changed
 	}
 	for _, r := range refs {
-		if md5 := snap.MD5(config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}, config.Client{}); md5 != r.MD5 {
+		if md5 := snap.MD5(keyOf(r), config.Client{}); md5 != r.MD5 {
 			r.MD5 = md5
 			changed = append(changed, r)
 		}

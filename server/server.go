@@ -32,6 +32,7 @@ import (
 	"github.com/musterhq/muster/server/push"
 	"github.com/musterhq/muster/server/relay"
 	"github.com/musterhq/muster/server/sweep"
+	"github.com/musterhq/muster/server/waiters"
 )
 
 // Server is one server. Open makes it, Run runs it.
@@ -52,6 +53,7 @@ type Server struct {
 	peers    *http.Client
 	registry *registry.Registry
 	center   *config.Center
+	waiters  *waiters.Waiters
 	nacosAPI *nacos.Handler
 	switches *switches.Board
 	pusher   *push.Pusher
@@ -190,6 +192,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
 	s.center = config.New(s.store.Configs(), config.Config{})
+	s.waiters = waiters.New(s.center.View())
 	limits := eventLimits
 	limits.View, limits.Show, limits.Store, limits.Registerer = s.store.View(), eventOf, s.store.Name, s.metrics
 	s.events, err = events.New(limits)
@@ -267,7 +270,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		s.announce, s.events.Run, s.tellClients,
+		s.announce, s.events.Run, s.tellClients, s.waiters.Run,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)

@@ -15,6 +15,7 @@ import (
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/waiters"
 )
 
 func TestPaths(t *testing.T) {
@@ -80,8 +81,9 @@ func TestOperationsAreDescribed(t *testing.T) {
 func TestMissingParts(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]nacos.Config{
-		"Registry": {Configs: config.New(w.docs, config.Config{})},
-		"Configs":  {Registry: w.reg},
+		"Registry": {Configs: config.New(w.docs, config.Config{}), Waiters: waiters.New(w.docs.View())},
+		"Configs":  {Registry: w.reg, Waiters: waiters.New(w.docs.View())},
+		"Waiters":  {Registry: w.reg, Configs: config.New(w.docs, config.Config{})},
 	} {
 		if h, err := nacos.New(c); err == nil || h != nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("New without %s = %v, %v, want an error that names it", name, h, err)

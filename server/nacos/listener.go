@@ -1,6 +1,7 @@
 package nacos
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -60,6 +61,17 @@ func parseListened(text string) ([]listened, error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// keysOf yields the documents that a client listens to.
+func keysOf(all []listened) iter.Seq[config.Key] {
+	return func(yield func(config.Key) bool) {
+		for i := range all {
+			if !yield(all[i].key) {
+				return
+			}
+		}
+	}
 }
 
 // differing returns those that a snapshot shows another content of.
@@ -132,13 +144,14 @@ func (h *Handler) hold(c *call, all []listened, timeout time.Duration) ([]listen
 
 	over := time.NewTimer(h.holdFor(timeout))
 	defer over.Stop()
+	woken, leave := h.cfg.Waiters.Join(keysOf(all))
+	defer leave()
 	for {
-		next := h.cfg.Configs.View().Changed()
 		if changed := differing(h.cfg.Configs.View().Snapshot(), all); len(changed) > 0 {
 			return changed, nil
 		}
 		select {
-		case <-next:
+		case <-woken:
 		case <-over.C:
 			return nil, nil
 		case <-h.drained:

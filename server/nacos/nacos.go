@@ -11,6 +11,7 @@ package nacos
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -52,10 +53,18 @@ type Configs interface {
 	Get(ctx context.Context, k config.Key) (*config.Document, []byte, error)
 }
 
+// Waiters wake long polls; *waiters.Waiters are some.
+type Waiters interface {
+	// Join returns what gets a value after one of these documents changed, until
+	// leave is called.
+	Join(keys iter.Seq[config.Key]) (woken <-chan struct{}, leave func())
+}
+
 // Config is what a [Handler] is made from.
 type Config struct {
 	Registry Registry // required
 	Configs  Configs  // required
+	Waiters  Waiters  // required
 
 	// ContextPath is what every path begins with; empty means /nacos, "/" means
 	// nothing.
@@ -173,6 +182,8 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("nacos: Config.Registry is missing")
 	case c.Configs == nil:
 		return nil, errors.New("nacos: Config.Configs is missing")
+	case c.Waiters == nil:
+		return nil, errors.New("nacos: Config.Waiters is missing")
 	}
 	c = c.withDefaults()
 	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, requests: newRequests(), table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}

@@ -1,11 +1,13 @@
 package nacos_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/musterhq/muster/config"
@@ -13,6 +15,7 @@ import (
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/registry/registrytest"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/waiters"
 )
 
 // world is a handler over the real rules and stores in memory.
@@ -28,7 +31,7 @@ func newWorld(t testing.TB, change ...func(*nacos.Config)) *world {
 	t.Helper()
 	w := &world{names: registrytest.NewStore(), roll: &registrytest.Roll{}, docs: configtest.NewStore()}
 	w.reg = registry.New(w.names, w.roll)
-	c := nacos.Config{Registry: w.reg, Configs: config.New(w.docs, config.Config{})}
+	c := nacos.Config{Registry: w.reg, Configs: config.New(w.docs, config.Config{}), Waiters: wakePolls(t, w.docs.View())}
 	for _, f := range change {
 		f(&c)
 	}
@@ -38,6 +41,16 @@ func newWorld(t testing.TB, change ...func(*nacos.Config)) *world {
 	}
 	w.Handler = h
 	return w
+}
+
+// wakePolls has polls woken until the test ends.
+func wakePolls(t testing.TB, view *config.View) *waiters.Waiters {
+	all := waiters.New(view)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = all.Run(ctx) }) // nil, once ctx ended
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return all
 }
 
 // answer is what a call got.
