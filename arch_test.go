@@ -21,11 +21,12 @@ const (
 // aside. A name that ends in "/..." stands for that package and all below it.
 var arrows = map[string][]string{
 	// Rules: the domain, and what follows from it alone.
-	"registry": {"internal/trie", "internal/view", "internal/digest"},
-	"config":   {"internal/trie", "internal/view", "internal/digest"},
-	"answer":   {"registry", "internal/nearest"},
-	"zone":     {"registry", "answer"},
-	"update":   {"registry", "answer"},
+	"registry":      {"internal/trie", "internal/view", "internal/digest"},
+	"config":        {"internal/trie", "internal/view", "internal/digest"},
+	"config/vault":  {"internal/atomicfile"},
+	"answer":        {"registry", "internal/nearest"},
+	"zone":          {"registry", "answer"},
+	"update":        {"registry", "answer"},
 
 	// What is known of addresses, from outside.
 	"labels": {"internal/view", "internal/atomicfile"},
@@ -72,7 +73,7 @@ var arrows = map[string][]string{
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",
 	},
 	"cmd/muster": {
-		"registry", "config", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
+		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
 		"agent/...", "internal/nearest",
 	},
 
