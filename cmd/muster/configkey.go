@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/musterhq/muster/config/vault"
+)
+
+func configKeyCommand() *cli.Command {
+	return &cli.Command{Name: "key", Usage: "make and rotate the keys that encrypt contents on the server's disk", Subcommands: []*cli.Command{
+		{Name: "init", Usage: "write a new key file, for its owner alone", ArgsUsage: "FILE", Action: keyAction("new key", vault.Generate)},
+		{Name: "rotate", Usage: "put a new key before those of a key file; the old ones still open", ArgsUsage: "FILE",
+			Action: keyAction("new current key", vault.Rotate)},
+	}}
+}
+
+// keyAction does what change does to the file of the command and tells the name
+// of the new key, never the key.
+func keyAction(says string, change func(path string) (id string, err error)) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		args, err := names(c, "FILE")
+		if err != nil {
+			return err
+		}
+		id, err := change(args[0])
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.App.Writer, "%s %s in %s\n", says, id, args[0])
+		return err
+	}
+}
