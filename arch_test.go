@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/nearest":   nil,
 	"internal/crew":      nil,
 	"internal/cookie":    nil,
+	"internal/diff":      nil,
 	"internal/ratelimit": nil,
 
 	// And of the file system.
