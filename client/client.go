@@ -38,6 +38,9 @@ type Config struct {
 	Transport http.RoundTripper
 	// UserAgent is sent with every request; empty means "muster-client".
 	UserAgent string
+	// Identity is who reads and watches configuration; the zero Identity is
+	// nobody in particular.
+	Identity Identity
 }
 
 func (c Config) withDefaults() Config {
@@ -72,6 +75,7 @@ type Client struct {
 	preferred atomic.Int64
 	http      http.Client
 	cfg       Config
+	identity  http.Header // of cfg.Identity
 }
 
 // New returns a Client of the given servers, DefaultServer when there are
@@ -87,6 +91,10 @@ func New(servers []string, cfg Config) (*Client, error) {
 		// The API redirects nowhere, so whoever does is not a Muster server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	if err := cfg.Identity.validate(); err != nil {
+		return nil, err
+	}
+	c.identity = cfg.Identity.header()
 	for _, s := range servers {
 		address, err := serverURL(s)
 		if err != nil {

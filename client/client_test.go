@@ -333,6 +333,9 @@ func TestRequests(t *testing.T) {
 			_, err := c.WatchConfigs(ctx, []api.ConfigRef{{DataID: "a", MD5: "m"}}, time.Second)
 			return err
 		}, seen{"POST", "/v1/configs-watch", `{"configs":[{"dataId":"a","md5":"m"}],"wait":1000}`}},
+		{"config reports", func() error {
+			return c.ReportConfigs(ctx, "h1", []api.ConfigReport{{Namespace: "public", Group: "g", DataID: "a", MD5: "m", State: api.ReportApplied}})
+		}, seen{"PUT", "/v1/config-reports/h1", `{"reports":[{"namespace":"public","group":"g","dataId":"a","md5":"m","state":"applied","at":"0001-01-01T00:00:00Z"}]}`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if err := tc.do(); err != nil {

@@ -24,6 +24,7 @@ type Document struct {
 	Type        string // such as yaml; may be empty
 	ContentType string // media type
 	Revision    int64
+	Release     string // gray release that it came from; empty: everybody's
 }
 
 // Config returns the document n, or an error that is ErrNotFound.
@@ -35,7 +36,7 @@ func (c *Client) Config(ctx context.Context, n Name) (Document, error) {
 // ConfigIfChanged returns the document n and true, or false while its MD5 is
 // still known. An empty known always gets the document.
 func (c *Client) ConfigIfChanged(ctx context.Context, n Name, known string) (d Document, changed bool, err error) {
-	r := call{method: http.MethodGet, path: n.service(api.PathConfig), header: http.Header{}}
+	r := call{method: http.MethodGet, path: n.service(api.PathConfig), header: c.identity.Clone()}
 	if known != "" {
 		r.header.Set("If-None-Match", quote(known))
 	}
@@ -51,7 +52,7 @@ func (c *Client) ConfigIfChanged(ctx context.Context, n Name, known string) (d D
 	}
 	d = Document{
 		Content: a.body, MD5: Digest(a.body),
-		Type: a.header.Get("Config-Type"), ContentType: a.header.Get("Content-Type"),
+		Type: a.header.Get("Config-Type"), ContentType: a.header.Get("Content-Type"), Release: a.header.Get(api.HeaderRelease),
 	}
 	d.Revision, _ = strconv.ParseInt(a.header.Get(api.HeaderRevision), 10, 64) // absent is 0
 	// A proxy on the way may have cut the body: then the tag tells.
@@ -124,8 +125,22 @@ func (c *Client) WatchConfigs(ctx context.Context, refs []api.ConfigRef, wait ti
 		return nil, fmt.Errorf("wait %v is not within 0 to %v: %w", wait, MaxWatchWait, ErrInvalid)
 	}
 	body := api.ConfigWatch{Configs: refs, Wait: int(wait / time.Millisecond)}
-	a, err := exchange[api.ConfigChanges](ctx, c, call{method: http.MethodPost, path: api.PathWatch, wait: wait}, body)
+	r := call{method: http.MethodPost, path: api.PathWatch, wait: wait, header: c.identity.Clone()}
+	a, err := exchange[api.ConfigChanges](ctx, c, r, body)
 	return a.Changed, err
+}
+
+// ReportConfigs tells the server what the agent did with documents, at most
+// api.MaxConfigReports of them. The error is ErrNotFound where the server does
+// not take reports.
+func (c *Client) ReportConfigs(ctx context.Context, agentID string, reports []api.ConfigReport) error {
+	r := call{method: http.MethodPut, path: fill(api.PathConfigReports, agentID), header: http.Header{"Content-Type": {"application/json"}}}
+	var err error
+	if r.body, err = json.Marshal(api.ConfigReports{Reports: reports}); err != nil {
+		return fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
+	}
+	_, err = c.do(ctx, r)
+	return err
 }
 
 // Digest returns the MD5 of content as entity tags carry it.
