@@ -183,7 +183,7 @@ func (c *Center) Get(ctx context.Context, k Key) (*Document, []byte, error) {
 }
 
 // GetFor returns what a client gets of a document, and its content; ErrNotFound
-// when that is nothing.
+// when that is nothing, ErrUnavailable when nobody can tell.
 func (c *Center) GetFor(ctx context.Context, k Key, client Client) (Choice, []byte, error) {
 	if err := k.Validate(); err != nil {
 		return Choice{}, nil, err
@@ -193,6 +193,9 @@ func (c *Center) GetFor(ctx context.Context, k Key, client Client) (Choice, []by
 		return Choice{}, nil, ErrUnavailable
 	}
 	choice := snap.Choose(k, client)
+	if _, ok := snap.unreadable.Get(RecordKey{Kind: KindDocument, Key: k}); ok && choice.Document == nil {
+		return Choice{}, nil, fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
+	}
 	if choice.Document == nil {
 		return Choice{}, nil, fmt.Errorf("document %s: %w", k, ErrNotFound)
 	}

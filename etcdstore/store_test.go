@@ -38,7 +38,12 @@ func startEtcd(t testing.TB) *clientv3.Client {
 // runStore runs a store over a client until the test ends.
 func runStore(t testing.TB, client *clientv3.Client) *etcdstore.Store {
 	t.Helper()
-	s := etcdstore.New(client, etcdstore.Config{})
+	return runStoreWith(t, client, etcdstore.Config{})
+}
+
+func runStoreWith(t testing.TB, client *clientv3.Client, cfg etcdstore.Config) *etcdstore.Store {
+	t.Helper()
+	s := etcdstore.New(client, cfg)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var wg sync.WaitGroup
 	wg.Go(func() {
