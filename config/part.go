@@ -31,7 +31,7 @@ func (p *Part) RecordKey() RecordKey { return RecordKey{KindPart, p.Key, p.Datum
 // Limits of aggregates.
 const (
 	PartSeparator = "\r\n" // as in Nacos
-	maxParts      = 10000
+	maxParts      = 1000   // each with a content of its own, all of which one write may bring
 )
 
 // PartDraft is a part to publish.

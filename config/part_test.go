@@ -125,3 +125,18 @@ func TestPartsOfManyAtOnce(t *testing.T) {
 		t.Errorf("the whole = %q", got)
 	}
 }
+
+func TestPartsAreBounded(t *testing.T) {
+	store := configtest.NewStore()
+	c := config.New(store, config.Config{})
+	var all []config.Record
+	for i := range 1000 {
+		all = append(all, &config.Part{Key: key("app.properties"), DatumID: fmt.Sprint(i), Digest: "none"})
+	}
+	if _, err := store.Commit(t.Context(), config.Write{Puts: all}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.PutPart(t.Context(), part("more", "x")); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("PutPart of one more than a thousand = %v, want ErrInvalid", err)
+	}
+}

@@ -81,8 +81,11 @@ func (c *Configs) Commit(ctx context.Context, w config.Write) (int64, error) {
 
 // configError names the registry's sentinels as the configuration centre does.
 func configError(err error) error {
-	if errors.Is(err, rpctypes.ErrTooManyOps) {
+	switch {
+	case errors.Is(err, rpctypes.ErrTooManyOps):
 		return &config.InvalidError{Field: "edits", Reason: "are more than this etcd takes in one transaction: raise its --max-txn-ops, or make fewer"}
+	case errors.Is(err, rpctypes.ErrRequestTooLarge):
+		return &config.InvalidError{Field: "edits", Reason: "tell of their documents more than etcd takes in one transaction: make fewer"}
 	}
 	for was, is := range map[error]error{registry.ErrFull: config.ErrFull, registry.ErrUnavailable: config.ErrUnavailable} {
 		if errors.Is(err, was) {

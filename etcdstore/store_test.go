@@ -349,3 +349,22 @@ func TestStoppingAnswersWhatIsStillWaiting(t *testing.T) {
 		t.Error("writers still wait for a store that has stopped")
 	}
 }
+
+// What is more than etcd takes at once is the caller's to mend.
+func TestTooMuchForOneTransaction(t *testing.T) {
+	c := config.New(runStore(t, startEtcd(t)).Configs(), config.Config{})
+	var edits []config.Edit
+	for i := range config.MaxEdits {
+		edits = append(edits, config.Edit{Draft: config.Draft{Key: config.Key{Namespace: "public", Group: "g", DataID: fmt.Sprint(i)},
+			Content: []byte(fmt.Sprint(i)), Schema: strings.Repeat("x", 10000)}})
+	}
+	if _, _, err := c.Edit(t.Context(), edits); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("Edit of 4 MB of schemas = %v, want ErrInvalid", err)
+	}
+	for i := range edits {
+		edits[i].Schema = ""
+	}
+	if heads, _, err := c.Edit(t.Context(), edits); err != nil || len(heads) != config.MaxEdits || c.Snapshot().Len() != config.MaxEdits {
+		t.Errorf("Edit of %d documents = %d, %v, want all", len(edits), len(heads), err)
+	}
+}
