@@ -60,20 +60,19 @@ type client struct {
 	number int
 	url    string
 	http   *http.Client
-	random *rand.Rand
 	calls  int
 	known  map[string]string // the content of documents, as it was last told or said
 }
 
-func newClient(number int, server string, transport http.RoundTripper, random *rand.Rand) *client {
-	return &client{number: number, url: "http://" + server, random: random, known: make(map[string]string),
+func newClient(number int, server string, transport http.RoundTripper) *client {
+	return &client{number: number, url: "http://" + server, known: make(map[string]string),
 		http: &http.Client{Timeout: 5 * time.Second, Transport: transport}}
 }
 
 // run calls for some documents until ctx ends.
 func (c *client) run(ctx context.Context, r *recorder, ids []string) {
 	for ctx.Err() == nil {
-		id := ids[c.random.IntN(len(ids))]
+		id := ids[rand.IntN(len(ids))]
 		in := c.draw(id)
 		out, learned := r.do(c, id, in)
 		switch {
@@ -84,13 +83,13 @@ func (c *client) run(ctx context.Context, r *recorder, ids []string) {
 		case !out.refused && in.content != "":
 			c.known[id] = in.content
 		}
-		rest(ctx, time.Duration(c.random.IntN(4))*time.Millisecond)
+		rest(ctx, time.Duration(rand.IntN(4))*time.Millisecond)
 	}
 }
 
 // draw chooses what to do.
 func (c *client) draw(id string) input {
-	in := input{kind: kind(c.random.IntN(int(kinds) + 2))}
+	in := input{kind: kind(rand.IntN(int(kinds) + 2))}
 	if in.kind >= kinds { // reads are what shows losses
 		in.kind = get
 	}
@@ -183,7 +182,7 @@ func (c *client) request(id string, in input) (*http.Request, error) {
 	nacos := c.url + "/nacos/v1/cs/configs"
 	own := c.url + strings.NewReplacer("{namespace}", "public", "{group}", "g", "{dataId}", id).Replace(api.PathConfig)
 	method, to, body, header := "", own, in.content, http.Header{}
-	either := c.random.IntN(2) == 0
+	either := rand.IntN(2) == 0
 	switch in.kind {
 	case publish, publishIfMD5:
 		form.Set("content", in.content)

@@ -37,9 +37,7 @@ func rounds() int {
 // read once more at the end, so that a history goes over its own restart and all that
 // come after.
 func TestHistoriesOverRestartsAreLinearizable(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	w := newWorld(t, seed, newTransport())
+	w := newWorld(t, newTransport())
 	for round := range rounds() {
 		w.round(round, true)
 	}
@@ -72,19 +70,18 @@ type world struct {
 	*recorder
 
 	t       *testing.T
-	random  *rand.Rand
 	clients []*client
 }
 
 // newTransport returns the connections of all clients.
 func newTransport() *http.Transport { return &http.Transport{MaxIdleConnsPerHost: clients} }
 
-func newWorld(t *testing.T, seed uint64, transport http.RoundTripper) *world {
+func newWorld(t *testing.T, transport http.RoundTripper) *world {
 	t.Helper()
 	w := &world{t: t, Server: binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0", "--min-free", "0"),
-		recorder: &recorder{began: time.Now(), histories: make(map[string][]porcupine.Operation)}, random: rand.New(rand.NewPCG(seed, 0))}
+		recorder: &recorder{began: time.Now(), histories: make(map[string][]porcupine.Operation)}}
 	for i := range clients {
-		w.clients = append(w.clients, newClient(i, w.HTTP, transport, rand.New(rand.NewPCG(seed, uint64(i+1)))))
+		w.clients = append(w.clients, newClient(i, w.HTTP, transport))
 	}
 	t.Cleanup(w.clients[0].http.CloseIdleConnections) // of all: the server waits for those that are open and new
 	return w
@@ -104,7 +101,7 @@ func (w *world) round(number int, kill bool) {
 	for _, c := range w.clients {
 		running.Go(func() { c.run(ctx, w.recorder, ids) })
 	}
-	rest(ctx, 50*time.Millisecond+time.Duration(w.random.Int64N(int64(100*time.Millisecond))))
+	rest(ctx, 50*time.Millisecond+time.Duration(rand.Int64N(int64(100*time.Millisecond))))
 	if kill {
 		w.Kill()
 		w.RestartServer()

@@ -72,8 +72,10 @@ func TestCheckerTellsLegalFromIllegal(t *testing.T) {
 
 // A write that was read is taken out of what a real server was seen to do.
 func TestCheckerMissesAWriteThatWasTakenOut(t *testing.T) {
-	w := newWorld(t, 1, newTransport())
-	w.round(0, false)
+	w := newWorld(t, newTransport())
+	for round := range 4 {
+		w.round(round, false)
+	}
 	taken := 0
 	for _, history := range w.histories {
 		if !legal(history) {
@@ -124,7 +126,7 @@ func (l *liar) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func TestCheckerFindsWritesThatAreLost(t *testing.T) {
 	lying := &liar{RoundTripper: newTransport()}
-	w := newWorld(t, 2, lying)
+	w := newWorld(t, lying)
 	const enough = 10
 	for round := 0; lying.lies.Load() < enough; round++ {
 		w.round(round, false)
