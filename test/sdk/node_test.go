@@ -2,6 +2,7 @@ package sdk_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/internal/freeport"
 	"github.com/musterhq/muster/internal/peer"
 )
 
@@ -27,15 +29,16 @@ func TestNodeClient(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.js"), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
-			crash, crashes := askForCrash(t)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			place, orders := takeOrders(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, node, "--test", file)
-			cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "MUSTER_SERVER="+s.HTTP, "MUSTER_CRASH="+crash)
-			run(t, cmd, crashes, func() {
-				s.Kill()
-				s.Forget()
-				s.RestartServer()
+			cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "MUSTER_SERVER="+s.HTTP, "MUSTER_ORDERS="+place,
+				fmt.Sprintf("NODE_CLUSTER_CLIENT_PORT=%d", port(t))) // else one for the whole host
+			run(t, cmd, orders, map[string]func(){
+				"/down":  s.Kill,
+				"/up":    s.RestartServer,
+				"/crash": func() { s.Kill(); s.Forget(); s.RestartServer() },
 			})
 		})
 	}
@@ -63,20 +66,34 @@ func install(t *testing.T) (modules string) {
 	return filepath.Join(dir, "node_modules")
 }
 
-// askForCrash returns a URL, and who asks for it: each waits until what was sent is
-// closed.
-func askForCrash(t *testing.T) (u string, asked <-chan chan struct{}) {
+func port(t *testing.T) uint16 {
 	t.Helper()
-	all := make(chan chan struct{})
+	n, err := freeport.Find("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// order is what a program asks to be done to the server; it waits until done is closed.
+type order struct {
+	path string
+	done chan struct{}
+}
+
+// takeOrders returns a URL to ask below, and what is asked.
+func takeOrders(t *testing.T) (u string, orders <-chan order) {
+	t.Helper()
+	all := make(chan order)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		done := make(chan struct{})
+		o := order{r.URL.Path, make(chan struct{})}
 		select {
-		case all <- done:
+		case all <- o:
 		case <-r.Context().Done():
 			return
 		}
 		select {
-		case <-done:
+		case <-o.done:
 		case <-r.Context().Done():
 		}
 	}))
@@ -84,9 +101,8 @@ func askForCrash(t *testing.T) (u string, asked <-chan chan struct{}) {
 	return web.URL, all
 }
 
-// run runs a program and demands that it succeeds. Meanwhile it crashes the server
-// for each who asks for that.
-func run(t *testing.T, cmd *exec.Cmd, crashes <-chan chan struct{}, crash func()) {
+// run runs a program and demands that it succeeds. Meanwhile it carries out orders.
+func run(t *testing.T, cmd *exec.Cmd, orders <-chan order, known map[string]func()) {
 	t.Helper()
 	var out []byte
 	ended := make(chan error, 1)
@@ -97,9 +113,13 @@ func run(t *testing.T, cmd *exec.Cmd, crashes <-chan chan struct{}, crash func()
 	}()
 	for {
 		select {
-		case done := <-crashes:
-			crash()
-			close(done)
+		case o := <-orders:
+			carryOut, ok := known[o.path]
+			if !ok {
+				t.Fatalf("nobody knows how to %s", o.path)
+			}
+			carryOut()
+			close(o.done)
 		case err := <-ended:
 			if err != nil {
 				t.Fatalf("%v: %v\n%s", cmd, err, out)

@@ -47,6 +47,10 @@ func (s *server) call(method, path string, parameters url.Values) (status int, b
 	if err != nil {
 		return 0, "", err
 	}
+	return send(req)
+}
+
+func send(req *http.Request) (status int, body string, err error) {
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, "", err

@@ -3,6 +3,9 @@
 'use strict';
 
 const dgram = require('dgram');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
 const zlib = require('zlib');
 
 const server = process.env.MUSTER_SERVER; // host:port
@@ -26,7 +29,7 @@ dgram.createSocket = (...args) => {
   return socket;
 };
 
-const { NacosNamingClient, DataClient } = require('nacos');
+const { NacosNamingClient, NacosConfigClient, DataClient } = require('nacos');
 
 const quiet = () => {};
 
@@ -40,25 +43,47 @@ async function namingClient(t, namespace, complain = console.error) {
   return client;
 }
 
-// configClient starts a client of the configuration centre. It is the one that
-// NacosConfigClient shares between processes of one host, over a fixed port.
-function configClient(t, cacheDir) {
-  const client = new DataClient({ serverAddr: server, cacheDir });
-  client.on('error', err => console.error(err));
+// configClient starts a client of the configuration centre, which ends with the test.
+// All of one process are one, the first.
+async function configClient(t, options, complain = console.error) {
+  const client = new NacosConfigClient({ serverAddr: server, ...options });
+  client.on('error', complain);
+  t.after(() => client.close());
+  await client.ready();
+  return client;
+}
+
+// dataClient starts what a configClient shares.
+function dataClient(t, options, complain = console.error) {
+  const client = new DataClient({ serverAddr: server, ...options });
+  client.on('error', complain);
   t.after(() => client.close());
   return client;
 }
 
+// cache makes a folder for what a client keeps.
+function cache(t) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'muster-node-'));
+  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
 // call sends a request to the server and returns its answer.
-async function call(method, path, parameters) {
-  const answer = await fetch(`http://${server}/nacos${path}?${new URLSearchParams(parameters)}`, { method });
+async function call(method, path, parameters, headers) {
+  const answer = await fetch(`http://${server}/nacos${path}?${new URLSearchParams(parameters)}`, { method, headers });
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${method} ${path} ${JSON.stringify(parameters)}: ${answer.status} ${text}`);
   return text;
 }
 
+const order = what => fetch(`${process.env.MUSTER_ORDERS}/${what}`);
+
 // crash has the server killed, all it knew removed, and waits until it runs again.
-const crash = () => fetch(process.env.MUSTER_CRASH);
+const crash = () => order('crash');
+
+// down has the server killed; up waits until it runs again.
+const down = () => order('down');
+const up = () => order('up');
 
 // listed returns what the server lists of a service, as ip:port.
 async function listed(namespaceId, serviceName) {
@@ -79,4 +104,4 @@ async function within(ms, what, ok) {
   }
 }
 
-module.exports = { datagrams, namingClient, configClient, call, crash, listed, endpoints, within };
+module.exports = { datagrams, namingClient, configClient, dataClient, cache, call, crash, down, up, listed, endpoints, within };
