@@ -14,6 +14,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/musterhq/muster/internal/freeport"
 	"github.com/musterhq/muster/test/binary"
 )
 
@@ -78,7 +79,12 @@ func newTransport() *http.Transport { return &http.Transport{MaxIdleConnsPerHost
 
 func newWorld(t *testing.T, transport http.RoundTripper) *world {
 	t.Helper()
-	w := &world{t: t, Server: binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0", "--min-free", "0"),
+	// A port of the system's choice would be one that connections of clients take too.
+	dns, err := freeport.Find("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, Server: binary.StartServer(t, binary.Muster(), "--dns", fmt.Sprintf("127.0.0.1:%d", dns), "--min-free", "0"),
 		recorder: &recorder{began: time.Now(), histories: make(map[string][]porcupine.Operation)}}
 	for i := range clients {
 		w.clients = append(w.clients, newClient(i, w.HTTP, transport))
