@@ -21,12 +21,13 @@ const (
 // aside. A name that ends in "/..." stands for that package and all below it.
 var arrows = map[string][]string{
 	// Rules: the domain, and what follows from it alone.
-	"registry":     {"internal/trie", "internal/view", "internal/digest"},
-	"config":       {"internal/trie", "internal/view", "internal/digest"},
-	"config/vault": {"internal/atomicfile"},
-	"answer":       {"registry", "internal/nearest"},
-	"zone":         {"registry", "answer"},
-	"update":       {"registry", "answer"},
+	"registry":      {"internal/trie", "internal/view", "internal/digest"},
+	"config":        {"internal/trie", "internal/view", "internal/digest"},
+	"config/syntax": nil,
+	"config/vault":  {"internal/atomicfile"},
+	"answer":        {"registry", "internal/nearest"},
+	"zone":          {"registry", "answer"},
+	"update":        {"registry", "answer"},
 
 	// What is known of addresses, from outside.
 	"labels": {"internal/view", "internal/atomicfile"},
