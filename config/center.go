@@ -59,10 +59,10 @@ func (c *Center) Edit(ctx context.Context, edits []Edit) ([]*Document, Receipt, 
 	for i := range edits {
 		e := &edits[i]
 		if err := e.validate(); err != nil {
-			return nil, Receipt{}, of(edits, e.Key, err)
+			return nil, Receipt{}, of(edits, i, err)
 		}
 		if seen[e.Key] {
-			return nil, Receipt{}, invalid("edits", e.Key.String(), "is in them twice")
+			return nil, Receipt{}, of(edits, i, invalid("dataId", e.Key.DataID, "is in the write twice"))
 		}
 		seen[e.Key] = true
 		if !e.Delete {
@@ -76,7 +76,7 @@ func (c *Center) Edit(ctx context.Context, edits []Edit) ([]*Document, Receipt, 
 		for i := range edits {
 			head, err := c.plan(p, &edits[i], all[i], &verdicts)
 			if err != nil {
-				return of(edits, edits[i].Key, err)
+				return of(edits, i, err)
 			}
 			heads[i] = head
 		}
@@ -91,12 +91,12 @@ func (c *Center) Edit(ctx context.Context, edits []Edit) ([]*Document, Receipt, 
 	return heads, receipt, nil
 }
 
-// of names the document that an error is about, where there are several.
-func of(edits []Edit, k Key, err error) error {
+// of says which edit an error is about, where there are several.
+func of(edits []Edit, i int, err error) error {
 	if len(edits) == 1 {
 		return err
 	}
-	return fmt.Errorf("document %s: %w", k, err)
+	return &EditError{i, edits[i].Key, err}
 }
 
 func (e *Edit) validate() error {

@@ -31,7 +31,7 @@ type Condition struct {
 
 // hold returns why the condition does not hold of what stands under a key.
 func (c Condition) hold(k Key, stands *Document) error {
-	e := &ConflictError{Key: k}
+	e := &ConflictError{Key: k, Unmet: true}
 	if stands == nil {
 		if c.Exists || c.Revision > 0 {
 			e.Reason = "does not exist"

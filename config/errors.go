@@ -38,6 +38,9 @@ type ConflictError struct {
 	Reason   string
 	MD5      string // of what stands, empty when nothing does
 	Revision int64  // of its last change, 0 when nothing stands
+	// Unmet says that a condition of the writer does not hold; else the write does
+	// not go with what stands, whatever its conditions.
+	Unmet bool
 }
 
 func (e *ConflictError) Error() string { return fmt.Sprintf("document %s %s", e.Key, e.Reason) }
@@ -59,3 +62,17 @@ func (e *QuotaError) Error() string {
 
 // Unwrap returns ErrQuota.
 func (e *QuotaError) Unwrap() error { return ErrQuota }
+
+// EditError says which of several edits refused to be made.
+type EditError struct {
+	Index int
+	Key   Key
+	Err   error
+}
+
+func (e *EditError) Error() string {
+	return fmt.Sprintf("edit %d, document %s: %v", e.Index, e.Key, e.Err)
+}
+
+// Unwrap returns what is wrong with it.
+func (e *EditError) Unwrap() error { return e.Err }

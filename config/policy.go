@@ -106,7 +106,7 @@ func (c *Center) SetPolicy(ctx context.Context, p Policy, revision int64) (Recei
 		stands := w.snap.Policy(p.Namespace, p.Group)
 		if revision >= 0 && stands.Revision != revision {
 			return &ConflictError{Key: Key{Namespace: p.Namespace, Group: p.Group}, Revision: stands.Revision,
-				Reason: "has a policy of another revision"}
+				Reason: "has a policy of another revision", Unmet: true}
 		}
 		p.Revision = stands.Revision
 		if p == *stands {
