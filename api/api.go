@@ -7,8 +7,6 @@
 // application/problem+json.
 package api
 
-import "time"
-
 // Paths of version 1. The text between braces is a path variable.
 const (
 	PathServices  = "/v1/services"
@@ -20,9 +18,6 @@ const (
 	PathAgents    = "/v1/agents"
 	PathAgent     = "/v1/agents/{id}"
 	PathAgentBeat = "/v1/agents/{id}/beat"
-	PathConfigs   = "/v1/configs"
-	PathConfig    = "/v1/configs/{namespace}/{group}/{dataId}"
-	PathWatch     = "/v1/configs-watch"
 	PathResolve   = "/v1/resolve"
 )
 
@@ -33,25 +28,6 @@ const HeaderRevision = "Muster-Revision"
 // HeaderLagging is set to "true" on a successful write that is committed but
 // was not yet visible in the answering server's own snapshot when it answered.
 const HeaderLagging = "Muster-Lagging"
-
-// Headers by which a client that reads a document says who it is, for gray
-// releases: its name, its tag, and its labels as name=value, separated by commas.
-const (
-	HeaderClient       = "Muster-Client"
-	HeaderClientTag    = "Muster-Client-Tag"
-	HeaderClientLabels = "Muster-Client-Labels"
-)
-
-// Headers of a document that comes of a gray release: its name, and why the
-// client got it.
-const (
-	HeaderRelease    = "Muster-Release"
-	HeaderReleaseWhy = "Muster-Release-Why"
-)
-
-// HeaderWarning says what the writer of a document should know although it was
-// written; there may be several.
-const HeaderWarning = "Muster-Warning"
 
 // Health of an instance as its owner sees it.
 const (
@@ -230,48 +206,4 @@ type Agent struct {
 type AgentList struct {
 	Revision int64   `json:"revision"`
 	Agents   []Agent `json:"agents" nullable:"false"`
-}
-
-// Config describes one configuration document; its content travels as the raw
-// body of GET and PUT on PathConfig, with the MD5 as entity tag.
-type Config struct {
-	Namespace string    `json:"namespace"`
-	Group     string    `json:"group"`
-	DataID    string    `json:"dataId"`
-	Type      string    `json:"type,omitempty"`
-	MD5       string    `json:"md5"`
-	Size      int       `json:"size"`
-	Desc      string    `json:"desc,omitempty"`
-	App       string    `json:"app,omitempty"`
-	Revision  int64     `json:"revision"`
-	Modified  time.Time `json:"modified"`
-}
-
-// ConfigList is one page of documents, without content.
-type ConfigList struct {
-	Total    int      `json:"total"`
-	Revision int64    `json:"revision"`
-	Configs  []Config `json:"configs" nullable:"false"`
-}
-
-// ConfigRef names a document and the MD5 of the content the caller has; an
-// empty MD5 means that it has none.
-type ConfigRef struct {
-	Namespace string `json:"namespace,omitempty" doc:"public when empty"`
-	Group     string `json:"group,omitempty" doc:"DEFAULT_GROUP when empty"`
-	DataID    string `json:"dataId" minLength:"1"`
-	MD5       string `json:"md5,omitempty"`
-}
-
-// ConfigWatch asks to be answered once one of the documents differs from what
-// the caller has, or after Wait milliseconds.
-type ConfigWatch struct {
-	Configs []ConfigRef `json:"configs" maxItems:"10000" nullable:"false"`
-	Wait    int         `json:"wait" minimum:"0" maximum:"60000" doc:"Milliseconds to hold the call"`
-}
-
-// ConfigChanges lists the documents that differ, each with its present MD5
-// (empty: it does not exist).
-type ConfigChanges struct {
-	Changed []ConfigRef `json:"changed" nullable:"false"`
 }

@@ -70,15 +70,14 @@ func receiptOf(r registry.Receipt) Written { return Written{r.Revision, r.Laggin
 // domain error is logged whole inside, and plain outside.
 func (f *face) failure(err error) error {
 	var field *registry.InvalidError
-	var confField *config.InvalidError
 	var unseenErr *registry.SeenError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &field):
 		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: field.Reason, Location: field.Field, Value: field.Value})
-	case errors.As(err, &confField):
-		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: confField.Reason, Location: confField.Field, Value: confField.Value})
+	case refusal(err) != nil:
+		return refusal(err)
 	case errors.Is(err, registry.ErrNotFound), errors.Is(err, config.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.As(err, &unseenErr):

@@ -3,11 +3,8 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
-	"iter"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,214 +23,155 @@ func (p ConfigPath) key() config.Key {
 	return config.Key{Namespace: p.Namespace, Group: p.Group, DataID: p.DataID}
 }
 
+// maxConfigBody bounds the body of a document; one that is a little too long gets
+// the error that says what is allowed.
+const maxConfigBody = config.MaxContent + 64<<10
+
 func (f *face) mountConfigs(a huma.API) {
 	tags := []string{"configs"}
 	huma.Register(a, huma.Operation{OperationID: "list-configs", Method: http.MethodGet, Path: api.PathConfigs,
-		Summary: "List configuration documents", Tags: tags}, f.listConfigs)
+		Summary: "List and search configuration documents", Tags: tags}, f.listConfigs)
 	huma.Register(a, huma.Operation{OperationID: "get-config", Method: http.MethodGet, Path: api.PathConfig,
-		Summary: "Read the content of a document", Tags: tags, Responses: rawContent()}, f.getConfig)
+		Summary: "Read a document, as the client gets it or as it stood", Tags: tags, Responses: rawContent()}, f.getConfig)
+	huma.Register(a, huma.Operation{OperationID: "get-config-head", Method: http.MethodGet, Path: api.PathConfigHead,
+		Summary: "Show a document without its content", Tags: tags}, f.getConfigHead)
 	huma.Register(a, huma.Operation{OperationID: "put-config", Method: http.MethodPut, Path: api.PathConfig,
-		Summary: "Publish a document", Tags: tags, MaxBodyBytes: config.MaxContent + 64<<10, BodyReadTimeout: bodyTimeout}, f.putConfig)
+		Summary: "Publish a document", Tags: tags, MaxBodyBytes: maxConfigBody, BodyReadTimeout: bodyTimeout}, f.putConfig)
 	huma.Register(a, huma.Operation{OperationID: "delete-config", Method: http.MethodDelete, Path: api.PathConfig,
 		Summary: "Remove a document", Tags: tags}, f.deleteConfig)
 	huma.Register(a, huma.Operation{OperationID: "watch-configs", Method: http.MethodPost, Path: api.PathWatch,
 		Summary: "Wait until documents differ from what the caller has", Tags: tags, MaxBodyBytes: maxWatchBytes}, f.watchConfigs)
+	huma.Register(a, huma.Operation{OperationID: "set-configs", Method: http.MethodPost, Path: api.PathConfigSet,
+		Summary: "Change several documents at once, or none", Tags: tags, MaxBodyBytes: maxSetBody, BodyReadTimeout: bodyTimeout}, f.setConfigs)
+	f.mountHistory(a)
+	f.mountReleases(a)
+	f.mountParts(a)
+	f.mountPolicies(a)
 }
 
-func rawContent() map[string]*huma.Response {
-	return map[string]*huma.Response{
-		"200": {Description: "The content as it was published", Content: map[string]*huma.MediaType{
-			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}},
-		"304": {Description: "The caller has it already"},
-	}
+type configQuery struct {
+	Paging
+	Named
+	DataID  string   `query:"dataId" doc:"Only this data id, in which * stands for any text" example:"*.properties"`
+	App     string   `query:"app" doc:"Only documents of this application"`
+	Tags    []string `query:"tag" doc:"Only documents with one of these tags, separated by commas"`
+	Types   []string `query:"type" doc:"Only documents of one of these types, separated by commas"`
+	Content string   `query:"content" doc:"Only documents whose content holds this text; those that are encrypted where they are stored are opened for it"`
 }
 
 type configListAnswer struct{ Body api.ConfigList }
 
-func (f *face) listConfigs(_ context.Context, q *listQuery) (*configListAnswer, error) {
-	snap := f.configs.Snapshot()
-	if snap == nil {
-		return nil, f.failure(config.ErrUnavailable)
+func (f *face) listConfigs(ctx context.Context, q *configQuery) (*configListAnswer, error) {
+	snap, err := f.documents(ctx)
+	if err != nil {
+		return nil, err
 	}
-	found, total := cut(snap.Documents(), q.Paging, func(d *config.Document) bool {
-		return q.admits(d.Key.Namespace, d.Key.Group, d.Key.DataID)
+	all, err := f.configs.Search(ctx, config.Query{Namespace: q.Namespace, Group: q.Group, DataID: q.DataID, App: q.App,
+		Tags: q.Tags, Types: q.Types, Match: config.Like, Content: q.Content})
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	search := strings.ToLower(q.Search)
+	found, total := cut(all, q.Paging, func(d *config.Document) bool {
+		return strings.Contains(strings.ToLower(d.Key.DataID), search)
 	})
 	list := api.ConfigList{Total: total, Revision: snap.Revision(), Configs: make([]api.Config, 0, len(found))}
 	for _, d := range found {
-		list.Configs = append(list.Configs, configOf(d))
+		one := headOf(snap, d)
+		one.Schema = ""
+		list.Configs = append(list.Configs, one)
 	}
 	return &configListAnswer{list}, nil
 }
 
-type configGet struct {
-	ConfigPath
-	IfNoneMatch string `header:"If-None-Match" doc:"Entity tag the caller has"`
-}
-
-type configContent struct {
-	Status      int
-	ETag        string `header:"ETag"`
-	ContentType string `header:"Content-Type"`
-	ConfigType  string `header:"Config-Type"`
-	Modified    string `header:"Last-Modified"`
-	Revision    int64  `header:"Muster-Revision"`
-	Body        []byte
-}
-
-func (f *face) getConfig(ctx context.Context, in *configGet) (*configContent, error) {
-	k := in.key()
-	if snap := f.configs.Snapshot(); snap != nil && in.IfNoneMatch != "" {
-		if d := snap.Head(k); d != nil && matches(in.IfNoneMatch, d.MD5) {
-			return &configContent{Status: http.StatusNotModified, ETag: etag(d.MD5), Revision: d.Revision}, nil
-		}
-	}
-	d, content, err := f.configs.Get(ctx, k)
-	if err != nil {
-		return nil, f.failure(err)
-	}
-	return &configContent{Status: http.StatusOK, ETag: etag(d.MD5), ContentType: "text/plain; charset=utf-8",
-		ConfigType: d.Type, Modified: d.Modified.Format(http.TimeFormat), Revision: d.Revision, Body: content}, nil
-}
-
-func etag(md5 string) string { return `"` + md5 + `"` }
-
-// md5Of returns the MD5 that If-Match demands; * demands none in particular.
-func md5Of(header string) string {
-	return strings.Trim(strings.TrimPrefix(strings.TrimSpace(header), "*"), `"`)
-}
-
-// matches reads a list of entity tags as RFC 9110 (13.1.2) has it.
-func matches(header, md5 string) bool {
-	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == "*" || tag == etag(md5) {
-			return true
-		}
-	}
-	return false
-}
-
 type configPut struct {
 	ConfigPath
-	Type        string `query:"type" doc:"properties, xml, json, text, html, yaml, toml or unset; text when absent"`
-	Desc        string `query:"desc" doc:"Description"`
-	App         string `query:"app" doc:"Application it belongs to"`
-	IfMatch     string `header:"If-Match" doc:"Publish only over a content with this entity tag"`
-	IfNoneMatch string `header:"If-None-Match" doc:"* publishes only where there is no document"`
-	RawBody     []byte `contentType:"text/plain"`
+	ConfigMaking
+	ConfigMeta
+	RawBody []byte `contentType:"text/plain"`
+}
+
+// ConfigMeta is what is told of a document beside its content.
+type ConfigMeta struct {
+	Type    string   `query:"type" doc:"properties, xml, json, text, html, yaml, toml or unset; as it stands when absent, text for a new document"`
+	Desc    string   `query:"desc" doc:"Description; as it stands when absent"`
+	App     string   `query:"app" doc:"Application it belongs to; as it stands when absent"`
+	Tags    []string `query:"tags" doc:"Tags, separated by commas; as they stand when absent"`
+	Use     string   `query:"use" doc:"What it is used for; as it stands when absent"`
+	Effect  string   `query:"effect" doc:"What it effects; as it stands when absent"`
+	Schema  string   `query:"schema" doc:"JSON Schema that the content is to fit; as it stands when absent"`
+	Encrypt string   `query:"encrypt" enum:"true,false" doc:"Whether it is encrypted where it is stored; as it stands when absent. A new document is if its data id begins with cipher- and the server has a key"`
+	DataKey string   `header:"Encrypted-Data-Key" doc:"The key that goes with a content which the client has encrypted"`
+}
+
+// draft returns what publishes a content. The body's buffer is used again for
+// other calls; the store keeps contents.
+func (m ConfigMeta) draft(ctx context.Context, k config.Key, body []byte) config.Draft {
+	d := config.Draft{Key: k, Content: bytes.Clone(body), Type: m.Type, Desc: m.Desc, App: m.App, Tags: m.Tags, Use: m.Use,
+		Effect: m.Effect, Schema: m.Schema, DataKey: m.DataKey, Keep: true, Author: author(ctx)}
+	if m.Encrypt != "" {
+		d.Encrypt = new(m.Encrypt == "true")
+	}
+	return d
 }
 
 type configAnswer struct {
-	Written
-	ETag string `header:"ETag"`
-	Body api.Config
+	ConfigOutcome
+	Body api.ConfigWritten
 }
 
 func (f *face) putConfig(ctx context.Context, in *configPut) (*configAnswer, error) {
-	// The body's buffer is used again for other calls; the store keeps contents.
-	draft := config.Draft{Key: in.key(), Content: bytes.Clone(in.RawBody), Type: in.Type, Desc: in.Desc, App: in.App,
-		If: config.Condition{Absent: in.IfNoneMatch == "*", Exists: in.IfMatch != "", MD5: md5Of(in.IfMatch)}, Author: author(ctx)}
+	draft := in.draft(ctx, in.key(), in.RawBody)
+	var err error
+	if draft.If, err = in.condition(); err != nil {
+		return nil, err
+	}
 	head, receipt, err := f.configs.Publish(ctx, draft)
-	switch {
-	case errors.Is(err, config.ErrConflict) && draft.If != (config.Condition{}):
-		return nil, huma.Error412PreconditionFailed(err.Error())
-	case err != nil:
+	return f.published(head, receipt, err)
+}
+
+// published answers a write that left a document.
+func (f *face) published(head *config.Document, r config.Receipt, err error) (*configAnswer, error) {
+	if err != nil {
 		return nil, f.failure(err)
 	}
-	return &configAnswer{Written{receipt.Revision, receipt.Lagging}, etag(head.MD5), configOf(head)}, nil
+	body := api.ConfigWritten{Config: headOf(f.configs.Snapshot(), head), Warnings: r.Warnings}
+	return &configAnswer{outcomeOf(head, r), body}, nil
 }
 
 type configDelete struct {
 	ConfigPath
-	IfMatch string `header:"If-Match" doc:"Remove only a content with this entity tag"`
+	ConfigTerms
 }
 
 func (f *face) deleteConfig(ctx context.Context, in *configDelete) (*noContent, error) {
-	existed, receipt, err := f.configs.Delete(ctx, in.key(), config.Condition{MD5: md5Of(in.IfMatch)}, author(ctx))
+	only, err := in.condition()
+	if err != nil {
+		return nil, err
+	}
+	existed, receipt, err := f.configs.Delete(ctx, in.key(), only, author(ctx))
 	switch {
-	case errors.Is(err, config.ErrConflict) && in.IfMatch != "":
-		return nil, huma.Error412PreconditionFailed(err.Error())
 	case err != nil:
 		return nil, f.failure(err)
 	case !existed:
 		return nil, huma.Error404NotFound("document " + in.key().String() + ": not found")
 	}
-	return &noContent{Written{receipt.Revision, receipt.Lagging}}, nil
+	return &noContent{written(receipt)}, nil
 }
 
-// maxWatchBytes bounds one call that waits: ten thousand long names.
-const maxWatchBytes = 8 << 20
-
-// maxPolls bounds the calls that wait for documents at once.
-const maxPolls = 8192
-
-type configWatch struct{ Body api.ConfigWatch }
-
-type configChanges struct{ Body api.ConfigChanges }
-
-func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChanges, error) {
-	refs := in.Body.Configs
-	for i, r := range refs {
-		refs[i].Namespace, refs[i].Group = defaulted(r.Namespace, config.DefaultNamespace), defaulted(r.Group, config.DefaultGroup)
-		if err := keyOf(refs[i]).Validate(); err != nil {
-			return nil, f.failure(err)
+// headOf returns a document as it travels, with the gray releases beside it.
+func headOf(snap *config.Snapshot, d *config.Document) api.Config {
+	out := configOf(d)
+	if snap != nil {
+		for _, r := range snap.Releases(d.Key) {
+			out.Releases = append(out.Releases, r.Name)
 		}
 	}
-	if f.polls.Add(1) > maxPolls {
-		f.polls.Add(-1)
-		return nil, huma.Error429TooManyRequests("too many calls wait for documents on this server")
-	}
-	defer f.polls.Add(-1)
-	timeout := time.NewTimer(time.Duration(in.Body.Wait) * time.Millisecond)
-	defer timeout.Stop()
-	woken, leave := f.waiters.Join(keysOf(refs))
-	defer leave()
-	for {
-		changed := f.differing(refs)
-		if len(changed) > 0 || in.Body.Wait == 0 {
-			return &configChanges{api.ConfigChanges{Changed: changed}}, nil
-		}
-		select {
-		case <-woken:
-		case <-timeout.C:
-			in.Body.Wait = 0
-		case <-f.stopping:
-			in.Body.Wait = 0
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func keyOf(r api.ConfigRef) config.Key {
-	return config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}
-}
-
-func keysOf(refs []api.ConfigRef) iter.Seq[config.Key] {
-	return func(yield func(config.Key) bool) {
-		for _, r := range refs {
-			if !yield(keyOf(r)) {
-				return
-			}
-		}
-	}
-}
-
-func (f *face) differing(refs []api.ConfigRef) []api.ConfigRef {
-	changed := []api.ConfigRef{}
-	snap := f.configs.Snapshot()
-	if snap == nil {
-		return changed
-	}
-	for _, r := range refs {
-		if md5 := snap.MD5(keyOf(r), config.Client{}); md5 != r.MD5 {
-			r.MD5 = md5
-			changed = append(changed, r)
-		}
-	}
-	return changed
+	return out
 }
 
 func configOf(d *config.Document) api.Config {
-	return api.Config{Namespace: d.Key.Namespace, Group: d.Key.Group, DataID: d.Key.DataID, Type: d.Type, MD5: d.MD5,
-		Size: d.Size, Desc: d.Desc, App: d.App, Revision: d.Revision, Modified: d.Modified}
+	return api.Config{Namespace: d.Key.Namespace, Group: d.Key.Group, DataID: d.Key.DataID, Type: d.Type, MD5: d.MD5, Size: d.Size,
+		Desc: d.Desc, App: d.App, Tags: d.Tags, Use: d.Use, Effect: d.Effect, Schema: d.Schema, Encrypted: d.Encrypted(), DataKey: d.DataKey,
+		Parts: d.Parts, Version: d.Seq, Revision: d.Revision, Created: d.Created, Modified: d.Modified, User: d.User, IP: d.IP}
 }

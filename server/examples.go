@@ -19,11 +19,20 @@ var bodies = map[string]any{
 	"put-namespace":  api.NamespaceSpec{Name: "Development", Description: "Everybody may break it"},
 	"put-agent": api.AgentSet{Incarnation: "2f9c", Host: "web-1.example.net", Instances: []api.AgentInstance{
 		{Service: "shop", Address: "192.0.2.20", Port: 8080, Health: api.HealthPassing}}},
-	"beat-agent":    api.AgentBeat{Incarnation: "2f9c", Sequence: 1},
-	"put-config":    "timeout=3\n",
-	"watch-configs": api.ConfigWatch{Configs: []api.ConfigRef{{DataID: "app.properties"}}, Wait: 100},
-	"add-member":    api.MemberSpec{Name: "d", Peer: "192.0.2.14:2380"},
-	"heard":         "agent/web-1\n",
+	"beat-agent": api.AgentBeat{Incarnation: "2f9c", Sequence: 1},
+	"put-config": "timeout=3\n",
+	"set-configs": api.ConfigSet{Edits: []api.ConfigEdit{
+		{DataID: "shop.yaml", Content: "stock: 3\n", Type: "yaml"}, {DataID: "shop.old.yaml", Delete: true}}},
+	"revert-config": api.ConfigRevert{Seq: 1},
+	"put-release":   "timeout=5\n",
+	"patch-release": api.ReleaseEdit{Rule: &api.Rule{Percent: 50}},
+	"put-part":      "web-1 192.0.2.10:8080",
+	"put-config-policy": api.PolicySpec{Validate: "refuse", HistoryDays: 90,
+		GroupPolicySpec: api.GroupPolicySpec{Hard: api.Quota{Count: 1000, Total: 64 << 20}, Soft: api.Quota{Count: 800}}},
+	"put-group-policy": api.GroupPolicySpec{Hard: api.Quota{Size: 64 << 10}},
+	"watch-configs":    api.ConfigWatch{Configs: []api.ConfigRef{{DataID: "app.properties"}}, Wait: 100},
+	"add-member":       api.MemberSpec{Name: "d", Peer: "192.0.2.14:2380"},
+	"heard":            "agent/web-1\n",
 }
 
 // exemplify completes the document of our own operations: examples of bodies, and

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"context"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/config"
+)
+
+// maxSetBody bounds a write of several documents.
+const maxSetBody = 32 << 20
+
+type configSet struct{ Body api.ConfigSet }
+
+type configSetAnswer struct {
+	Written
+	Body api.ConfigSetAnswer
+}
+
+func (f *face) setConfigs(ctx context.Context, in *configSet) (*configSetAnswer, error) {
+	edits := make([]config.Edit, len(in.Body.Edits))
+	for i, e := range in.Body.Edits {
+		edits[i] = editOf(e, author(ctx))
+	}
+	heads, receipt, err := f.configs.Edit(ctx, edits)
+	if err != nil {
+		return nil, f.failure(err)
+	}
+	body := api.ConfigSetAnswer{Revision: receipt.Revision, Configs: []api.Config{}, Warnings: receipt.Warnings}
+	snap := f.configs.Snapshot()
+	for _, head := range heads {
+		if head == nil {
+			body.Removed++
+			continue
+		}
+		body.Configs = append(body.Configs, headOf(snap, head))
+	}
+	return &configSetAnswer{written(receipt), body}, nil
+}
+
+func editOf(e api.ConfigEdit, by config.Author) config.Edit {
+	k := config.Key{Namespace: defaulted(e.Namespace, config.DefaultNamespace), Group: defaulted(e.Group, config.DefaultGroup), DataID: e.DataID}
+	only := config.Condition{MD5: e.IfMD5, Revision: e.IfRevision, Exists: e.IfMD5 != "" || e.IfRevision > 0, Absent: e.IfAbsent}
+	return config.Edit{Delete: e.Delete, Draft: config.Draft{Key: k, Content: []byte(e.Content), Type: e.Type, Desc: e.Desc, App: e.App,
+		Tags: e.Tags, Schema: e.Schema, Encrypt: e.Encrypt, Keep: true, Author: by, If: only}}
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/config"
+)
+
+// maxWatchBytes bounds one call that waits: ten thousand long names.
+const maxWatchBytes = 8 << 20
+
+// maxPolls bounds the calls that wait for documents at once.
+const maxPolls = 8192
+
+type configWatch struct {
+	Reader
+	Body api.ConfigWatch
+}
+
+type configChanges struct{ Body api.ConfigChanges }
+
+func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChanges, error) {
+	client, err := in.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refs := in.Body.Configs
+	for i, r := range refs {
+		refs[i].Namespace, refs[i].Group = defaulted(r.Namespace, config.DefaultNamespace), defaulted(r.Group, config.DefaultGroup)
+		if err := keyOf(refs[i]).Validate(); err != nil {
+			return nil, f.failure(err)
+		}
+	}
+	if f.polls.Add(1) > maxPolls {
+		f.polls.Add(-1)
+		return nil, huma.Error429TooManyRequests("too many calls wait for documents on this server")
+	}
+	defer f.polls.Add(-1)
+	timeout := time.NewTimer(time.Duration(in.Body.Wait) * time.Millisecond)
+	defer timeout.Stop()
+	woken, leave := f.waiters.Join(keysOf(refs))
+	defer leave()
+	for {
+		changed := f.differing(client, refs)
+		if len(changed) > 0 || in.Body.Wait == 0 {
+			return &configChanges{api.ConfigChanges{Changed: changed}}, nil
+		}
+		select {
+		case <-woken:
+		case <-timeout.C:
+			in.Body.Wait = 0
+		case <-f.stopping:
+			in.Body.Wait = 0
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func keyOf(r api.ConfigRef) config.Key {
+	return config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}
+}
+
+func keysOf(refs []api.ConfigRef) iter.Seq[config.Key] {
+	return func(yield func(config.Key) bool) {
+		for _, r := range refs {
+			if !yield(keyOf(r)) {
+				return
+			}
+		}
+	}
+}
+
+func (f *face) differing(client config.Client, refs []api.ConfigRef) []api.ConfigRef {
+	changed := []api.ConfigRef{}
+	snap := f.configs.Snapshot()
+	if snap == nil {
+		return changed
+	}
+	for _, r := range refs {
+		if md5 := snap.MD5(keyOf(r), client); md5 != r.MD5 {
+			r.MD5 = md5
+			changed = append(changed, r)
+		}
+	}
+	return changed
+}
