@@ -283,6 +283,7 @@ func TestRequests(t *testing.T) {
 	odd := client.Name{Namespace: "dev", Group: "a/b", Name: "order api{x}"}
 	plain := client.Name{Name: "order-api"}
 	const at, base = "192.0.2.1:80", "/v1/services/public/DEFAULT_GROUP/order-api"
+	app, doc := client.Name{Name: "app.yaml"}, "/v1/configs/public/DEFAULT_GROUP/app.yaml"
 	for _, tc := range []struct {
 		name string
 		do   func() error
@@ -333,6 +334,54 @@ func TestRequests(t *testing.T) {
 			_, err := c.WatchConfigs(ctx, []api.ConfigRef{{DataID: "a", MD5: "m"}}, time.Second)
 			return err
 		}, seen{"POST", "/v1/configs-watch", `{"configs":[{"dataId":"a","md5":"m"}],"wait":1000}`}},
+		{"configs by content", func() error {
+			_, err := c.FindConfigs(ctx, client.ConfigQuery{DataID: "*.yaml", Tags: []string{"a", "b"}, Types: []string{"json"}, Content: "x y", App: "shop"})
+			return err
+		}, seen{"GET", "/v1/configs?app=shop&content=x+y&dataId=%2A.yaml&tag=a%2Cb&type=json", ""}},
+		{"put config", func() error {
+			_, err := c.PutConfig(ctx, app, []byte("x"), client.ConfigWrite{Tags: []string{"a", "b"}, Schema: "{}", Encrypt: new(true), IfRevision: 7})
+			return err
+		}, seen{"PUT", doc + "?encrypt=true&ifRevision=7&schema=%7B%7D&tags=a%2Cb", "x"}},
+		{"config set", func() error {
+			_, err := c.SetConfigs(ctx, []api.ConfigEdit{{DataID: "a", Delete: true, IfRevision: 3}})
+			return err
+		}, seen{"POST", "/v1/configs-set", `{"edits":[{"dataId":"a","delete":true,"ifRevision":3}]}`}},
+		{"config at a time", func() error {
+			_, err := c.ConfigAt(ctx, app, client.At{AsOf: "2026-01-02T03:04:05Z"})
+			return err
+		}, seen{"GET", doc + "?asOf=2026-01-02T03%3A04%3A05Z", ""}},
+		{"config of a release", func() error { _, err := c.ConfigAt(ctx, app, client.At{Release: "canary"}); return err }, seen{"GET", doc + "?release=canary", ""}},
+		{"config head", func() error { _, err := c.ConfigHead(ctx, app); return err }, seen{"GET", doc + "/head", ""}},
+		{"config history", func() error { _, err := c.ConfigHistory(ctx, app, 8, 10); return err }, seen{"GET", doc + "/history?before=8&size=10", ""}},
+		{"config record", func() error { _, err := c.ConfigRecord(ctx, app, 8, true); return err }, seen{"GET", doc + "/history/8?content=true", ""}},
+		{"config diff", func() error { _, err := c.DiffConfig(ctx, app, "3", "8"); return err }, seen{"GET", doc + "/diff?from=3&to=8", ""}},
+		{"config revert", func() error {
+			_, err := c.RevertConfig(ctx, app, 3, client.ConfigTerms{IfRevision: 9})
+			return err
+		}, seen{"POST", doc + "/revert?ifRevision=9", `{"seq":3}`}},
+		{"releases", func() error { _, err := c.Releases(ctx, app); return err }, seen{"GET", doc + "/releases", ""}},
+		{"put release", func() error {
+			_, err := c.PutRelease(ctx, app, "canary", []byte("x"), client.ReleaseWrite{Priority: 2, Rule: api.Rule{IPs: []string{"10.0.0.0/8"},
+				Tag: "blue", Percent: 2.5, Labels: map[string]string{"zone": "b", "app": "shop"}}})
+			return err
+		}, seen{"PUT", doc + "/releases/canary?ips=10.0.0.0%2F8&labels=app%3Dshop%2Czone%3Db&percent=2.5&priority=2&tag=blue", "x"}},
+		{"edit release", func() error {
+			_, err := c.EditRelease(ctx, app, "canary", api.ReleaseEdit{Rule: &api.Rule{Percent: 50}}, client.ConfigTerms{})
+			return err
+		}, seen{"PATCH", doc + "/releases/canary", `{"rule":{"percent":50}}`}},
+		{"withdraw release", func() error { return c.WithdrawRelease(ctx, app, "canary") }, seen{"DELETE", doc + "/releases/canary", ""}},
+		{"promote release", func() error { _, err := c.PromoteRelease(ctx, app, "canary", client.ConfigTerms{}); return err }, seen{"POST", doc + "/releases/canary/promote", ""}},
+		{"put part", func() error { _, err := c.PutPart(ctx, app, "web-1", []byte("x"), "text", ""); return err }, seen{"PUT", doc + "/parts/web-1?type=text", "x"}},
+		{"delete part", func() error { return c.DeletePart(ctx, app, "web-1") }, seen{"DELETE", doc + "/parts/web-1", ""}},
+		{"set policy", func() error {
+			_, err := c.SetPolicy(ctx, "dev", api.PolicySpec{Validate: "refuse"})
+			return err
+		}, seen{"PUT", "/v1/config-policies/dev", `{"validate":"refuse"}`}},
+		{"set group policy", func() error {
+			_, err := c.SetGroupPolicy(ctx, "dev", "g", api.GroupPolicySpec{Hard: api.Quota{Count: 3}})
+			return err
+		}, seen{"PUT", "/v1/config-policies/dev/g", `{"hard":{"count":3}}`}},
+		{"delete policy", func() error { return c.DeletePolicy(ctx, "dev", "") }, seen{"DELETE", "/v1/config-policies/dev", ""}},
 		{"config reports", func() error {
 			return c.ReportConfigs(ctx, "h1", []api.ConfigReport{{Namespace: "public", Group: "g", DataID: "a", MD5: "m", State: api.ReportApplied}})
 		}, seen{"PUT", "/v1/config-reports/h1", `{"reports":[{"namespace":"public","group":"g","dataId":"a","md5":"m","state":"applied","at":"0001-01-01T00:00:00Z"}]}`}},

@@ -65,7 +65,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(api.Config{MD5: client.Digest([]byte("a: 1")), Size: 4, Type: "yaml", Desc: "d", App: "a"}, put); diff != "" {
+	if diff := cmp.Diff(api.Config{MD5: client.Digest([]byte("a: 1")), Size: 4, Type: "yaml", Desc: "d", App: "a"}, put.Config); diff != "" {
 		t.Errorf("PutConfig (-want +got):\n%s", diff)
 	}
 	if _, err := c.PutConfig(ctx, n, nil, client.ConfigWrite{CreateOnly: true}); !errors.Is(err, client.ErrConflict) {

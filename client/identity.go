@@ -2,11 +2,8 @@ package client
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/musterhq/muster/api"
 )
@@ -69,12 +66,8 @@ func (i Identity) header() http.Header {
 	if i.Tag != "" {
 		h.Set(api.HeaderClientTag, i.Tag)
 	}
-	var labels []string
-	for _, key := range slices.Sorted(maps.Keys(i.Labels)) {
-		labels = append(labels, key+"="+i.Labels[key])
-	}
-	if len(labels) > 0 {
-		h.Set(api.HeaderClientLabels, strings.Join(labels, ","))
+	if len(i.Labels) > 0 {
+		h.Set(api.HeaderClientLabels, FormatLabels(i.Labels))
 	}
 	return h
 }

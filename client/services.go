@@ -82,13 +82,13 @@ func (c *Client) Instances(ctx context.Context, n Name, q InstanceQuery) (api.In
 // Instance returns one instance of the service n with the tag of its last
 // change, for Terms.
 func (c *Client) Instance(ctx context.Context, n Name, endpoint string) (api.Instance, string, error) {
-	return tagged[api.Instance](ctx, c, call{method: http.MethodGet, path: n.instance(api.PathInstance, endpoint)}, nil)
+	return tagged[api.Instance](ctx, c, call{method: http.MethodGet, path: n.service(api.PathInstance, endpoint)}, nil)
 }
 
 // Register registers the instance, or sets it anew, and returns it as the
 // server then holds it.
 func (c *Client) Register(ctx context.Context, n Name, i api.Instance, on ...Terms) (api.Instance, error) {
-	r := call{method: http.MethodPut, path: n.instance(api.PathInstance, Endpoint(i.Address, i.Port))}
+	r := call{method: http.MethodPut, path: n.service(api.PathInstance, Endpoint(i.Address, i.Port))}
 	return exchange[api.Instance](ctx, c, under(r, on), i)
 }
 
@@ -99,19 +99,19 @@ type InstancePatch = api.InstanceEdit
 // UpdateInstance lays patch over the instance and returns the instance as it
 // is then answered. No later declaration by its owner undoes it.
 func (c *Client) UpdateInstance(ctx context.Context, n Name, endpoint string, patch InstancePatch, on ...Terms) (api.Instance, error) {
-	return exchange[api.Instance](ctx, c, under(call{method: http.MethodPatch, path: n.instance(api.PathInstance, endpoint)}, on), patch)
+	return exchange[api.Instance](ctx, c, under(call{method: http.MethodPatch, path: n.service(api.PathInstance, endpoint)}, on), patch)
 }
 
 // ClearOverride takes back all that an operator said of the instance. The error is
 // ErrNotFound when nothing was said.
 func (c *Client) ClearOverride(ctx context.Context, n Name, endpoint string, on ...Terms) error {
-	_, err := c.do(ctx, under(call{method: http.MethodDelete, path: n.instance(api.PathOverride, endpoint)}, on))
+	_, err := c.do(ctx, under(call{method: http.MethodDelete, path: n.service(api.PathOverride, endpoint)}, on))
 	return err
 }
 
 // Deregister removes the instance.
 func (c *Client) Deregister(ctx context.Context, n Name, endpoint string, on ...Terms) error {
-	_, err := c.do(ctx, under(call{method: http.MethodDelete, path: n.instance(api.PathInstance, endpoint)}, on))
+	_, err := c.do(ctx, under(call{method: http.MethodDelete, path: n.service(api.PathInstance, endpoint)}, on))
 	return err
 }
 
@@ -131,16 +131,11 @@ func (c *Client) Beat(ctx context.Context, n Name, endpoint string) (time.Durati
 	type next struct {
 		Interval int `json:"interval"`
 	}
-	a, err := exchange[next](ctx, c, call{method: http.MethodPost, path: n.instance(api.PathBeat, endpoint)}, nil)
+	a, err := exchange[next](ctx, c, call{method: http.MethodPost, path: n.service(api.PathBeat, endpoint)}, nil)
 	return time.Duration(a.Interval) * time.Millisecond, err
 }
 
-func (n Name) service(path string) string {
+func (n Name) service(path string, below ...string) string {
 	n = n.WithDefaults()
-	return fill(path, n.Namespace, n.Group, n.Name)
-}
-
-func (n Name) instance(path, endpoint string) string {
-	n = n.WithDefaults()
-	return fill(path, n.Namespace, n.Group, n.Name, endpoint)
+	return fill(path, append([]string{n.Namespace, n.Group, n.Name}, below...)...)
 }
