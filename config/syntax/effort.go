@@ -13,16 +13,21 @@ import (
 // level, long lists for every value, patterns for every key. So what it asks for
 // is counted in steps of about a microsecond.
 const (
-	maxSteps   = 1_000_000
+	maxSteps   = 500_000
 	maxPattern = 1 << 10 // bytes
 	maxProgram = 100_000 // instructions of all patterns
 )
 
-// effort is what a judgement may still cost. Each part of it costs more in a
-// deep document: the library looks back for circles, and an error holds its path.
-type effort struct{ steps, price int }
+// effort is what a judgement may still cost.
+type effort struct{ parts, steps, price int }
 
-func (e *effort) renew(depth int) { e.steps, e.price = maxSteps, 1+depth/8 }
+// renew begins a judgement of a document of some depth. There each part of the
+// effort costs more: the library looks back for circles, and an error holds its
+// path. It also calls itself for each part of the schema at each level, and a
+// stack that is too long ends a process: this keeps it below 70,000 parts.
+func (e *effort) renew(depth int) {
+	e.steps, e.price = maxSteps, 1+depth/8+e.parts*depth/5000
+}
 
 // tired is what spend panics with when nothing is left: the library has no other
 // way out of a validation.
@@ -41,6 +46,7 @@ var errNotListed = errors.New("not listed")
 // format is where the library looks first; what it would do before, enum and
 // const, is done here as well, because it is costly there.
 func (e *effort) meter(s *jsonschema.Schema) {
+	e.parts++
 	var listed [][]any
 	if s.Enum != nil {
 		listed = append(listed, s.Enum.Values)
@@ -53,9 +59,11 @@ func (e *effort) meter(s *jsonschema.Schema) {
 	for _, r := range s.DependentRequired {
 		asks += len(r) / 8
 	}
+	// With unevaluatedProperties each of these begins with a list of all keys.
+	forks := 1 + len(s.AllOf) + len(s.AnyOf) + len(s.OneOf) + len(s.DependentSchemas) + len(s.Dependencies)
 	format, unique := s.Format, s.UniqueItems
 	metered := &jsonschema.Format{Validate: func(v any) error {
-		e.spend(asks + width(v))
+		e.spend(asks + forks*width(v))
 		if unique {
 			e.spendAll(v)
 		}

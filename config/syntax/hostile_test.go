@@ -47,7 +47,7 @@ var hostile = []struct{ kind, name, begin, repeat, end, schema string }{
 	{"toml", "numbers", "a = [1", ",1", "]", ""},
 	{"toml", "brackets", "a = ", "[", "", ""},
 	{"toml", "dots", "a", ".a", "=1", ""},
-	{"toml", "keys of many parts", "", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.kN = 1\n", "", ""},
+	{"toml", "keys of many parts", "", "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.kN = 1\n", "", ""},
 	{"toml", "inline tables", "a = [1", ",{}", "]", ""},
 	{"xml", "elements", "<a>", "<a/>", "</a>", ""},
 	{"xml", "starts", "", "<a>", "", ""},
@@ -62,6 +62,9 @@ var hostile = []struct{ kind, name, begin, repeat, end, schema string }{
 	{"json", "a string for a pattern", "\"", "x", "\"", `{"pattern":"(x+x+){400}y"}`},
 	{"json", "items for a fork", "[1", ",1", "]", `{"items":{"allOf":[{"not":{"type":"string"}},{"anyOf":[{"type":"null"},{"type":"integer"}]}]}}`},
 }
+
+// long is for a machine with much else to do, and the race detector on.
+const long = time.Minute
 
 // grown returns a content of about size bytes; an N in what is repeated counts.
 func grown(begin, repeat, end string, size int) []byte {
@@ -85,7 +88,7 @@ func TestHostile(t *testing.T) {
 		content := grown(c.begin, c.repeat, c.end, 128<<10)
 		begin := time.Now()
 		_ = new(syntax.Judge).Check(c.kind, content, c.schema) // that it returns is the point
-		if took := time.Since(begin); took > 20*time.Second {
+		if took := time.Since(begin); took > long {
 			t.Errorf("Check(%s, %s) took %v for 128 KiB", c.kind, c.name, took)
 		}
 	}
@@ -98,30 +101,37 @@ func TestHostileSchemas(t *testing.T) {
 		forks += fmt.Sprintf(`"d%d":{"allOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%[2]d"}]},`, i, i+1)
 	}
 	forks += `"d60":{"type":"integer"}}}`
+	chain := `{"$ref":"#/$defs/d0","$defs":{`
+	for i := range 3000 {
+		chain += fmt.Sprintf(`"d%d":{"not":{"$ref":"#/$defs/d%d"}},`, i, i+1)
+	}
+	chain += `"d3000":{"items":{"$ref":"#/$defs/d0"}}}}`
 	bomb := "a: &a [1]\n"
 	for c := 'b'; c < 'z'; c++ {
 		bomb += fmt.Sprintf("%c: &%[1]c [*%c,*%[2]c,*%[2]c,*%[2]c]\n", c, c-1)
 	}
 	nested := strings.Repeat("[", 150) + "1" + strings.Repeat("]", 150)
-	numbers := string(grown("[1", ",1", "]", 300_000))
+	numbers := string(grown("[1", ",1", "]", 150_000))
 	for _, c := range []struct{ name, kind, content, schema string }{
 		{"references that fork", "json", "1", forks},
 		{"references that fork, of draft 7", "json", "1", strings.Replace(forks, "{", `{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{},`, 1)},
+		{"references that lead far", "json", strings.Repeat("[", 25) + strings.Repeat("]", 25), chain},
 		{"items that fork", "json", nested, `{"items":{"$ref":"#"},"contains":{"$ref":"#"},"type":"array"}`},
 		{"items that fork and fail", "json", nested, `{"not":{"$ref":"#/$defs/a"},"$defs":{"a":{"items":{"$ref":"#/$defs/a"},"contains":{"$ref":"#/$defs/a"},"type":"array"}}}`},
 		{"a long list for each", "json", numbers, `{"items":{"enum":[` + strings.Repeat("2,", 9000) + `2]}}`},
 		{"many patterns for each", "json", `{"` + strings.Repeat("x", 1<<20) + `":1}`, `{"patternProperties":{"(x+x+){400}y":true,"(x+x+){400}z":true}}`},
 		{"unique for many", "json", numbers, `{"allOf":[` + strings.Repeat(`{"uniqueItems":true},`, 3000) + `true]}`},
-		{"too many values", "json", string(grown("[1", ",1", "]", 1<<20)), `true`},
-		{"aliases that multiply", "yaml", bomb, `true`},
-		{"an alias of itself", "yaml", "a: &a [*a]\n", `true`},
+		{"lists of all keys", "json", string(grown("{\"a\":1", `,"N":1`, "}", 300_000)), `{"unevaluatedProperties":true,"allOf":[` + strings.Repeat(`true,`, 9000) + `true]}`},
+		{"too many values", "json", string(grown("[1", ",1", "]", 1<<20)), "true"},
+		{"aliases that multiply", "yaml", bomb, "true"},
+		{"an alias of itself", "yaml", "a: &a [*a]\n", "true"},
 	} {
 		begin := time.Now()
 		err := new(syntax.Judge).Check(c.kind, []byte(c.content), c.schema)
-		if !errors.Is(err, syntax.ErrUnjudged) {
-			t.Errorf("Check of %s = %v, want ErrUnjudged", c.name, err)
+		if !errors.Is(err, syntax.ErrUnjudged) || c.schema != "true" && !strings.Contains(err.Error(), "too much work") {
+			t.Errorf("Check of %s = %v, want that it is given up", c.name, err)
 		}
-		if took := time.Since(begin); took > 30*time.Second {
+		if took := time.Since(begin); took > long {
 			t.Errorf("Check of %s took %v", c.name, took)
 		}
 	}

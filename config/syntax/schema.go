@@ -102,7 +102,6 @@ func compile(text string) (s *schema, err *Error) {
 
 	var parts []*jsonschema.Schema
 	e := new(effort)
-	e.renew(0)
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nowhere{})
 	c.UseRegexpEngine(e.patterns())

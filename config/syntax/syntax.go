@@ -13,7 +13,7 @@ import (
 const (
 	MaxDepth  = 200     // of values in values, in any type
 	MaxNodes  = 500_000 // lines and values of YAML, counted generously
-	MaxValues = 200_000 // values of a document that is held to a schema
+	MaxValues = 100_000 // values of a document that is held to a schema
 	MaxTOML   = 2 << 20 // bytes of TOML
 	MaxSchema = 128 << 10
 

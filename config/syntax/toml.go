@@ -10,7 +10,7 @@ import (
 )
 
 // maxDots bounds the parts of a dotted key: each costs as much as a table.
-const maxDots = 32
+const maxDots = 16
 
 var tomlPhrases = []phrase{
 	{"unexpected EOF", "it ends too early"},
