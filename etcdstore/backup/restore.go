@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/musterhq/muster/etcdstore/embedded"
+	"github.com/musterhq/muster/internal/boltpages"
 )
 
 // Target is what is made of a snapshot.
@@ -134,7 +135,7 @@ func stage(ctx context.Context, dir string, cfg snapshot.RestoreConfig) (err err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(staged)) }()
 	cfg.OutputDataDir = staged
-	if err := guarded("etcd", func() error { return snapshot.NewV3(quiet()).Restore(cfg) }); err != nil {
+	if err := boltpages.Guarded("etcd", func() error { return snapshot.NewV3(quiet()).Restore(cfg) }); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {

@@ -8,13 +8,13 @@ package backup
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/etcdstore"
+	"github.com/musterhq/muster/internal/boltpages"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -52,21 +52,9 @@ func verify(ctx context.Context, path string) (Info, error) {
 		return Info{}, err
 	}
 	info := Info{Bytes: size, SHA256: sum}
-	err = guarded("its database is damaged", func() error { return info.read(ctx, path) })
+	// Only a file whose hash is right gets that far.
+	err = boltpages.Guarded("its database is damaged", func() error { return info.read(ctx, path) })
 	return info, err
-}
-
-// guarded turns a panic of f into an error that begins with what: bbolt trusts
-// what it reads, down to addresses outside of the file, and etcd panics at what
-// it did not expect. Only a file whose hash is right gets that far.
-func guarded(what string, f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: %v", what, r)
-		}
-	}()
-	return f()
 }
 
 // lockWait is for whoever has the file open to write to it, which nobody should.
@@ -79,7 +67,7 @@ func (i *Info) read(ctx context.Context, path string) error {
 	}
 	defer db.Close()
 	return db.View(func(tx *bolt.Tx) error {
-		if err := checkPages(ctx, path, tx); err != nil {
+		if err := boltpages.Check(ctx, path, tx); err != nil {
 			return fmt.Errorf("its database is damaged: %w", err)
 		}
 		s := state{tx: tx}

@@ -1,4 +1,8 @@
-package backup
+// Package boltpages finds out whether a bbolt database is damaged before bbolt does.
+//
+// bbolt trusts what it reads: a damaged file makes it panic, read outside of the
+// file, or follow a circle of pages without end.
+package boltpages
 
 import (
 	"context"
@@ -7,15 +11,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// bbolt's pages are walked before bbolt walks them: it would follow a circle
-// without end, and no recover helps against a full memory. A page is a header
+// No recover helps against a memory that a circle has filled. A page is a header
 // (own number, flags, count, how many pages follow as part of it), then elements
 // that say where their keys and values lie, then those.
 const (
+	pageHeader   = 16
 	branchPage   = 0x01
 	leafPage     = 0x02
 	bucketEntry  = 0x01
@@ -34,9 +39,9 @@ type pages struct {
 	depth int
 }
 
-// checkPages returns an error unless all that is reached from the root of tx
-// forms a tree within the file.
-func checkPages(ctx context.Context, path string, tx *bolt.Tx) error {
+// Check returns an error unless all that is reached from the root of tx, which
+// reads the file at path, forms a tree within that file.
+func Check(ctx context.Context, path string, tx *bolt.Tx) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -153,3 +158,15 @@ func (p *pages) leaf(rest, element []byte) error {
 }
 
 func number(b []byte) uint64 { return uint64(binary.NativeEndian.Uint32(b)) }
+
+// Guarded turns a panic of f into an error that begins with what, also one for an
+// address outside of the file. What f left locked stays so.
+func Guarded(what string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: %v", what, r)
+		}
+	}()
+	return f()
+}
