@@ -68,6 +68,7 @@ var arrows = map[string][]string{
 	"server/nacos":          {"registry", "config", "server/nacos/switches", "server/push", "internal/seats"},
 	"server/nacos/switches": nil,
 	"server/push":           {"registry"},
+	"server/waiters":        {"config"},
 	"server/track":          {"config", "internal/boltpages"},
 	"server": {
 		"registry", "config", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",

@@ -14,8 +14,9 @@ type Convergence struct {
 	Clients  int     // that are there, those that only fetch aside
 	OnNewest int     // that have what they should have
 	Share    float64 // OnNewest of Clients; 1 when there are none
-	// Took is the time from the publish until the last client had the newest; nil
-	// while one has not, and when there are none.
+	// Took is the time from the publish until the last client had the newest, counted
+	// from when it joined for one that did so later; nil while one has it not, and
+	// when there are none.
 	Took *time.Duration
 	// Slowest are up to 10 clients: first those that do not have the newest, who has
 	// held something else for longest first, then those that took longest.
@@ -53,7 +54,7 @@ func Converge(holders []Holder, newest func(Holder) string, published, since tim
 		lag := Lag{Holder: h}
 		if got, ok := h.Got(newest(h)); ok {
 			c.OnNewest++
-			took := max(got.Sub(published), 0)
+			took := max(min(got.Sub(published), got.Sub(h.Joined)), 0)
 			lag.Took, last = &took, max(last, took)
 		}
 		lags = append(lags, lag)

@@ -127,6 +127,12 @@ func TestConvergenceOfTheTrack(t *testing.T) {
 		ask("12 11 0.92 -; c11, c00 2s, c01 2s, c02 2s, c03 2s, c04 2s, c05 2s, c06 2s, c07 2s, c08 2s")
 		sleep(40 * time.Second) // the last one is gone
 		ask("11 11 1.00 2s; c00 2s, c01 2s, c02 2s, c03 2s, c04 2s, c05 2s, c06 2s, c07 2s, c08 2s, c09 2s")
+		w.Heard(poll("new"), key("d"), sum("A"), time.Now()) // one that starts now
+		w.Heard(poll("c11"), key("d"), sum("B"), time.Now()) // and one that comes back
+		ask("13 12 0.92 -; new, c00 2s, c01 2s, c02 2s, c03 2s, c04 2s, c05 2s, c06 2s, c07 2s, c08 2s")
+		sleep(3 * time.Second)
+		w.Heard(poll("new"), key("d"), sum("B"), time.Now())
+		ask("13 13 1.00 3s; new 3s, c00 2s, c01 2s, c02 2s, c03 2s, c04 2s, c05 2s, c06 2s, c07 2s, c08 2s")
 	})
 }
 
@@ -169,6 +175,16 @@ func TestMerge(t *testing.T) {
 	}
 	if got := track.Merge(); len(got) != 0 {
 		t.Errorf("Merge() = %v", got)
+	}
+}
+
+func TestMergeOfWhoJoined(t *testing.T) {
+	for _, c := range []struct{ seen, joined, want float64 }{{40, 1, 1}, {180, 1, 1}, {180, 60, 50}, {-90, -200, 50}} {
+		here, there := holder(t, "c poll held A 51 190"), holder(t, "c poll held A 1 40")
+		here.Joined, there.Joined, there.Seen = at(50), at(c.joined), at(c.seen)
+		if got := track.Merge([]track.Holder{here}, []track.Holder{there})[0].Joined; !got.Equal(at(c.want)) {
+			t.Errorf("joined there at %v s and seen at %v s: %s, want %v s", c.joined, c.seen, after(got), c.want)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type Holder struct {
 	Release string    // by which it was given; empty: none, or not known
 	State   string    // StateNone, StateHeld or StateApplied; empty when it never said
 	Since   time.Time // when it got this; of an empty State: when it was first seen
+	Joined  time.Time // since when it is heard of without a break
 	Seen    time.Time // when it was last heard of
 	Offer   *Offer    // what it was given that it does not hold; nil: nothing
 }

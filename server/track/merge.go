@@ -43,6 +43,9 @@ func later(a, b Holder) int {
 
 // join adds what a server says that knows less.
 func (h *Holder) join(other Holder) {
+	if h.Joined.Sub(other.Seen) <= handover && other.Joined.Before(h.Joined) {
+		h.Joined = other.Joined
+	}
 	if other.Seen.After(h.Seen) {
 		h.Seen = other.Seen
 	}

@@ -37,6 +37,7 @@ func (d digest) String() string {
 type record struct {
 	seen    int64
 	since   int64
+	joined  int64
 	md5     digest
 	kind    uint8
 	state   uint8
@@ -54,7 +55,7 @@ type offer struct {
 
 func (r *record) holder(id string, k config.Key) Holder {
 	h := Holder{Client: Client{id, kinds[r.kind]}, Key: k, MD5: r.md5.String(), Release: r.release, State: states[r.state],
-		Since: date(r.since), Seen: date(r.seen)}
+		Since: date(r.since), Joined: date(r.joined), Seen: date(r.seen)}
 	if o := r.offer; o != nil {
 		h.Offer = &Offer{MD5: o.md5.String(), Release: o.release, State: states[o.state], Detail: o.detail, At: date(o.at)}
 	}
@@ -68,7 +69,7 @@ func date(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 const (
 	layout     = 1
 	seenAt     = 1 // where it lies
-	headLength = 1 + 8 + 8 + len(digest{}) + 3
+	headLength = 1 + 3*8 + len(digest{}) + 3
 )
 
 var errRecord = errors.New("a record that cannot be read")
@@ -78,6 +79,7 @@ func (r *record) append(b []byte) []byte {
 	b = append(b, layout)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.seen))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.since))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.joined))
 	b = append(b, r.md5[:]...)
 	o := r.offer
 	if o == nil {
@@ -108,7 +110,8 @@ func decode(b []byte) (r record, err error) {
 		return r, errRecord
 	}
 	r.seen, r.since = seen, int64(binary.BigEndian.Uint64(b[seenAt+8:]))
-	r.md5 = digest(b[seenAt+16:])
+	r.joined = int64(binary.BigEndian.Uint64(b[seenAt+16:]))
+	r.md5 = digest(b[seenAt+24:])
 	kind, state, offered := b[headLength-3], b[headLength-2], b[headLength-1]
 	if int(kind) >= len(kinds) || state > applied || offered != unknown && (offered < sent || offered > rejected) {
 		return record{}, errRecord

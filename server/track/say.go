@@ -11,10 +11,14 @@ type saying struct {
 }
 
 // take brings in what was heard, and reports whether more changed than when the
-// client was seen. A client that was not seen for idle is known anew.
+// client was seen. A client that was not seen for idle joins anew.
 func (r *record) take(s saying, idle int64) (changed bool) {
-	if s.what != sent || r.kind <= kindGet || s.at-r.seen > idle {
-		changed = r.kind != s.kind
+	joins := s.at-r.seen > idle
+	if joins {
+		r.joined, changed = s.at, true
+	}
+	if s.what != sent || r.kind <= kindGet || joins {
+		changed = changed || r.kind != s.kind
 		r.kind = s.kind
 	}
 	r.seen = max(r.seen, s.at)

@@ -37,7 +37,7 @@ type Config struct {
 	// nothing else changes; 0 means 10 min. After a crash clients seem to be gone
 	// for up to that, until they are heard of.
 	Refresh time.Duration
-	// Max bounds what is kept: one entry for a client and a document, about 250 bytes
+	// Max bounds what is kept: one entry for a client and a document, about 200 bytes
 	// of disk, and of memory while the client is there; 0 means 1,000,000. When it is
 	// almost reached, who was not heard of for longest is forgotten before Keep is
 	// over; those who are there never are, and new entries are refused.
