@@ -58,15 +58,31 @@ func Stage(path string, content []byte, perm Perm, keepExt bool) (*Staged, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Staged{dir: root.Name(), root: root, name: name, temp: prefixOf(name) + rand.Text()[:10]}
-	if ext := filepath.Ext(name); keepExt && len(ext) <= maxExt {
-		s.temp += ext
+	ext := ""
+	if keepExt && len(filepath.Ext(name)) <= maxExt {
+		ext = filepath.Ext(name)
 	}
+	return stage(root, name, ext, content, perm)
+}
+
+// StageIn is Stage for a file below root, which no name leads out of.
+func StageIn(root *os.Root, path string, content []byte, perm Perm) (*Staged, error) {
+	dir, name := filepath.Split(filepath.Clean(path))
+	below, err := root.OpenRoot(filepath.Clean(dir + "."))
+	if err != nil {
+		return nil, err
+	}
+	return stage(below, name, "", content, perm)
+}
+
+// stage takes over root, the directory of the file name.
+func stage(root *os.Root, name, ext string, content []byte, perm Perm) (*Staged, error) {
+	s := &Staged{dir: root.Name(), root: root, name: name, temp: prefixOf(name) + rand.Text()[:10] + ext}
 	if err := s.replaceable(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	if err := s.write(content, perm); err != nil {
-		return nil, errors.Join(fmt.Errorf("stage %s: %w", path, err), s.Discard())
+		return nil, errors.Join(fmt.Errorf("stage %s: %w", filepath.Join(s.dir, name), err), s.Discard())
 	}
 	return s, nil
 }
@@ -140,6 +156,15 @@ func (s *Staged) Discard() error {
 	return errors.Join(err, s.root.Close())
 }
 
+// WriteIn is Write for a file below root, which no name leads out of.
+func WriteIn(root *os.Root, path string, content []byte, perm Perm) error {
+	s, err := StageIn(root, path, content, perm)
+	if err != nil {
+		return err
+	}
+	return s.Commit()
+}
+
 // Write replaces the file path by content.
 func Write(path string, content []byte, perm Perm) error {
 	s, err := Stage(path, content, perm, false)
@@ -153,6 +178,17 @@ func Write(path string, content []byte, perm Perm) error {
 // not there is no error.
 func Remove(path string) error {
 	root, err := os.OpenRoot(filepath.Dir(path))
+	return remove(root, err, path)
+}
+
+// RemoveIn is Remove for a file below root, which no name leads out of.
+func RemoveIn(root *os.Root, path string) error {
+	below, err := root.OpenRoot(filepath.Dir(path))
+	return remove(below, err, path)
+}
+
+// remove takes over root, the directory of path, or the error of opening it.
+func remove(root *os.Root, err error, path string) error {
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

@@ -2,6 +2,7 @@ package atomicfile_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -253,4 +254,42 @@ func TestReadersNeverSeeATornFile(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
+}
+
+// A link that leads out of a root is not followed, and nothing stays behind.
+func TestBelowARoot(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(dir, "out")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "in"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for _, path := range []string{"app.conf", "in/app.conf"} {
+		if err := atomicfile.WriteIn(root, path, []byte("new"), atomicfile.Private); err != nil || read(t, filepath.Join(dir, path)) != "new" {
+			t.Errorf("WriteIn(%s) = %v", path, err)
+		}
+		if err := errors.Join(atomicfile.RemoveIn(root, path), atomicfile.RemoveIn(root, path)); err != nil {
+			t.Errorf("RemoveIn(%s), twice = %v", path, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(outside, "app.conf"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"out/app.conf", "../app.conf"} {
+		if err := atomicfile.WriteIn(root, path, []byte("new"), atomicfile.Private); err == nil {
+			t.Errorf("WriteIn(%s) = nil, want an error", path)
+		}
+		if err := atomicfile.RemoveIn(root, path); err == nil {
+			t.Errorf("RemoveIn(%s) = nil, want an error", path)
+		}
+	}
+	if got := names(t, outside); len(got) != 1 || read(t, filepath.Join(outside, "app.conf")) != "old" {
+		t.Errorf("files outside = %v, want the old one, untouched", got)
+	}
 }

@@ -17,7 +17,7 @@ const name = "lock"
 type InUseError struct{ Dir string }
 
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("data directory %s is in use by another muster", e.Dir)
+	return fmt.Sprintf("directory %s is in use by another muster", e.Dir)
 }
 
 // Take makes the directory if it is not there and takes it for this process,
@@ -31,12 +31,31 @@ func Take(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
+	if release, err = hold(f, dir); err != nil {
+		if _, inUse := errors.AsType[*InUseError](err); !inUse {
+			err = fmt.Errorf("data directory: %w", err)
+		}
+	}
+	return release, err
+}
+
+// TakeIn is Take for a directory that is open, which no name leads out of.
+func TakeIn(root *os.Root) (release func(), err error) {
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return hold(f, root.Name())
+}
+
+// hold takes over f, the lock file of dir.
+func hold(f *os.File, dir string) (release func(), err error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, &InUseError{dir}
 		}
-		return nil, fmt.Errorf("data directory: lock %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return func() { f.Close() }, nil
 }
