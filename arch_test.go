@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 	"probe":              nil,
 	"api":                nil,
 	"client":             {"api"},
+	"internal/folder":    {"config", "internal/atomicfile", "internal/dirlock", "internal/diff"},
 
 	// Processes and their parts.
 	"server/sweep":          {"registry", "internal/crew"},
@@ -78,8 +79,8 @@ var arrows = map[string][]string{
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",
 	},
 	"cmd/muster": {
-		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
-		"agent/...", "internal/nearest",
+		"registry", "config", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
+		"agent/...", "internal/nearest", "internal/folder",
 	},
 
 	// For tests: nobody has an arrow to these.

@@ -1,0 +1,132 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Push publishes what changed in the folder alone, and removes what was removed
+// there: all of it at once, or nothing. Nothing is published either while a document
+// changed on both sides, unless the choice takes the folder's version.
+func (f *Folder) Push(ctx context.Context, server Server, o Choice) (*Result, error) {
+	s, end, err := f.begin(ctx, server, o)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	var settled []Entry
+	for _, e := range s.seen.Entries {
+		switch {
+		case e.Next == Push, e.Next == Clash && covers(o.Ours, e.Path):
+			if e.Here == "" || e.base != e.there {
+				e.Here = change(e.there, e.here)
+			}
+			e.There = ""
+			s.result.Done = append(s.result.Done, e)
+		case e.Next == Pull:
+			s.result.Left = append(s.result.Left, e)
+		case e.Next == Settle:
+			settled = append(settled, e)
+		default:
+			if err := s.conflict(ctx, e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	changes, err := s.changes()
+	if err != nil {
+		return nil, err
+	}
+	if len(s.result.Conflicts) > 0 {
+		s.result.Done = []Entry{}
+		return s.result, nil
+	}
+	if o.DryRun {
+		return s.result, nil
+	}
+	for _, e := range settled {
+		if err := s.settle(e); err != nil {
+			return nil, err
+		}
+	}
+	if len(changes) > 0 {
+		err = s.apply(ctx, changes)
+	}
+	return s.result, errors.Join(err, s.finish())
+}
+
+// changes returns what the entries that are to be done mean to the server, or an
+// error that names all that is no document: it may have been meant to be published.
+func (s *session) changes() ([]Change, error) {
+	var faults []error
+	for _, n := range s.seen.Faults {
+		faults = append(faults, fmt.Errorf("%s: %s", n.Path, n.Text))
+	}
+	all := make([]Change, 0, len(s.result.Done))
+	for _, e := range s.result.Done {
+		k := e.key()
+		h, stands := s.seen.heads[k]
+		c := Change{Key: k, IfMD5: h.MD5, Meta: h.Meta}
+		if !stands {
+			c.Meta = s.Documents[e.Path].Meta
+		}
+		if c.Type == "" {
+			c.Type = typeOf(k.DataID)
+		}
+		if e.here != "" {
+			read := s.read(k)
+			if read.md5 != e.here && read.fault == "" {
+				read.fault = errTouched.Error()
+			}
+			if read.fault != "" {
+				faults = append(faults, fmt.Errorf("%s: %s", e.Path, read.fault))
+			}
+			c.Content = read.content
+		}
+		all = append(all, c)
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(append(faults, errors.New("nothing is published"))...)
+	}
+	return all, nil
+}
+
+func (s *session) apply(ctx context.Context, changes []Change) error {
+	heads, revision, err := s.server.Apply(ctx, changes)
+	if err != nil {
+		return err
+	}
+	stands := make(map[Key]Meta, len(heads))
+	for _, h := range heads {
+		stands[h.Key] = h.Meta
+	}
+	for _, c := range changes {
+		delete(s.seen.heads, c.Key) // what was listed stands no more
+		if c.Content == nil {
+			s.forget(c.Key.Path())
+		} else if err := s.remember(c.Key.Path(), c.Content, stands[c.Key]); err != nil {
+			return err
+		}
+	}
+	s.result.Revision = max(s.result.Revision, revision)
+	return nil
+}
+
+// typeOf returns the type that a new document has by the end of its name, empty
+// where that says nothing.
+func typeOf(dataID string) string {
+	switch ext := strings.ToLower(path.Ext(dataID)); ext {
+	case ".properties", ".xml", ".json", ".html", ".yaml", ".toml":
+		return ext[1:]
+	case ".yml":
+		return "yaml"
+	case ".htm":
+		return "html"
+	case ".txt":
+		return "text"
+	}
+	return ""
+}
