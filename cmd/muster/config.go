@@ -14,7 +14,7 @@ import (
 )
 
 func configCommand() *cli.Command {
-	return &cli.Command{Name: "config", Usage: "get, put, remove and list configuration documents", Subcommands: []*cli.Command{
+	return &cli.Command{Name: "config", Usage: "get, put, remove and list configuration documents, and keep folders of them", Subcommands: append([]*cli.Command{
 		{Name: "get", Usage: "write a document's content to standard output", ArgsUsage: "DATAID", Flags: namedFlags(), Action: getConfig},
 		{Name: "put", Usage: "publish a document from a file, or from standard input", ArgsUsage: "DATAID [FILE]", Flags: namedFlags(
 			&cli.StringFlag{Name: "type", Usage: "`TYPE`: properties, xml, json, text, html, yaml or toml"},
@@ -26,8 +26,8 @@ func configCommand() *cli.Command {
 			namespaceFlag(),
 			&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Usage: "only this group `NAME`"},
 			&cli.StringFlag{Name: "search", Usage: "only data ids that contain `TEXT`"}), Action: listConfigs},
-		configKeyCommand(),
-	}}
+		diffCommand(),
+	}, folderCommands()...)}
 }
 
 func getConfig(c *cli.Context) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/folder"
 	"github.com/musterhq/muster/internal/nearest"
 )
 
@@ -61,15 +62,15 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, folder.ErrNoMatch):
 		return exitUsage
 	case errors.Is(err, client.ErrNotFound):
 		return exitNotFound
-	case errors.Is(err, client.ErrConflict):
+	case errors.Is(err, client.ErrConflict), errors.Is(err, folder.ErrConflict):
 		return exitConflict
 	case errors.Is(err, client.ErrNotAllowed):
 		return exitNotAllowed
-	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrUnavailable):
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrUnavailable), errors.Is(err, folder.ErrBehind):
 		return exitUnreachable
 	}
 	return exitFailed

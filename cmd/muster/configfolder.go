@@ -1,0 +1,245 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/folder"
+)
+
+const pathDescription = "A PATH is one that `muster config status` shows, or a GROUP for all in it, or . for all."
+
+// folderCommands are those that keep a folder and a namespace in step.
+func folderCommands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "clone", Usage: "copy the documents of a namespace into a folder that remembers where they are from", ArgsUsage: "DIRECTORY",
+			Flags: remoteFlags(namespaceFlag()), Action: cloneFolder},
+		{Name: "pull", Usage: "take what changed on the server into a folder", ArgsUsage: "[DIRECTORY]",
+			Description: "What changed in the folder stays. A document that changed on both sides is a conflict: it is shown, and left as it is.\n" + pathDescription,
+			Flags: folderFlags(oursFlag(),
+				&cli.StringSliceFlag{Name: "theirs", Usage: "take the server's version of `PATH`, and lose the folder's; repeatable"},
+				dryRunFlag()),
+			Action: pullFolder},
+		{Name: "push", Usage: "publish what changed in a folder, all of it or nothing", ArgsUsage: "[DIRECTORY]",
+			Description: "A file that was removed removes its document. While a document changed on both sides nothing is published.\n" + pathDescription,
+			Flags:       folderFlags(oursFlag(), dryRunFlag()), Action: pushFolder},
+		{Name: "status", Usage: "tell how a folder and the server differ", ArgsUsage: "[DIRECTORY]", Flags: folderFlags(), Action: folderStatus},
+	}
+}
+
+// diffCommand compares.
+func diffCommand() *cli.Command {
+	return &cli.Command{Name: "diff", Usage: "show what changed in a folder and on the server since both were the same",
+		Flags: folderFlags(&cli.StringFlag{Name: "dir", Value: ".", Usage: "`DIRECTORY` of the folder, or one in it"}), Action: diffFolder}
+}
+
+// folderFlags are those of commands about a folder, which knows its server. The
+// variable MUSTER_SERVER must not lead a folder to another one.
+func folderFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringSliceFlag{Name: "server", Usage: "`URL` of the folder's server, if that moved: it is remembered; repeatable"},
+		outputFlag(),
+	}, more...)
+}
+
+func oursFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "ours", Usage: "of `PATH` the folder's version is to stand; repeatable"}
+}
+
+func cloneFolder(c *cli.Context) error {
+	args, err := names(c, "DIRECTORY")
+	if err != nil {
+		return err
+	}
+	remote, err := dial(c)
+	if err != nil {
+		return err
+	}
+	of := folder.Origin{Servers: remote.Servers(), Namespace: c.String("namespace")}
+	r, err := folder.Clone(c.Context, namespaceDocuments{remote, of.Namespace}, args[0], of, folder.Choice{})
+	if err != nil {
+		return err
+	}
+	return showResult(c, r, func(e folder.Entry) string { return e.There })
+}
+
+// openFolder opens the folder that is named, or the one around where this is, and
+// its server.
+func openFolder(c *cli.Context, dir string) (*folder.Folder, folder.Server, error) {
+	find := folder.Open
+	if dir == "" {
+		dir, find = ".", folder.Find
+	}
+	f, err := find(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	of := f.Origin()
+	if given := c.StringSlice("server"); len(given) > 0 {
+		of.Servers = given
+	}
+	remote, err := client.New(of.Servers, client.Config{UserAgent: "muster/" + version})
+	if err != nil {
+		f.Close()
+		return nil, nil, usageError{err}
+	}
+	return f, namespaceDocuments{remote, of.Namespace}, nil
+}
+
+// withFolder does something with the folder that the command line names.
+func withFolder(c *cli.Context, do func(*folder.Folder, folder.Server) error) error {
+	args, err := names(c, "[DIRECTORY]")
+	if err != nil {
+		return err
+	}
+	f, server, err := openFolder(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return do(f, server)
+}
+
+func choiceOf(c *cli.Context) folder.Choice {
+	return folder.Choice{Ours: c.StringSlice("ours"), Theirs: c.StringSlice("theirs"), DryRun: c.Bool("dry-run")}
+}
+
+func pullFolder(c *cli.Context) error {
+	return withFolder(c, func(f *folder.Folder, server folder.Server) error {
+		r, err := f.Pull(c.Context, server, choiceOf(c))
+		if err = moved(c, f, err); err != nil {
+			return err
+		}
+		return showResult(c, r, func(e folder.Entry) string { return e.There })
+	})
+}
+
+func pushFolder(c *cli.Context) error {
+	return withFolder(c, func(f *folder.Folder, server folder.Server) error {
+		r, err := f.Push(c.Context, server, choiceOf(c))
+		if err = moved(c, f, err); err != nil {
+			return err
+		}
+		return showResult(c, r, func(e folder.Entry) string { return e.Here })
+	})
+}
+
+// moved makes the folder remember a server that was given, once that has served it.
+func moved(c *cli.Context, f *folder.Folder, err error) error {
+	if given := c.StringSlice("server"); err == nil && len(given) > 0 && !c.Bool("dry-run") && !slices.Equal(given, f.Origin().Servers) {
+		return f.SetServers(given)
+	}
+	return err
+}
+
+// showResult prints what was done, and the conflicts as an error.
+func showResult(c *cli.Context, r *folder.Result, did func(folder.Entry) string) error {
+	dry := ""
+	if r.DryRun {
+		dry = " (dry run)"
+	}
+	lines := rows(r.Done, func(e folder.Entry) []string { return []string{did(e) + dry, e.Path} })
+	for _, x := range r.Conflicts {
+		lines = append(lines, []string{"conflict", x.Path + ": " + x.Here + " here, " + x.There + " on the server"})
+	}
+	if len(lines) == 0 {
+		lines = [][]string{{"nothing to " + c.Command.Name}}
+	}
+	if err := show(c, r, "", lines); err != nil {
+		return err
+	}
+	if c.String("output") == "table" {
+		for _, x := range r.Conflicts {
+			printDifference(c.App.Writer, x)
+		}
+		if n := len(r.Left); n > 0 && c.Command.Name == "push" {
+			fmt.Fprintf(c.App.Writer, "%d changed on the server alone, for muster config pull\n", n)
+		}
+	}
+	return r.Err()
+}
+
+func printDifference(w io.Writer, x folder.Conflict) {
+	if x.Fault != "" {
+		fmt.Fprintf(w, "%s %s\n", x.Path, x.Fault)
+	}
+	fmt.Fprint(w, x.Ours, x.Theirs)
+}
+
+// folderOutput is what -o json prints of a folder.
+type folderOutput struct {
+	Folder    string   `json:"folder"`
+	Namespace string   `json:"namespace"`
+	Servers   []string `json:"servers"`
+	*folder.Comparison
+}
+
+func folderStatus(c *cli.Context) error {
+	return withFolder(c, func(f *folder.Folder, server folder.Server) error {
+		seen, err := f.Compare(c.Context, server)
+		if err != nil {
+			return err
+		}
+		of := f.Origin()
+		lines := rows(slices.DeleteFunc(slices.Clone(seen.Entries), func(e folder.Entry) bool { return e.Next == folder.Settle }),
+			func(e folder.Entry) []string {
+				if e.Next == folder.Push && e.Fault != "" {
+					e.Next = "-" // it would be refused
+				}
+				return []string{orDash(e.Here), orDash(e.There), string(e.Next), e.Path, e.Fault}
+			})
+		for _, n := range slices.Concat(seen.Faults, seen.Spare) {
+			lines = append(lines, []string{"-", "-", "-", n.Path, n.Text})
+		}
+		heading := "HERE SERVER NEXT PATH NOTE"
+		if len(lines) == 0 {
+			heading, lines = "", [][]string{{"in step with " + of.Namespace + " at revision " + strconv.FormatInt(seen.Revision, 10)}}
+		}
+		return show(c, folderOutput{f.Dir(), of.Namespace, of.Servers, seen}, heading, lines)
+	})
+}
+
+func diffFolder(c *cli.Context) error {
+	if _, err := names(c); err != nil {
+		return err
+	}
+	dir := c.String("dir")
+	f, err := folder.Find(cmp.Or(dir, "."))
+	if err != nil {
+		return err
+	}
+	f.Close()
+	f, server, err := openFolder(c, f.Dir())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	seen, err := f.Compare(c.Context, server)
+	if err != nil {
+		return err
+	}
+	all := []folder.Conflict{}
+	for _, e := range seen.Entries {
+		if e.Next == folder.Settle {
+			continue
+		}
+		d, err := f.Differ(c.Context, server, e)
+		if err != nil {
+			return err
+		}
+		all = append(all, folder.Conflict{Entry: e, Difference: d})
+	}
+	if c.String("output") != "table" {
+		return show(c, all, "", nil)
+	}
+	for _, x := range all {
+		printDifference(c.App.Writer, x)
+	}
+	return nil
+}
