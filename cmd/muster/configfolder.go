@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -28,7 +29,9 @@ func folderCommands() []*cli.Command {
 			Action: pullFolder},
 		{Name: "push", Usage: "publish what changed in a folder, all of it or nothing", ArgsUsage: "[DIRECTORY]",
 			Description: "A file that was removed removes its document. While a document changed on both sides nothing is published.\n" + pathDescription,
-			Flags:       folderFlags(oursFlag(), dryRunFlag()), Action: pushFolder},
+			Flags: folderFlags(oursFlag(),
+				&cli.BoolFlag{Name: "in-parts", Usage: "publish more than 200 documents, by 200, of which each is all or nothing"}, dryRunFlag()),
+			Action: pushFolder},
 		{Name: "status", Usage: "tell how a folder and the server differ", ArgsUsage: "[DIRECTORY]", Flags: folderFlags(), Action: folderStatus},
 	}
 }
@@ -107,7 +110,7 @@ func withFolder(c *cli.Context, do func(*folder.Folder, folder.Server) error) er
 }
 
 func choiceOf(c *cli.Context) folder.Choice {
-	return folder.Choice{Ours: c.StringSlice("ours"), Theirs: c.StringSlice("theirs"), DryRun: c.Bool("dry-run")}
+	return folder.Choice{Ours: c.StringSlice("ours"), Theirs: c.StringSlice("theirs"), InParts: c.Bool("in-parts"), DryRun: c.Bool("dry-run")}
 }
 
 func pullFolder(c *cli.Context) error {
@@ -123,6 +126,9 @@ func pullFolder(c *cli.Context) error {
 func pushFolder(c *cli.Context) error {
 	return withFolder(c, func(f *folder.Folder, server folder.Server) error {
 		r, err := f.Push(c.Context, server, choiceOf(c))
+		if errors.Is(err, folder.ErrTooMany) {
+			err = fmt.Errorf("%w; with --in-parts they are published one part after the other", err)
+		}
 		if err = moved(c, f, err); err != nil {
 			return err
 		}

@@ -236,3 +236,44 @@ func TestPushesAtOnce(t *testing.T) {
 		t.Errorf("revision %d, want %d: one for each document of each push that won", n.revision, want)
 	}
 }
+
+// More than can be published at once is not published by chance in parts.
+func TestManyChanges(t *testing.T) {
+	n := newNamespace(map[string]string{"g/a": "one"})
+	f := clone(t, n)
+	for i := range 450 {
+		edit(t, f, fmt.Sprintf("g/new-%03d", i), "new")
+	}
+	if _, err := f.Push(t.Context(), n, folder.Choice{}); !errors.Is(err, folder.ErrTooMany) || n.revision != 1 {
+		t.Errorf("Push = %v, and the server is at revision %d, want ErrTooMany and 1", err, n.revision)
+	}
+	var sizes []int
+	n.applying = func(changes []folder.Change) error {
+		if sizes = append(sizes, len(changes)); len(sizes) == 2 {
+			return folder.ErrConflict
+		}
+		return nil
+	}
+	if _, err := f.Push(t.Context(), n, folder.Choice{InParts: true}); !errors.Is(err, folder.ErrConflict) || !strings.Contains(err.Error(), "200 of 450 documents are published") {
+		t.Errorf("Push in parts = %v, want a conflict after the first", err)
+	}
+	if _, err := f.Push(t.Context(), n, folder.Choice{InParts: true}); err != nil || fmt.Sprint(sizes) != "[200 200 200 50]" {
+		t.Errorf("Push in parts = %v, in %v, want the first part to be left alone", err, sizes)
+	}
+	for _, path := range []string{"g/long-1", "g/long-2", "g/long-3"} {
+		edit(t, f, path, strings.Repeat("x", 9<<20))
+	}
+	sizes, n.applying = nil, func(changes []folder.Change) error {
+		sizes = append(sizes, len(changes))
+		return nil
+	}
+	if _, err := f.Push(t.Context(), n, folder.Choice{}); !errors.Is(err, folder.ErrTooMany) {
+		t.Errorf("Push of much = %v, want ErrTooMany", err)
+	}
+	if _, err := f.Push(t.Context(), n, folder.Choice{InParts: true}); err != nil || len(sizes) != 2 {
+		t.Errorf("Push of much in parts = %v, in %v, want two", err, sizes)
+	}
+	if got := states(t, f, n); len(got) > 0 {
+		t.Errorf("next = %v, want nothing", got)
+	}
+}

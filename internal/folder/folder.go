@@ -26,6 +26,7 @@ var (
 	ErrNotFound = errors.New("not found")        // of a Server: there is no such document
 	ErrNoFolder = errors.New("not a folder of a namespace")
 	ErrNoMatch  = errors.New("matches no document")
+	ErrTooMany  = fmt.Errorf("at most %d documents of %d MiB are published at once", atATime, atATimeBytes>>20)
 )
 
 // Server holds the documents of the folder's namespace.
@@ -47,6 +48,8 @@ type Key struct{ Group, DataID string }
 type Head struct {
 	Key Key
 	MD5 string // of the content, never empty
+	// Locked says why a file cannot take its place; empty when it can.
+	Locked string
 	Meta
 }
 

@@ -228,3 +228,22 @@ func (d deaf) Apply(ctx context.Context, changes []folder.Change) ([]folder.Head
 	}
 	return nil, 0, d.err
 }
+
+// What a file cannot replace on the server is not replaced by one, though it may be
+// removed.
+func TestLockedDocument(t *testing.T) {
+	n := newNamespace(map[string]string{"g/a": "one", "g/b": "one"})
+	f := clone(t, n)
+	d := n.docs[key("g/a")]
+	d.head.Locked = "is joined of parts"
+	n.docs[key("g/a")] = d
+	edit(t, f, "g/a", "mine")
+	edit(t, f, "g/b", "mine")
+	if _, err := f.Push(t.Context(), n, folder.Choice{}); err == nil || !strings.Contains(err.Error(), "g/a: is joined of parts") || n.contents()["g/b"] != "one" {
+		t.Errorf("Push = %v, want an error, and nothing to be published", err)
+	}
+	edit(t, f, "g/a", "")
+	if _, err := f.Push(t.Context(), n, folder.Choice{}); err != nil || len(n.contents()) != 1 {
+		t.Errorf("Push of a removal = %v", err)
+	}
+}

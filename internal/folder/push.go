@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/musterhq/muster/config"
 )
 
 // Push publishes what changed in the folder alone, and removes what was removed
-// there: all of it at once, or nothing. Nothing is published either while a document
+// there: all of it at once, or nothing; or else in parts, of which each is that. Nothing is published either while a document
 // changed on both sides, unless the choice takes the folder's version.
 func (f *Folder) Push(ctx context.Context, server Server, o Choice) (*Result, error) {
 	s, end, err := f.begin(ctx, server, o)
@@ -44,6 +46,9 @@ func (f *Folder) Push(ctx context.Context, server Server, o Choice) (*Result, er
 		s.result.Done = []Entry{}
 		return s.result, nil
 	}
+	if len(parts(changes)) > 1 && !o.InParts {
+		return nil, fmt.Errorf("%d documents changed, and %w", len(changes), ErrTooMany)
+	}
 	if o.DryRun {
 		return s.result, nil
 	}
@@ -52,10 +57,45 @@ func (f *Folder) Push(ctx context.Context, server Server, o Choice) (*Result, er
 			return nil, err
 		}
 	}
-	if len(changes) > 0 {
-		err = s.apply(ctx, changes)
+	return s.result, errors.Join(s.publish(ctx, changes), s.finish())
+}
+
+// What a server changes at once, at most. Contents grow a little on the way to it.
+const (
+	atATime      = config.MaxEdits
+	atATimeBytes = 24 << 20
+)
+
+// parts cuts changes into as many writes as they need.
+func parts(changes []Change) [][]Change {
+	var all [][]Change
+	first, size := 0, 0
+	for i, c := range changes {
+		if i > first && (i-first == atATime || size+len(c.Content) > atATimeBytes) {
+			all, first, size = append(all, changes[first:i]), i, 0
+		}
+		size += len(c.Content)
 	}
-	return s.result, errors.Join(err, s.finish())
+	if first < len(changes) {
+		all = append(all, changes[first:])
+	}
+	return all
+}
+
+// publish makes all changes, part by part.
+func (s *session) publish(ctx context.Context, changes []Change) error {
+	done := 0
+	for _, part := range parts(changes) {
+		err := s.apply(ctx, part)
+		if err != nil && done > 0 {
+			err = fmt.Errorf("%d of %d documents are published: %w", done, len(changes), err)
+		}
+		if err != nil {
+			return err
+		}
+		done += len(part)
+	}
+	return nil
 }
 
 // changes returns what the entries that are to be done mean to the server, or an
@@ -80,6 +120,9 @@ func (s *session) changes() ([]Change, error) {
 			read := s.read(k)
 			if read.md5 != e.here && read.fault == "" {
 				read.fault = errTouched.Error()
+			}
+			if read.fault == "" && h.Locked != "" {
+				read.fault = h.Locked
 			}
 			if read.fault != "" {
 				faults = append(faults, fmt.Errorf("%s: %s", e.Path, read.fault))

@@ -17,6 +17,9 @@ type Choice struct {
 	// Theirs are those of which the server's version stands. Other changes of the
 	// folder to what the server has are undone there too.
 	Theirs []string
+	// InParts allows to publish more than can be published at once, one part after
+	// the other.
+	InParts bool
 	// DryRun changes nothing on either side.
 	DryRun bool
 }

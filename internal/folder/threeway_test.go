@@ -71,6 +71,7 @@ func apart(t *testing.T, base, here, there string) (*folder.Folder, *namespace) 
 func TestThreeWays(t *testing.T) {
 	for _, c := range threeway {
 		t.Run(c.base+c.here+c.there, func(t *testing.T) {
+			t.Parallel()
 			if got := folder.NextOf(c.base, c.here, c.there); got != c.next {
 				t.Errorf("next = %q, want %q", got, c.next)
 			}
@@ -153,6 +154,7 @@ func TestOutcomes(t *testing.T) {
 				}
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				f, n := apart(t, c.base, c.here, c.there)
 				do := f.Pull
 				if tr.command == push {
