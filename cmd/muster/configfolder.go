@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -60,7 +61,7 @@ func cloneFolder(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	remote, err := dial(c)
+	remote, err := folderServer(c.StringSlice("server"))
 	if err != nil {
 		return err
 	}
@@ -70,6 +71,15 @@ func cloneFolder(c *cli.Context) error {
 		return err
 	}
 	return showResult(c, r, func(e folder.Entry) string { return e.There })
+}
+
+// folderServer is for many documents at once, which take their time.
+func folderServer(servers []string) (*client.Client, error) {
+	remote, err := client.New(servers, client.Config{UserAgent: "muster/" + version, Timeout: time.Minute})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return remote, nil
 }
 
 // openFolder opens the folder that is named, or the one around where this is, and
@@ -87,10 +97,10 @@ func openFolder(c *cli.Context, dir string) (*folder.Folder, folder.Server, erro
 	if given := c.StringSlice("server"); len(given) > 0 {
 		of.Servers = given
 	}
-	remote, err := client.New(of.Servers, client.Config{UserAgent: "muster/" + version})
+	remote, err := folderServer(of.Servers)
 	if err != nil {
 		f.Close()
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	return f, namespaceDocuments{remote, of.Namespace}, nil
 }

@@ -39,34 +39,44 @@ func (d namespaceDocuments) Heads(ctx context.Context) (heads []folder.Head, rev
 }
 
 func headOf(d api.Config) folder.Head {
-	return folder.Head{Key: folder.Key{Group: d.Group, DataID: d.DataID}, MD5: d.MD5,
-		Meta: folder.Meta{Revision: d.Revision, Type: d.Type, Desc: d.Desc, App: d.App}}
+	h := folder.Head{Key: folder.Key{Group: d.Group, DataID: d.DataID}, MD5: d.MD5,
+		Meta: folder.Meta{Revision: d.Revision, Type: d.Type, Desc: d.Desc, App: d.App, Tags: d.Tags}}
+	switch {
+	case d.Parts > 0:
+		h.Locked = "is joined of parts, which are published one by one"
+	case d.DataKey != "":
+		h.Locked = "is encrypted by its clients, who alone can publish it"
+	}
+	return h
 }
 
-// Document returns one document with its content.
+// Document returns one document with its content, whatever gray release this host
+// would get instead.
 func (d namespaceDocuments) Document(ctx context.Context, k folder.Key) (folder.Head, []byte, error) {
-	got, err := d.remote.Config(ctx, d.name(k))
+	got, err := d.remote.ConfigAt(ctx, d.name(k), client.At{Formal: true})
 	if errors.Is(err, client.ErrNotFound) {
 		err = fmt.Errorf("%w: %w", folder.ErrNotFound, err)
 	}
-	return folder.Head{Key: k, MD5: got.MD5, Meta: folder.Meta{Revision: got.Revision, Type: got.Type}}, got.Content, err
+	return headOf(api.Config{Group: k.Group, DataID: k.DataID, MD5: got.MD5, Type: got.Type, DataKey: got.DataKey, Revision: got.Revision}), got.Content, err
 }
 
-// Apply makes the changes one after the other.
+// Apply makes the changes at one revision. A single one goes as it is: in a write of
+// several, contents are texts of JSON, which may be longer.
 func (d namespaceDocuments) Apply(ctx context.Context, changes []folder.Change) (heads []folder.Head, revision int64, err error) {
-	for _, c := range changes {
-		if c.Content == nil {
-			if err := d.remote.DeleteConfig(ctx, d.name(c.Key), c.IfMD5); err != nil {
-				return nil, 0, err
-			}
-			continue
-		}
-		w := client.ConfigWrite{Type: c.Type, Desc: c.Desc, App: c.App, IfMatch: c.IfMD5, CreateOnly: c.IfMD5 == ""}
-		put, err := d.remote.PutConfig(ctx, d.name(c.Key), c.Content, w)
-		if err != nil {
-			return nil, 0, err
-		}
-		heads, revision = append(heads, headOf(put.Config)), max(revision, put.Revision)
+	if len(changes) == 1 && changes[0].Content != nil {
+		c := changes[0]
+		put, err := d.remote.PutConfig(ctx, d.name(c.Key), c.Content, client.ConfigWrite{Type: c.Type, Desc: c.Desc, App: c.App, Tags: c.Tags,
+			IfMatch: c.IfMD5, CreateOnly: c.IfMD5 == ""})
+		return []folder.Head{headOf(put.Config)}, put.Revision, err
 	}
-	return heads, revision, nil
+	edits := make([]api.ConfigEdit, len(changes))
+	for i, c := range changes {
+		edits[i] = api.ConfigEdit{Namespace: d.namespace, Group: c.Key.Group, DataID: c.Key.DataID, Delete: c.Content == nil,
+			Content: string(c.Content), Type: c.Type, Desc: c.Desc, App: c.App, Tags: c.Tags, IfMD5: c.IfMD5, IfAbsent: c.IfMD5 == ""}
+	}
+	set, err := d.remote.SetConfigs(ctx, edits)
+	for _, one := range set.Configs {
+		heads = append(heads, headOf(one))
+	}
+	return heads, set.Revision, err
 }

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 )
 
@@ -89,6 +93,144 @@ func TestPullIsKilled(t *testing.T) {
 	if out := muster(t, "config", "status", dir); !strings.HasPrefix(out, "in step") {
 		t.Errorf("status = %s, want in step", out)
 	}
+}
+
+// A folder has documents as everybody gets them, also on a host that is to try a
+// release before others, and does not put files in the place of what is no file.
+func TestFolderOfUnusualDocuments(t *testing.T) {
+	s := newServer(t, t.TempDir())
+	s.start()
+	t.Cleanup(s.stop)
+	remote, err := client.New([]string{s.url()}, client.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, name := t.Context(), func(id string) client.Name { return client.Name{Name: id} }
+	put := func(id, content string, w client.ConfigWrite) {
+		t.Helper()
+		if _, err := remote.PutConfig(ctx, name(id), []byte(content), w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("gray", "for all", client.ConfigWrite{Desc: "colours", Tags: []string{"a", "b"}})
+	put("cipher-sealed", "sealed by its clients", client.ConfigWrite{DataKey: "key"})
+	put("plain", "one", client.ConfigWrite{})
+	_, gray := remote.PutRelease(ctx, name("gray"), "canary", []byte("for some"), client.ReleaseWrite{Rule: api.Rule{IPs: []string{"127.0.0.1"}}})
+	_, joined := remote.PutPart(ctx, name("joined"), "1", []byte("part"), "text", "")
+	if err := errors.Join(gray, joined); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := remote.Config(ctx, name("gray")); err != nil || string(d.Content) != "for some" {
+		t.Fatalf("this host gets %q, %v, want the release", d.Content, err)
+	}
+	dir := filepath.Join(t.TempDir(), "folder")
+	muster(t, "config", "clone", dir, "--server", s.url())
+	at := func(id string) string { return filepath.Join(dir, "DEFAULT_GROUP", id) }
+	for id, want := range map[string]string{"gray": "for all", "cipher-sealed": "sealed by its clients", "plain": "one", "joined": "part"} {
+		if got := textOf(t, at(id)); got != want {
+			t.Errorf("%s = %q, want %q", id, got, want)
+		}
+	}
+	edit := func(id, content string) {
+		t.Helper()
+		if err := os.WriteFile(at(id), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("plain", "two")
+	edit("gray", "for all, anew")
+	for _, id := range []string{"joined", "cipher-sealed"} {
+		was := textOf(t, at(id))
+		edit(id, "mine")
+		if out, code := failing(t, "config", "push", dir); code != exitFailed || !strings.Contains(out, "DEFAULT_GROUP/"+id+": is ") {
+			t.Errorf("push of %s ended with %d, %s", id, code, out)
+		}
+		edit(id, was)
+	}
+	if d, err := remote.Config(ctx, name("plain")); err != nil || string(d.Content) != "one" {
+		t.Errorf("plain = %q, %v, want it not to be published", d.Content, err)
+	}
+	muster(t, "config", "push", dir)
+	head, err := remote.ConfigHead(ctx, name("gray"))
+	if err != nil || head.MD5 != digestOf("for all, anew") || head.Desc != "colours" || len(head.Tags) != 2 || len(head.Releases) != 1 {
+		t.Errorf("gray = %+v, %v, want the new content and the rest as it was", head, err)
+	}
+	plain, err := remote.ConfigHead(ctx, name("plain"))
+	if err != nil || plain.Revision != head.Revision {
+		t.Errorf("both are at the revisions %d and %d, %v, want one", plain.Revision, head.Revision, err)
+	}
+}
+
+// Of two pushes at once, of documents they have in common, one is published whole and
+// the other not at all.
+func TestPushesAtOnce(t *testing.T) {
+	s := newServer(t, t.TempDir())
+	s.start()
+	t.Cleanup(s.stop)
+	remote, err := client.New([]string{s.url()}, client.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const documents, rounds = 20, 4
+	dirs := []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")}
+	for _, dir := range dirs {
+		muster(t, "config", "clone", dir, "--server", s.url())
+	}
+	for round := range rounds {
+		for _, dir := range dirs {
+			muster(t, "config", "pull", dir, "--theirs", ".")
+			if err := os.MkdirAll(filepath.Join(dir, "DEFAULT_GROUP"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for i := range documents {
+				content := fmt.Sprintf("round %d of %s\n", round, dir)
+				if err := os.WriteFile(filepath.Join(dir, "DEFAULT_GROUP", fmt.Sprintf("doc-%d", i)), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		codes := make([]int, len(dirs))
+		var g sync.WaitGroup
+		for i, dir := range dirs {
+			g.Go(func() { codes[i] = codeOf(t, "config", "push", dir) })
+		}
+		g.Wait()
+		if slices.Sort(codes); !slices.Equal(codes, []int{exitDone, exitConflict}) {
+			t.Fatalf("pushes ended with %v, want one done and one in conflict", codes)
+		}
+		list, err := remote.Configs(t.Context(), client.Query{Namespace: "public"})
+		if err != nil || len(list.Configs) != documents {
+			t.Fatalf("%d documents stand, %v, want %d", len(list.Configs), err, documents)
+		}
+		for _, d := range list.Configs {
+			if d.MD5 != list.Configs[0].MD5 || d.Revision != list.Configs[0].Revision {
+				t.Fatalf("%s is of another push than %s", d.DataID, list.Configs[0].DataID)
+			}
+		}
+	}
+}
+
+// codeOf runs a command and returns its exit code.
+func codeOf(t *testing.T, args ...string) int {
+	out, err := exec.CommandContext(t.Context(), "muster", args...).CombinedOutput()
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
+		return ended.ExitCode()
+	}
+	if err != nil {
+		t.Errorf("%v = %v\n%s", args, err, out)
+	}
+	return exitDone
+}
+
+// failing runs a command that must end badly.
+func failing(t *testing.T, args ...string) (stderr string, code int) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "muster", args...).CombinedOutput()
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		t.Fatalf("%v = %v, want a failure\n%s", args, err, out)
+	}
+	return string(out), ended.ExitCode()
 }
 
 func whole(name, content string, version int) bool { return content == contentOf(name, version) }

@@ -261,7 +261,7 @@ func TestManyChanges(t *testing.T) {
 		t.Errorf("Push in parts = %v, in %v, want the first part to be left alone", err, sizes)
 	}
 	for _, path := range []string{"g/long-1", "g/long-2", "g/long-3"} {
-		edit(t, f, path, strings.Repeat("x", 9<<20))
+		edit(t, f, path, strings.Repeat("x\n", 4<<20))
 	}
 	sizes, n.applying = nil, func(changes []folder.Change) error {
 		sizes = append(sizes, len(changes))

@@ -60,21 +60,36 @@ func (f *Folder) Push(ctx context.Context, server Server, o Choice) (*Result, er
 	return s.result, errors.Join(s.publish(ctx, changes), s.finish())
 }
 
-// What a server changes at once, at most. Contents grow a little on the way to it.
+// What a server changes at once, at most.
 const (
 	atATime      = config.MaxEdits
-	atATimeBytes = 24 << 20
+	atATimeBytes = 30 << 20 // as they travel
 )
+
+// travels is about how long a content is in a write of several, a text of JSON.
+func travels(content []byte) int {
+	n := len(content)
+	for _, c := range content {
+		switch {
+		case c == '\n', c == '\r', c == '\t', c == '"', c == '\\':
+			n++
+		case c < ' ', c == '<', c == '>', c == '&', c == 0x7f:
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n
+}
 
 // parts cuts changes into as many writes as they need.
 func parts(changes []Change) [][]Change {
 	var all [][]Change
 	first, size := 0, 0
 	for i, c := range changes {
-		if i > first && (i-first == atATime || size+len(c.Content) > atATimeBytes) {
+		n := travels(c.Content)
+		if i > first && (i-first == atATime || size+n > atATimeBytes) {
 			all, first, size = append(all, changes[first:i]), i, 0
 		}
-		size += len(c.Content)
+		size += n
 	}
 	if first < len(changes) {
 		all = append(all, changes[first:])
