@@ -36,9 +36,14 @@ func show(c *cli.Context, v any, heading string, rows [][]string) error {
 	}
 }
 
+// writeYAML writes what JSON would say: the library by itself has other names for
+// what is embedded.
 func writeYAML(w io.Writer, v any) error {
-	b, err := yaml.MarshalWithOptions(v, yaml.UseJSONMarshaler())
+	b, err := json.Marshal(v)
 	if err != nil {
+		return err
+	}
+	if b, err = yaml.JSONToYAML(b); err != nil {
 		return err
 	}
 	_, err = w.Write(b)
