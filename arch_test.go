@@ -79,7 +79,7 @@ var arrows = map[string][]string{
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",
 	},
 	"cmd/muster": {
-		"registry", "config", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
+		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
 		"agent/...", "internal/nearest", "internal/folder",
 	},
 

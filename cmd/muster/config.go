@@ -26,7 +26,7 @@ func configCommand() *cli.Command {
 			namespaceFlag(),
 			&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Usage: "only this group `NAME`"},
 			&cli.StringFlag{Name: "search", Usage: "only data ids that contain `TEXT`"}), Action: listConfigs},
-		diffCommand(),
+		configKeyCommand(),
 	}, folderCommands()...)}
 }
 

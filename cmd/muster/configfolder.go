@@ -34,6 +34,7 @@ func folderCommands() []*cli.Command {
 				&cli.BoolFlag{Name: "in-parts", Usage: "publish more than 200 documents, by 200, of which each is all or nothing"}, dryRunFlag()),
 			Action: pushFolder},
 		{Name: "status", Usage: "tell how a folder and the server differ", ArgsUsage: "[DIRECTORY]", Flags: folderFlags(), Action: folderStatus},
+		diffCommand(),
 	}
 }
 

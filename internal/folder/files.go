@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
@@ -40,6 +41,14 @@ func faulty(format string, args ...any) file {
 type Note struct {
 	Path string `json:"path"`
 	Text string `json:"text"`
+}
+
+// noteOf tells of what has any name, which may be made to play with a terminal.
+func noteOf(at, text string) Note {
+	if quoted := strconv.Quote(at); quoted != `"`+at+`"` {
+		at = quoted
+	}
+	return Note{at, text}
 }
 
 // survey is what lies in a folder.
@@ -94,7 +103,7 @@ func (s *survey) enter(dir string) error {
 	if k, err := KeyOf(dir); err == nil {
 		s.files[k] = faulty(isDir) // else the document would seem to be removed
 	} else {
-		s.faults = append(s.faults, Note{dir, isDir})
+		s.faults = append(s.faults, noteOf(dir, isDir))
 	}
 	return fs.SkipDir
 }
@@ -108,11 +117,11 @@ func (s *survey) add(at string, e fs.DirEntry, f *Folder) {
 			s.files[k] = read
 		}
 	case e.Type().IsRegular() && !strings.Contains(at, "/"):
-		s.spare = append(s.spare, Note{at, "lies in no group's directory"})
+		s.spare = append(s.spare, noteOf(at, "lies in no group's directory"))
 	case e.Type() == fs.ModeSymlink:
-		s.faults = append(s.faults, Note{at, isLink})
+		s.faults = append(s.faults, noteOf(at, isLink))
 	default:
-		s.faults = append(s.faults, Note{at, err.Error()})
+		s.faults = append(s.faults, noteOf(at, err.Error()))
 	}
 }
 
@@ -165,7 +174,7 @@ func (f *Folder) write(k Key, content []byte, was string) error {
 		return err
 	}
 	perm := atomicfile.Private
-	if info, err := f.root.Lstat(at); err == nil {
+	if info, err := f.root.Lstat(at); err == nil && info.Mode().IsRegular() {
 		perm.Mode = info.Mode()
 	}
 	staged, err := atomicfile.StageIn(f.root, at, content, perm)

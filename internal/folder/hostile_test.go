@@ -247,3 +247,15 @@ func TestLockedDocument(t *testing.T) {
 		t.Errorf("Push of a removal = %v", err)
 	}
 }
+
+// A name of a file says nothing to a terminal.
+func TestNamesAreShownSafely(t *testing.T) {
+	n := newNamespace(nil)
+	f := clone(t, n)
+	edit(t, f, "g/\x1b[2Ja", "x")
+	edit(t, f, "\x1b[2Jb", "x")
+	c, err := f.Compare(t.Context(), n)
+	if err != nil || len(c.Faults) != 1 || len(c.Spare) != 1 || strings.Contains(c.Faults[0].Path+c.Faults[0].Text+c.Spare[0].Path, "\x1b") {
+		t.Errorf("Compare = %+v, %v, want both files without an escape", c, err)
+	}
+}
