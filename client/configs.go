@@ -167,11 +167,11 @@ func (c *Client) SetConfigs(ctx context.Context, edits []api.ConfigEdit) (api.Co
 	return exchange[api.ConfigSetAnswer](ctx, c, r, api.ConfigSet{Edits: edits})
 }
 
-// DeleteConfig removes the document n; with an MD5 only while that stands.
-func (c *Client) DeleteConfig(ctx context.Context, n Name, ifMatch string) error {
-	r := call{method: http.MethodDelete, path: n.service(api.PathConfig), header: http.Header{}}
-	if ifMatch != "" {
-		r.header.Set("If-Match", quote(ifMatch))
+// DeleteConfig removes the document n, while the terms hold.
+func (c *Client) DeleteConfig(ctx context.Context, n Name, on ...ConfigTerms) error {
+	r := call{method: http.MethodDelete, path: n.service(api.PathConfig)}
+	for _, t := range on {
+		r = t.under(r)
 	}
 	_, err := c.do(ctx, r)
 	return err

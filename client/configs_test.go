@@ -85,10 +85,10 @@ func TestConfig(t *testing.T) {
 	if _, err := c.PutConfig(ctx, n, []byte("a: 3"), client.ConfigWrite{IfMatch: put.MD5}); !errors.Is(err, client.ErrConflict) {
 		t.Errorf("PutConfig with an older MD5 = %v, want ErrConflict", err)
 	}
-	if err := c.DeleteConfig(ctx, n, put.MD5); !errors.Is(err, client.ErrConflict) {
+	if err := c.DeleteConfig(ctx, n, client.ConfigTerms{IfMatch: put.MD5}); !errors.Is(err, client.ErrConflict) {
 		t.Errorf("DeleteConfig with an older MD5 = %v, want ErrConflict", err)
 	}
-	if err := c.DeleteConfig(ctx, n, ""); err != nil {
+	if err := c.DeleteConfig(ctx, n); err != nil {
 		t.Errorf("DeleteConfig = %v, want nil", err)
 	}
 }

@@ -115,7 +115,7 @@ func TestPast(t *testing.T) {
 	n := doc("app.yaml")
 	first := publish(t, c, n, "port: 80\nname: a\n", client.ConfigWrite{Type: "yaml"})
 	second := publish(t, c, n, "port: 81\nname: a\n", client.ConfigWrite{})
-	if err := c.DeleteConfig(t.Context(), n, ""); err != nil {
+	if err := c.DeleteConfig(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	page, err := c.ConfigHistory(t.Context(), n, 0, 2)

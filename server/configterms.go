@@ -102,7 +102,7 @@ func refusal(err error) error {
 		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: field.Reason, Location: at + field.Field, Value: field.Value})
 	}
 	if quota, ok := errors.AsType[*config.QuotaError](err); ok {
-		return huma.Error403Forbidden(err.Error(), &huma.ErrorDetail{Message: "is over quota", Location: "quota." + quota.What, Value: quota.Limit})
+		return huma.Error403Forbidden(err.Error(), &huma.ErrorDetail{Message: fmt.Sprintf("would be %d", quota.Would), Location: "quota." + quota.What, Value: quota.Limit})
 	}
 	if conflict, ok := errors.AsType[*config.ConflictError](err); ok {
 		return conflicting(err, conflict, at)
@@ -112,9 +112,9 @@ func refusal(err error) error {
 
 // conflicting answers a write that does not go with what stands, and says what that is.
 func conflicting(err error, e *config.ConflictError, at string) error {
-	details := []error{&huma.ErrorDetail{Message: "stands", Location: at + "revision", Value: e.Revision}}
+	details := []error{&huma.ErrorDetail{Message: e.Reason, Location: at + "revision", Value: e.Revision}}
 	if e.MD5 != "" {
-		details = append(details, &huma.ErrorDetail{Message: "stands", Location: at + "md5", Value: e.MD5})
+		details = append(details, &huma.ErrorDetail{Message: e.Reason, Location: at + "md5", Value: e.MD5})
 	}
 	status := http.StatusConflict
 	if e.Unmet {

@@ -268,7 +268,7 @@ func TestConfigsConditionsAndWatch(t *testing.T) {
 	if changed := <-woken; len(changed) != 1 || changed[0].MD5 != second.MD5 {
 		t.Errorf("WatchConfigs over a publish = %+v, want the new MD5 %s", changed, second.MD5)
 	}
-	if err := c.DeleteConfig(t.Context(), n, ""); err != nil {
+	if err := c.DeleteConfig(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Config(t.Context(), n); !errors.Is(err, client.ErrNotFound) {

@@ -123,7 +123,7 @@ func TestNoRoomOnTheDisk(t *testing.T) {
 	if err := c.Deregister(t.Context(), gone, "192.0.2.1:80"); err != nil {
 		t.Errorf("Deregister() = %v, want deletes to go on", err)
 	}
-	if err := c.DeleteConfig(t.Context(), gone, ""); err != nil {
+	if err := c.DeleteConfig(t.Context(), gone); err != nil {
 		t.Errorf("DeleteConfig() = %v, want deletes to go on", err)
 	}
 	if list, err := c.Instances(t.Context(), kept, client.InstanceQuery{}); err != nil || len(list.Instances) != 1 {

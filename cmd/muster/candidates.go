@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -21,7 +22,8 @@ type candidate struct{ value, text string }
 var choices = map[string]string{
 	"output": "table json yaml", "check": "tcp http mysql redis grpc none", "dns-mode": "ordered sampled single", "dns-topology": "prefer pin",
 	"log-level": "debug info warn error", "log-format": "text json", "type": "properties xml json text html yaml toml",
-	"SHELL": "bash zsh fish", "TYPE": "SRV A AAAA TXT HTTPS SVCB PTR",
+	"validate": "off warn refuse",
+	"SHELL":    "bash zsh fish", "TYPE": "SRV A AAAA TXT HTTPS SVCB PTR",
 }
 
 // patience is how long somebody who pressed a key waits for a server.
@@ -136,7 +138,9 @@ func (w wanted) held(ctx context.Context) []candidate {
 		return candidatesOf(list.Services, func(s api.Service) candidate { return candidate{s.Name, healthyOf(s) + " healthy"} })
 	case "GROUP":
 		list, _ := remote.Services(ctx, some)
-		return candidatesOf(list.Services, func(s api.Service) candidate { return candidate{value: s.Group} })
+		documents, _ := remote.Configs(ctx, some)
+		return append(candidatesOf(list.Services, func(s api.Service) candidate { return candidate{value: s.Group} }),
+			candidatesOf(documents.Configs, func(d api.Config) candidate { return candidate{value: d.Group} })...)
 	case "NAMESPACE":
 		list, _ := remote.Namespaces(ctx, client.Query{Search: w.typed, Size: pageSize})
 		return candidatesOf(list.Namespaces, func(n api.Namespace) candidate { return candidate{n.ID, n.Name} })
@@ -146,6 +150,8 @@ func (w wanted) held(ctx context.Context) []candidate {
 		some.Group, some.Search = n.Group, w.typed
 		list, _ := remote.Configs(ctx, some)
 		return candidatesOf(list.Configs, func(d api.Config) candidate { return candidate{d.DataID, d.Desc} })
+	case "RELEASE", "PART", "SEQ":
+		return w.ofDocument(ctx, remote, n)
 	case "MEMBER":
 		list, _ := remote.Members(ctx)
 		return candidatesOf(list.Members, func(m api.Member) candidate { return candidate{m.Name, role(m)} })
@@ -169,6 +175,25 @@ func (w wanted) ofService(ctx context.Context, remote *client.Client, n client.N
 		all = append(all, candidate{value: cluster})
 	}
 	return all
+}
+
+// ofDocument returns the gray releases, the parts or the history of a document.
+func (w wanted) ofDocument(ctx context.Context, remote *client.Client, n client.Name) []candidate {
+	if n.Name == "" {
+		return nil
+	}
+	switch w.kind {
+	case "RELEASE":
+		list, _ := remote.Releases(ctx, n) // none when it fails
+		return candidatesOf(list.Releases, func(r api.Release) candidate { return candidate{r.Name, rulesText(r.Rule)} })
+	case "PART":
+		list, _ := remote.Parts(ctx, n)
+		return candidatesOf(list.Parts, func(p api.Part) candidate { return candidate{value: p.DatumID} })
+	}
+	page, _ := remote.ConfigHistory(ctx, n, 0, pageSize)
+	return candidatesOf(page.Records, func(r api.ConfigRecord) candidate {
+		return candidate{strconv.FormatInt(r.Seq, 10), r.Op + " " + r.At.Format(time.RFC3339)}
+	})
 }
 
 func candidatesOf[T any](list []T, of func(T) candidate) (all []candidate) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,41 +15,124 @@ import (
 )
 
 func configCommand() *cli.Command {
-	return &cli.Command{Name: "config", Usage: "get, put, remove and list configuration documents, and keep folders of them", Subcommands: append([]*cli.Command{
-		{Name: "get", Usage: "write a document's content to standard output", ArgsUsage: "DATAID", Flags: namedFlags(), Action: getConfig},
-		{Name: "put", Usage: "publish a document from a file, or from standard input", ArgsUsage: "DATAID [FILE]", Flags: namedFlags(
-			&cli.StringFlag{Name: "type", Usage: "`TYPE`: properties, xml, json, text, html, yaml or toml"},
-			&cli.StringFlag{Name: "desc", Usage: "description"},
-			&cli.StringFlag{Name: "if-match", Usage: "publish only over a content with this `MD5`"},
-			&cli.BoolFlag{Name: "create", Usage: "publish only where there is no document"}), Action: putConfig},
-		{Name: "rm", Usage: "remove a document", ArgsUsage: "DATAID", Flags: namedFlags(), Action: removeConfig},
-		{Name: "list", Usage: "list the documents of a namespace", Flags: remoteFlags(
-			namespaceFlag(),
+	return &cli.Command{Name: "config", Usage: "get, put, compare, revert, release and move configuration documents, and keep folders of them", Subcommands: append([]*cli.Command{
+		{Name: "get", Usage: "write a document's content to standard output", ArgsUsage: "DATAID",
+			Description: "Without another word it is what this client gets, which may be of a gray release: that is told on standard error.",
+			Flags: namedFlags(append(readerFlags(),
+				&cli.Int64Flag{Name: "version", Usage: "what the record `SEQ` of the history made"},
+				&cli.StringFlag{Name: "as-of", Usage: "what stood at a `TIME` such as 2026-01-02T15:04:05Z, or at a revision"},
+				&cli.StringFlag{Name: "release", Usage: "the gray `RELEASE`"},
+				&cli.BoolFlag{Name: "formal", Usage: "the document itself, whatever gray release this client would get"})...), Action: getConfig},
+		{Name: "put", Usage: "publish a document from a file, or from standard input", ArgsUsage: "DATAID [FILE]",
+			Description: "What is not said of a document that is there stays as it is.",
+			Flags:       namedFlags(append(metaFlags(), configTermFlags(createFlag())...)...), Action: putConfig},
+		{Name: "rm", Usage: "remove a document", ArgsUsage: "DATAID", Flags: namedFlags(configTermFlags()...), Action: removeConfig},
+		{Name: "list", Usage: "list and search the documents of a namespace", Flags: listFlags(
 			&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Usage: "only this group `NAME`"},
-			&cli.StringFlag{Name: "search", Usage: "only data ids that contain `TEXT`"}), Action: listConfigs},
+			&cli.StringFlag{Name: "search", Usage: "only data ids that contain `TEXT`, in any case"},
+			&cli.StringFlag{Name: "data-id", Usage: "only this data id, a `PATTERN` in which * stands for any text"},
+			&cli.StringFlag{Name: "content", Usage: "only documents that hold this `TEXT`"},
+			&cli.StringFlag{Name: "app", Usage: "only documents of this application `APP`"},
+			&cli.StringSliceFlag{Name: "tag", Usage: "only documents with this `TAG`; repeatable: with one of them"},
+			&cli.StringSliceFlag{Name: "type", Usage: "only documents of this `TYPE`; repeatable: of one of them"}), Action: listConfigs},
+		configLogCommand(), configShowCommand(), configDiffCommand(), configRevertCommand(), configWatchCommand(),
+		configReleaseCommand(), configPartCommand(), configPolicyCommand(),
 		configKeyCommand(),
 	}, folderCommands()...)}
 }
 
+// metaFlags say what is told of a document beside its content.
+func metaFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "type", Usage: "`TYPE`: properties, xml, json, text, html, yaml or toml"},
+		&cli.StringFlag{Name: "desc", Usage: "description"},
+		&cli.StringFlag{Name: "app", Usage: "application `APP` that it belongs to"},
+		&cli.StringSliceFlag{Name: "tag", Usage: "`TAG` of it, repeatable: all of them"},
+		&cli.StringFlag{Name: "schema", Usage: "`FILE` with a JSON Schema that the content is to fit"},
+		&cli.BoolFlag{Name: "encrypt", Usage: "encrypt it where it is stored; --encrypt=false ends that"},
+	}
+}
+
+// metaOf returns what is told of a document by flags.
+func metaOf(c *cli.Context) (client.ConfigWrite, error) {
+	w := client.ConfigWrite{Type: c.String("type"), Desc: c.String("desc"), App: c.String("app"), Tags: c.StringSlice("tag")}
+	if c.IsSet("encrypt") {
+		w.Encrypt = new(c.Bool("encrypt"))
+	}
+	if path := c.String("schema"); path != "" {
+		schema, err := os.ReadFile(path)
+		if err != nil {
+			return w, err
+		}
+		w.Schema = string(schema)
+	}
+	return w, nil
+}
+
+// configTermFlags are those of a change of a document that may hang on what stands.
+func configTermFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "if-match", Usage: "write only over a content with this `MD5`"},
+		&cli.Int64Flag{Name: "if-revision", Usage: "write only over what was last changed at revision `N`"}}, more...)
+}
+
+// configTermsOf returns what a change of a document hangs on by its flags.
+func configTermsOf(c *cli.Context) (client.ConfigTerms, error) {
+	on := client.ConfigTerms{IfMatch: c.String("if-match"), IfRevision: c.Int64("if-revision"), CreateOnly: c.Bool("create")}
+	switch {
+	case c.IsSet("if-revision") && on.IfRevision <= 0:
+		return on, usagef("if-revision: %d is not a revision, which is 1 or more", on.IfRevision)
+	case on.CreateOnly && (on.IfMatch != "" || on.IfRevision != 0):
+		return on, usagef("create: contradicts --if-match and --if-revision")
+	}
+	return on, nil
+}
+
+// documentCall returns what every command about one document needs.
+func documentCall(c *cli.Context, about ...string) (args []string, n client.Name, remote *client.Client, err error) {
+	if args, err = names(c, append([]string{"DATAID"}, about...)...); err != nil {
+		return nil, n, nil, err
+	}
+	remote, err = dial(c)
+	return args, nameOf(c, args[0]), remote, err
+}
+
 func getConfig(c *cli.Context) error {
-	args, err := names(c, "DATAID")
+	at := client.At{Formal: c.Bool("formal"), Release: c.String("release"), Version: c.Int64("version"), AsOf: c.String("as-of")}
+	given := 0
+	for _, flag := range []string{"formal", "release", "version", "as-of"} {
+		if c.IsSet(flag) {
+			given++
+		}
+	}
+	if given > 1 {
+		return usagef("only one of --formal, --release, --version and --as-of may be given")
+	}
+	_, n, remote, err := documentCall(c)
 	if err != nil {
 		return err
 	}
-	remote, err := dial(c)
+	d, err := remote.ConfigAt(c.Context, n, at)
 	if err != nil {
 		return err
 	}
-	d, err := remote.Config(c.Context, nameOf(c, args[0]))
-	if err != nil {
-		return err
+	if d.Why != "" {
+		fmt.Fprintf(c.App.ErrWriter, "muster: release %s: %s\n", d.Release, d.Why)
 	}
 	_, err = c.App.Writer.Write(d.Content)
 	return err
 }
 
 func putConfig(c *cli.Context) error {
-	args, err := names(c, "DATAID", "[FILE]")
+	on, err := configTermsOf(c)
+	if err != nil {
+		return err
+	}
+	args, n, remote, err := documentCall(c, "[FILE]")
+	if err != nil {
+		return err
+	}
+	w, err := metaOf(c)
 	if err != nil {
 		return err
 	}
@@ -56,16 +140,26 @@ func putConfig(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	remote, err := dial(c)
+	w.IfMatch, w.IfRevision, w.CreateOnly = on.IfMatch, on.IfRevision, on.CreateOnly
+	head, err := remote.PutConfig(c.Context, n, content, w)
 	if err != nil {
 		return err
 	}
-	head, err := remote.PutConfig(c.Context, nameOf(c, args[0]), content, client.ConfigWrite{
-		Type: c.String("type"), Desc: c.String("desc"), IfMatch: c.String("if-match"), CreateOnly: c.Bool("create")})
-	if err != nil {
-		return err
+	return showWritten(c, "published", head)
+}
+
+// showWritten says what a write left, and on standard error what the writer should
+// know of it.
+func showWritten(c *cli.Context, done string, head api.ConfigWritten) error {
+	warn(c, head.Warnings)
+	return show(c, head, "", [][]string{{done, head.DataID, "md5 " + head.MD5, "version " + strconv.FormatInt(head.Version, 10),
+		"revision " + strconv.FormatInt(head.Revision, 10)}})
+}
+
+func warn(c *cli.Context, warnings []string) {
+	for _, text := range warnings {
+		fmt.Fprintln(c.App.ErrWriter, "muster: warning:", text)
 	}
-	return show(c, head, "", [][]string{{"published", head.DataID, "md5 " + head.MD5, "revision " + strconv.FormatInt(head.Revision, 10)}})
 }
 
 // maxContent is a little more than a server takes: its refusal is the better
@@ -90,15 +184,15 @@ func readContent(path string) ([]byte, error) {
 }
 
 func removeConfig(c *cli.Context) error {
-	args, err := names(c, "DATAID")
+	on, err := configTermsOf(c)
 	if err != nil {
 		return err
 	}
-	remote, err := dial(c)
+	_, n, remote, err := documentCall(c)
 	if err != nil {
 		return err
 	}
-	return remote.DeleteConfig(c.Context, nameOf(c, args[0]), "")
+	return remote.DeleteConfig(c.Context, n, on)
 }
 
 func listConfigs(c *cli.Context) error {
@@ -110,14 +204,19 @@ func listConfigs(c *cli.Context) error {
 		return err
 	}
 	all, err := every(func(number int) ([]api.Config, int, error) {
-		list, err := remote.Configs(c.Context, client.Query{Namespace: c.String("namespace"), Group: c.String("group"),
-			Search: c.String("search"), Page: number, Size: pageSize})
+		list, err := remote.FindConfigs(c.Context, client.ConfigQuery{
+			Query:  client.Query{Namespace: namespaceOf(c), Group: c.String("group"), Search: c.String("search"), Page: number, Size: pageSize},
+			DataID: c.String("data-id"), App: c.String("app"), Tags: c.StringSlice("tag"), Types: c.StringSlice("type"), Content: c.String("content")})
 		return list.Configs, list.Total, err
 	})
 	if err != nil {
 		return err
 	}
-	return show(c, all, "GROUP DATAID TYPE SIZE MD5 MODIFIED", rows(all, func(d api.Config) []string {
-		return []string{d.Group, d.DataID, d.Type, strconv.Itoa(d.Size), d.MD5, d.Modified.Format(time.RFC3339)}
+	heading, more := "GROUP DATAID TYPE SIZE MD5 MODIFIED RELEASES", func(api.Config) []string { return nil }
+	if c.Bool("all-namespaces") {
+		heading, more = "NAMESPACE "+heading, func(d api.Config) []string { return []string{d.Namespace} }
+	}
+	return show(c, all, heading, rows(all, func(d api.Config) []string {
+		return append(more(d), d.Group, d.DataID, d.Type, strconv.Itoa(d.Size), d.MD5, d.Modified.Format(time.RFC3339), orDash(strings.Join(d.Releases, ",")))
 	}))
 }

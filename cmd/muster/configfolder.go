@@ -34,14 +34,7 @@ func folderCommands() []*cli.Command {
 				&cli.BoolFlag{Name: "in-parts", Usage: "publish more than 200 documents, by 200, of which each is all or nothing"}, dryRunFlag()),
 			Action: pushFolder},
 		{Name: "status", Usage: "tell how a folder and the server differ", ArgsUsage: "[DIRECTORY]", Flags: folderFlags(), Action: folderStatus},
-		diffCommand(),
 	}
-}
-
-// diffCommand compares.
-func diffCommand() *cli.Command {
-	return &cli.Command{Name: "diff", Usage: "show what changed in a folder and on the server since both were the same",
-		Flags: folderFlags(&cli.StringFlag{Name: "dir", Value: ".", Usage: "`DIRECTORY` of the folder, or one in it"}), Action: diffFolder}
 }
 
 // folderFlags are those of commands about a folder, which knows its server. The
@@ -85,7 +78,7 @@ func folderServer(servers []string) (*client.Client, error) {
 
 // openFolder opens the folder that is named, or the one around where this is, and
 // its server.
-func openFolder(c *cli.Context, dir string) (*folder.Folder, folder.Server, error) {
+func openFolder(dir string, servers []string) (*folder.Folder, folder.Server, error) {
 	find := folder.Open
 	if dir == "" {
 		dir, find = ".", folder.Find
@@ -95,8 +88,8 @@ func openFolder(c *cli.Context, dir string) (*folder.Folder, folder.Server, erro
 		return nil, nil, err
 	}
 	of := f.Origin()
-	if given := c.StringSlice("server"); len(given) > 0 {
-		of.Servers = given
+	if len(servers) > 0 {
+		of.Servers = servers
 	}
 	remote, err := folderServer(of.Servers)
 	if err != nil {
@@ -112,7 +105,7 @@ func withFolder(c *cli.Context, do func(*folder.Folder, folder.Server) error) er
 	if err != nil {
 		return err
 	}
-	f, server, err := openFolder(c, args[0])
+	f, server, err := openFolder(args[0], c.StringSlice("server"))
 	if err != nil {
 		return err
 	}
@@ -223,16 +216,13 @@ func folderStatus(c *cli.Context) error {
 }
 
 func diffFolder(c *cli.Context) error {
-	if _, err := names(c); err != nil {
-		return err
-	}
 	dir := c.String("dir")
 	f, err := folder.Find(cmp.Or(dir, "."))
 	if err != nil {
 		return err
 	}
 	f.Close()
-	f, server, err := openFolder(c, f.Dir())
+	f, server, err := openFolder(f.Dir(), nil)
 	if err != nil {
 		return err
 	}

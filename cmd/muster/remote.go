@@ -41,7 +41,11 @@ func namedFlags(more ...cli.Flag) []cli.Flag {
 }
 
 func dial(c *cli.Context) (*client.Client, error) {
-	remote, err := client.New(c.StringSlice("server"), client.Config{UserAgent: "muster/" + version})
+	reader, err := readerOf(c)
+	if err != nil {
+		return nil, err
+	}
+	remote, err := client.New(c.StringSlice("server"), client.Config{UserAgent: "muster/" + version, Identity: reader})
 	if err != nil {
 		return nil, usageError{err}
 	}
