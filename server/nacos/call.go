@@ -14,11 +14,22 @@ import (
 	"sync/atomic"
 )
 
-// Response headers of writes, named as in Muster's own API.
+// Headers named as in Muster's own API.
 const (
-	headerRevision = "Muster-Revision"
-	headerLagging  = "Muster-Lagging"
+	headerRevision   = "Muster-Revision"
+	headerLagging    = "Muster-Lagging"
+	headerWarning    = "Muster-Warning"
+	headerRelease    = "Muster-Release"
+	headerReleaseWhy = "Muster-Release-Why"
+
+	headerClient       = "Muster-Client" // of requests, as the two below
+	headerClientTag    = "Muster-Client-Tag"
+	headerClientLabels = "Muster-Client-Labels"
 )
+
+// headerReason says why a publish was refused where the answer of version 1 says
+// false and no more.
+const headerReason = "Muster-Reason"
 
 // Media types of the answers.
 const (
@@ -62,22 +73,41 @@ func (c *call) body() (string, error) {
 	if c.r.Body == nil || c.r.Body == http.NoBody {
 		return "", nil
 	}
-	if c.r.ContentLength > c.h.cfg.MaxBody {
-		return "", c.bodyTooLarge()
-	}
 	var b strings.Builder
-	counted := &countedBody{c, http.MaxBytesReader(c.w, c.r.Body, c.h.cfg.MaxBody), 0}
-	_, err := io.CopyBuffer(&b, counted, make([]byte, readSize(c.r.ContentLength)))
+	err := c.copyBody(&b)
+	return b.String(), err
+}
+
+// copyBody writes the body to w, as far as the bounds of bodies allow.
+func (c *call) copyBody(w io.Writer) error {
+	from, err := c.boundedBody()
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyBuffer(w, from, make([]byte, readSize(c.r.ContentLength)))
+	return c.bodyError(err)
+}
+
+// boundedBody returns the body with its bounds: those of one and of all of them.
+func (c *call) boundedBody() (io.Reader, error) {
+	if c.r.ContentLength > c.h.cfg.MaxBody {
+		return nil, c.bodyTooLarge()
+	}
+	return &countedBody{c, http.MaxBytesReader(c.w, c.r.Body, c.h.cfg.MaxBody), 0}, nil
+}
+
+// bodyError words why a body could not be read.
+func (c *call) bodyError(err error) error {
 	if err == nil {
-		return b.String(), nil
+		return nil
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return "", c.bodyTooLarge()
+		return c.bodyTooLarge()
 	}
-	if _, ok := errors.AsType[*refusal](err); ok {
-		return "", err
+	if known, ok := errors.AsType[*refusal](err); ok {
+		return known
 	}
-	return "", refuse(http.StatusBadRequest, "request body is incomplete")
+	return refuse(http.StatusBadRequest, "request body is incomplete")
 }
 
 func (c *call) bodyTooLarge() error {

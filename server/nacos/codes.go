@@ -14,6 +14,13 @@ const (
 	paramInvalid      code = 20002
 	resourceNotFound  code = 20004
 	resourceConflict  code = 20005
+	grayTooMany       code = 20010
+	grayRuleFormat    code = 20011
+	grayRuleVersion   code = 20012
+	grayNameUnknown   code = 20013
+	quotaOfGroup      code = 5032
+	quotaOfNamespace  code = 5033
+	quotaOfSize       code = 5034
 	weightError       code = 21001
 	metadataError     code = 21002
 	instanceNotFound  code = 21003
@@ -30,6 +37,12 @@ const (
 	namespaceExists   code = 22002
 	illegalState      code = 23000
 	serverError       code = 30000
+	functionDisabled  code = 40001
+	importNamespace   code = 100001
+	importMetadata    code = 100002
+	importUnreadable  code = 100004
+	importEmpty       code = 100005
+	nothingSelected   code = 100006
 )
 
 var codeTexts = map[code]string{
@@ -40,6 +53,13 @@ var codeTexts = map[code]string{
 	paramInvalid:      "parameter validate error",
 	resourceNotFound:  "resource not found",
 	resourceConflict:  "resource conflict",
+	grayTooMany:       "config gray version version over max count", // sic
+	grayRuleFormat:    "config gray rule format invalid",
+	grayRuleVersion:   "config gray rule version invalid",
+	grayNameUnknown:   "config gray name not recognized",
+	quotaOfGroup:      "group capacity reach quota",
+	quotaOfNamespace:  "tenant capacity reach quota",
+	quotaOfSize:       "config content size is over limit",
 	weightError:       "weight error",
 	metadataError:     "instance metadata error",
 	instanceNotFound:  "instance not found",
@@ -56,6 +76,12 @@ var codeTexts = map[code]string{
 	namespaceExists:   "namespace already exist",
 	illegalState:      "illegal state",
 	serverError:       "server error",
+	functionDisabled:  "API function disabled.",
+	importNamespace:   "namespace does not exist",
+	importMetadata:    "the metadata of the file is illegal",
+	importUnreadable:  "the file cannot be read",
+	importEmpty:       "there is nothing in the file to import",
+	nothingSelected:   "nothing is selected",
 }
 
 // status returns the HTTP status that goes with a failure's code.

@@ -1,8 +1,8 @@
 package nacos
 
 import (
-	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/config"
@@ -16,11 +16,35 @@ func folded(tenant string) string {
 	return tenant
 }
 
-// present refuses a configuration call that lacks a parameter; a blank one is
-// there, and judged later.
+// words returns what a version calls the group and the namespace of a document.
+func (c *call) words() (group, namespace string) {
+	switch c.on {
+	case config1:
+		return "group", "tenant"
+	case config2:
+		return "group", "namespaceId"
+	}
+	return "groupName", "namespaceId"
+}
+
+// tenant returns the namespace of a call as answers repeat it: as it was written
+// up to version 2.
+func (c *call) tenant() string {
+	_, namespace := c.words()
+	if c.form == wrapped && c.on != config2 {
+		return folded(c.params[namespace])
+	}
+	return c.params[namespace]
+}
+
+// present refuses a configuration call that lacks a parameter. In version 1 a
+// blank one is there, and judged later.
 func (c *call) present(names ...string) error {
 	for _, name := range names {
-		if !c.has(name) {
+		switch {
+		case c.on != config1 && c.value(name) == "":
+			return absent{name}
+		case !c.has(name):
 			return caused(http.StatusBadRequest, "Required request parameter '%s' for method parameter type String is not present", name)
 		}
 	}
@@ -29,157 +53,144 @@ func (c *call) present(names ...string) error {
 
 // documentKey returns the document a call is about, checked.
 func (c *call) documentKey() (config.Key, error) {
-	if err := c.present("dataId", "group"); err != nil {
+	group, namespace := c.words()
+	if err := c.present("dataId", group); err != nil {
 		return config.Key{}, err
 	}
-	k := config.Key{Namespace: folded(c.params["tenant"]), Group: c.value("group"), DataID: c.value("dataId")}
+	k := config.Key{Namespace: folded(c.params[namespace]), Group: c.value(group), DataID: c.value("dataId")}
 	return k, k.Validate()
 }
 
+// author is who writes, and from where.
+func (c *call) author() config.Author {
+	return config.Author{User: c.value("src_user", "srcUser", "username"), IP: c.client()}
+}
+
+// configured tells the caller of a write to the configuration centre.
+func (c *call) configured(r config.Receipt) {
+	c.wrote(r.Revision, r.Lagging)
+	for _, w := range r.Warnings {
+		c.w.Header().Add(headerWarning, w)
+	}
+}
+
+// resting has the outcome of a variant of version 1 written in an envelope that
+// its other variants have not; what it refuses is told as they tell it.
+func (c *call) resting(v any, err error) (any, error) {
+	if err == nil {
+		c.form = rest
+	}
+	return v, err
+}
+
 // getConfigs answers a content, or the variant that a parameter asks for.
-func (h *Handler) getConfigs(c *call) error {
+func (h *Handler) getConfigs(c *call) (any, error) {
 	switch {
-	case c.value("search") == "accurate":
-		return h.search(c, false)
-	case c.value("search") == "blur":
-		return h.search(c, true)
+	case c.value("search") == "accurate", c.value("search") == "blur":
+		return h.search(c)
 	case c.value("show") == "all":
 		return h.record(c)
-	case c.isTrue("export"), c.isTrue("exportV2"):
-		return caused(http.StatusNotImplemented, "export is not supported")
+	case c.isTrue("export"):
+		return h.exportOld(c)
+	case c.isTrue("exportV2"):
+		return h.export(c)
 	case c.isTrue("beta"):
-		return h.beta(c)
+		return c.resting(h.beta(c))
 	}
 	return h.content(c)
 }
 
-// beta answers that a document has no gray release, as none can be made.
-func (h *Handler) beta(c *call) error {
-	if _, err := c.documentKey(); err != nil {
-		return err
-	}
-	return c.json(result{200, new("query beta ok"), nil})
-}
-
-func (h *Handler) content(c *call) error {
-	k, err := c.documentKey()
-	if err != nil {
-		return err
-	}
-	noCache(c.w.Header())
-	if c.value("tag") != "" { // asks for exactly that gray release
-		return notExist
-	}
-	d, content, err := h.document(c, k)
-	if err != nil {
-		return err
-	}
-	if d == nil {
-		return notExist
-	}
-	head := c.w.Header()
-	head.Set("Config-Type", d.Type)
-	head.Set("Content-MD5", d.MD5)
-	head.Set("Last-Modified", d.Modified.UTC().Format(http.TimeFormat))
-	return c.answer(http.StatusOK, contentType(d.Type), string(content))
-}
-
-// document returns a document and its content, nil when there is none. A
-// document whose content is missing is a failure: told as absence, it would have
-// clients drop the content that they have.
-func (h *Handler) document(c *call, k config.Key) (*config.Document, []byte, error) {
-	d, content, err := h.cfg.Configs.Get(c.r.Context(), k)
-	if errors.Is(err, config.ErrNotFound) && h.cfg.Configs.View().Snapshot().Head(k) == nil {
-		return nil, nil, nil
-	}
-	return d, content, err
-}
-
-var notExist = refuse(http.StatusNotFound, "config data not exist\n")
-
-// noCache keeps proxies from answering in our place.
-func noCache(head http.Header) {
-	head.Set("Pragma", "no-cache")
-	head.Set("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")
-	head.Set("Cache-Control", "no-cache,no-store")
-}
-
-// contentType is that of plain text but for JSON. Nacos before 3.0 serves HTML
-// and XML as such; then whoever may publish runs scripts on our origin.
-func contentType(kind string) string {
-	if kind == "json" {
-		return typeJSON
-	}
-	return typeText
-}
-
-// notGray refuses a write of a gray release, which must not become a formal one.
-func (c *call) notGray() error {
-	if strings.TrimSpace(c.r.Header.Get("betaIps")) != "" || c.value("tag") != "" || c.isTrue("beta") {
-		return caused(http.StatusNotImplemented, "gray releases (betaIps, beta, tag) are not supported, nothing was changed")
-	}
-	return nil
-}
-
-func (c *call) author() config.Author {
-	return config.Author{User: c.value("src_user", "username"), IP: c.client()}
-}
-
-func (h *Handler) publishConfig(c *call) error {
-	if c.isTrue("import") || c.isTrue("clone") {
-		return caused(http.StatusNotImplemented, "import and clone are not supported")
-	}
-	if err := c.present("dataId", "group", "content"); err != nil {
-		return err
-	}
-	k, err := c.documentKey()
-	if err != nil {
-		return err
-	}
-	content := c.params["content"]
+// postConfigs publishes, or does what a parameter asks for.
+func (h *Handler) postConfigs(c *call) (any, error) {
 	switch {
-	case strings.TrimSpace(content) == "":
-		return caused(http.StatusBadRequest, "content is blank : ")
-	case len(content) > config.MaxContent:
-		return caused(http.StatusBadRequest, "invalid content, over %d", config.MaxContent)
-	case c.value("encryptedDataKey") != "": // without its key the content could not be read again
-		return caused(http.StatusNotImplemented, "encryptedDataKey is not supported, nothing was changed")
+	case c.isTrue("import"):
+		return c.resting(h.importZip(c))
+	case c.isTrue("clone"):
+		return c.resting(h.clone(c))
 	}
-	if err := c.notGray(); err != nil {
-		return err
-	}
-	draft := config.Draft{
-		Key: k, Content: []byte(content), Type: c.value("type"), Desc: c.value("desc"), App: c.value("appName"),
-		Tags: entries(c.value("config_tags")), Author: c.author(), If: config.Condition{MD5: strings.TrimSpace(c.r.Header.Get("casMd5"))},
-	}
-	_, receipt, err := h.cfg.Configs.Publish(c.r.Context(), draft)
-	if draft.If.MD5 != "" && errors.Is(err, config.ErrConflict) {
-		return refuse(http.StatusInternalServerError, "false")
-	}
-	if err != nil {
-		return err
-	}
-	c.wrote(receipt.Revision, receipt.Lagging)
-	return c.json(true)
+	return h.publish(c)
 }
 
-func (h *Handler) deleteConfig(c *call) error {
-	if c.value("delType") == "ids" {
-		return caused(http.StatusNotImplemented, "delType=ids is not supported, nothing was changed")
+// deleteConfigs deletes a document, or what a parameter names.
+func (h *Handler) deleteConfigs(c *call) (any, error) {
+	switch {
+	case c.value("delType") == "ids":
+		return c.resting(h.deleteIDs(c))
+	case c.isTrue("beta"):
+		return c.resting(h.stopBeta(c))
 	}
+	return h.deleteConfig(c)
+}
+
+// deleteConfig deletes a document, or the gray release of a tag alone.
+func (h *Handler) deleteConfig(c *call) (any, error) {
 	k, err := c.documentKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := c.notGray(); err != nil {
-		return err
+	if tag := c.value("tag"); tag != "" {
+		return h.withdrawTag(c, k, tag)
 	}
 	_, receipt, err := h.cfg.Configs.Delete(c.r.Context(), k, config.Condition{}, c.author())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.wrote(receipt.Revision, receipt.Lagging)
-	return c.json(true)
+	c.configured(receipt)
+	return true, nil
+}
+
+// deleteIDs deletes the documents that ids stand for; unknown ones are fine.
+func (h *Handler) deleteIDs(c *call) (any, error) {
+	if err := c.present("ids"); err != nil {
+		return nil, err
+	}
+	found, err := h.identified(entries(c.value("ids")))
+	if err != nil {
+		return nil, err
+	}
+	for batch := range slices.Chunk(found, config.MaxEdits) {
+		edits := make([]config.Edit, 0, len(batch))
+		for _, d := range batch {
+			edits = append(edits, config.Edit{Draft: config.Draft{Key: d.Key, Author: c.author()}, Delete: true})
+		}
+		_, receipt, err := h.cfg.Configs.Edit(c.r.Context(), edits)
+		if err != nil {
+			return nil, err
+		}
+		c.configured(receipt)
+	}
+	return true, nil
+}
+
+// idOfDocument returns the number that stands for a document.
+func idOfDocument(k config.Key) string { return number(k.String()) }
+
+// identified returns the documents that ids stand for, each once. Names can be
+// made up to have the id of another document: such an id names neither.
+func (h *Handler) identified(ids []string) ([]*config.Document, error) {
+	asked := make(map[string]*config.Document, len(ids))
+	for _, id := range ids {
+		if strings.Trim(id, "0123456789") != "" || len(id) > 20 {
+			return nil, caused(http.StatusBadRequest, "invalid id : %s", shortened(id))
+		}
+		asked[id] = nil
+	}
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	var found []*config.Document
+	for _, d := range h.cfg.Configs.View().Snapshot().Documents() {
+		id := idOfDocument(d.Key)
+		other, ok := asked[id]
+		if other != nil {
+			return nil, caused(http.StatusConflict, "id %s stands for two documents: name one of them", id).as(resourceConflict).pin()
+		}
+		if ok {
+			asked[id] = d
+			found = append(found, d)
+		}
+	}
+	return found, nil
 }
 
 // entries splits a list at its commas; blank entries are none.
@@ -191,57 +202,4 @@ func entries(text string) []string {
 		}
 	}
 	return all
-}
-
-// advanced is what a record tells beside the content.
-type advanced struct {
-	CreateTime int64   `json:"createTime"` // milliseconds
-	ModifyTime int64   `json:"modifyTime"`
-	CreateUser string  `json:"createUser"`
-	CreateIP   string  `json:"createIp"`
-	Desc       string  `json:"desc"`
-	Use        *string `json:"use"` // not kept, as the two below
-	Effect     *string `json:"effect"`
-	Schema     *string `json:"schema"`
-	ConfigTags string  `json:"configTags"`
-}
-
-func newAdvanced(d *config.Document) advanced {
-	return advanced{CreateTime: d.Created.UnixMilli(), ModifyTime: d.Modified.UnixMilli(), CreateUser: d.User, CreateIP: d.IP,
-		Desc: d.Desc, ConfigTags: strings.Join(d.Tags, ",")}
-}
-
-func (h *Handler) catalog(c *call) error {
-	k, err := c.documentKey()
-	if err != nil {
-		return err
-	}
-	answer := result{Code: http.StatusOK}
-	if d := h.cfg.Configs.View().Snapshot().Head(k); d != nil {
-		answer.Data = struct {
-			advanced
-			Type string `json:"type"`
-		}{newAdvanced(d), d.Type}
-	}
-	return c.json(answer)
-}
-
-// record answers a document with all that is known of it, nothing when there
-// is none.
-func (h *Handler) record(c *call) error {
-	k, err := c.documentKey()
-	if err != nil {
-		return err
-	}
-	d, content, err := h.document(c, k)
-	if err != nil {
-		return err
-	}
-	if d == nil {
-		return c.text("")
-	}
-	return c.json(struct {
-		document
-		advanced
-	}{newDocument(d, content, c.params["tenant"]), newAdvanced(d)})
 }

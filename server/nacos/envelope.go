@@ -37,14 +37,25 @@ type wrapping struct {
 // answered is the outcome of an operation that has written its answer itself.
 type answered struct{}
 
+// told is an outcome that has a message of its own where the envelope has room
+// for one: rest has.
+type told struct {
+	message string
+	data    any
+}
+
 // ok is the outcome of a write; clients of version 1 compare the two bytes.
 const ok = "ok"
 
 // give answers with what an operation returned.
 func (c *call) give(v any) error {
+	var message *string
+	if said, ok := v.(told); ok {
+		v, message = said.data, &said.message
+	}
 	switch c.envelope() {
 	case rest:
-		v = result{http.StatusOK, nil, v}
+		v = result{http.StatusOK, message, v}
 	case wrapped:
 		v = wrapping{success, codeTexts[success], v}
 	}
@@ -78,12 +89,16 @@ func (c *call) fail(err error) {
 	case known.by == byFilter:
 		_ = c.jsonAs(known.status, servletError{
 			c.h.cfg.Now().UTC().Format("2006-01-02T15:04:05.000+00:00"),
-			known.status, http.StatusText(known.status), known.text, c.r.URL.Path,
+			known.status, http.StatusText(known.status), known.Error(), c.r.URL.Path,
 		})
 	case known.by == byCheck || c.envelope() == bare:
-		_ = c.answer(known.status, typeText, known.text)
+		_ = c.answer(known.status, typeText, known.Error())
 	case c.envelope() == rest:
-		_ = c.jsonAs(http.StatusOK, result{known.status, &known.text, nil})
+		status := http.StatusOK
+		if known.pinned {
+			status = known.status
+		}
+		_ = c.jsonAs(status, result{known.status, new(known.Error()), nil})
 	default:
 		_ = c.jsonAs(known.wrapped())
 	}

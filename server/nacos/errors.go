@@ -19,6 +19,7 @@ type refusal struct {
 	text   string
 	by     stage
 	pinned bool // the status is the same in every version
+	causes bool // version 1 of configuration puts the text into words of its own
 }
 
 // stage is the part of a server that refuses. What comes before the operation
@@ -31,7 +32,12 @@ const (
 	byFilter          // the JSON of a servlet's error page
 )
 
-func (r *refusal) Error() string { return r.text }
+func (r *refusal) Error() string {
+	if r.causes {
+		return "caused: " + r.text + ";"
+	}
+	return r.text
+}
 
 // as returns r with a code.
 func (r *refusal) as(c code) *refusal {
@@ -73,7 +79,7 @@ func tooLong(name string, limit int) *refusal {
 
 // caused is how the configuration calls word a refusal.
 func caused(status int, format string, args ...any) *refusal {
-	return refuse(status, "caused: %s;", fmt.Sprintf(format, args...))
+	return &refusal{status: status, text: fmt.Sprintf(format, args...), causes: true}
 }
 
 // absent is a required parameter that is not there, or blank.
@@ -117,6 +123,8 @@ func outward(err error, e envelope) *refusal {
 		return caused(http.StatusServiceUnavailable, "%s", err) // what an operator wants to know; clients look at the status
 	case is(err, context.DeadlineExceeded, context.Canceled):
 		return caused(http.StatusServiceUnavailable, "server is not able to do this now, please try again later")
+	case is(err, config.ErrConflict) && !lost(err):
+		return caused(http.StatusConflict, "%s", err).as(resourceConflict).pin()
 	case is(err, registry.ErrConflict, config.ErrConflict):
 		return caused(http.StatusConflict, "changed by others at the same time, please try again").as(resourceConflict).pin()
 	}
@@ -169,13 +177,20 @@ func invalidDocument(e *config.InvalidError) *refusal {
 		return caused(http.StatusBadRequest, "invalid tenant")
 	case "dataId", "group":
 		return caused(http.StatusBadRequest, "invalid %s : %s", e.Field, e.Value)
+	case "content":
+		if !strings.HasPrefix(e.Reason, "is ") { // what a judge said of it
+			return caused(http.StatusBadRequest, "%s", e.Reason)
+		}
 	}
 	return caused(http.StatusBadRequest, "invalid %s, it %s", e.Field, e.Reason)
 }
 
 // conflicts reports whether what stands forbids a change, as against a change
 // that lost every race against others.
-func conflicts(err error) bool {
-	_, lost := errors.AsType[*registry.StaleError](err)
-	return errors.Is(err, registry.ErrConflict) && !lost
+func conflicts(err error) bool { return errors.Is(err, registry.ErrConflict) && !lost(err) }
+
+func lost(err error) bool {
+	_, name := errors.AsType[*registry.StaleError](err)
+	_, document := errors.AsType[*config.StaleError](err)
+	return name || document
 }

@@ -28,9 +28,6 @@ func ParseListened(text string) (keys []config.Key, again string, err error) {
 	return keys, encodeListened(all), err
 }
 
-// Like reports whether s is of a pattern.
-func Like(pattern, s string) bool { return like(pattern, s) }
-
 // NewerThan204 reads a client's version.
 func NewerThan204(version string) bool { return newerThan204(version) }
 

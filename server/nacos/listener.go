@@ -74,15 +74,26 @@ func keysOf(all []listened) iter.Seq[config.Key] {
 	}
 }
 
-// differing returns those that a snapshot shows another content of.
-func differing(snap *config.Snapshot, all []listened) []listened {
+// differing returns those of which a snapshot has another content for a client.
+func differing(snap *config.Snapshot, all []listened, who config.Client) []listened {
 	var changed []listened
 	for _, l := range all {
-		if snap.MD5(l.key, config.Client{}) != l.md5 {
+		if snap.MD5(l.key, who) != l.md5 {
 			changed = append(changed, l)
 		}
 	}
 	return changed
+}
+
+// held yields what a client says that it holds.
+func held(all []listened) iter.Seq2[config.Key, string] {
+	return func(yield func(config.Key, string) bool) {
+		for _, l := range all {
+			if !yield(l.key, l.md5) {
+				return
+			}
+		}
+	}
 }
 
 // encodeListened names documents as the client wrote them: the tenant appears
@@ -105,8 +116,10 @@ func (h *Handler) listen(c *call) error {
 	if err != nil {
 		return err
 	}
+	who := c.reader()
+	h.cfg.Track.Heard(who, held(all))
 	head := c.r.Header.Get(headerTimeout)
-	changed := differing(h.cfg.Configs.View().Snapshot(), all)
+	changed := differing(h.cfg.Configs.View().Snapshot(), all, who)
 	noCache(c.w.Header())
 	switch {
 	case head == "":
@@ -126,7 +139,7 @@ func (h *Handler) listen(c *call) error {
 		return refuse(http.StatusServiceUnavailable, "too many long polls, please try again later")
 	}
 	defer h.polls.Leave(c.peer())
-	changed, err = h.hold(c, all, time.Duration(timeout)*time.Millisecond)
+	changed, err = h.hold(c, all, who, time.Duration(timeout)*time.Millisecond)
 	if err != nil {
 		return err
 	}
@@ -135,7 +148,7 @@ func (h *Handler) listen(c *call) error {
 
 // hold waits until a document differs, the time is over or the server drains;
 // then nothing differs. A client that left is an error.
-func (h *Handler) hold(c *call, all []listened, timeout time.Duration) ([]listened, error) {
+func (h *Handler) hold(c *call, all []listened, who config.Client, timeout time.Duration) ([]listened, error) {
 	// Deadlines that the server has for ordinary calls would end the poll; not
 	// every ResponseWriter has them.
 	control := http.NewResponseController(c.w)
@@ -147,7 +160,7 @@ func (h *Handler) hold(c *call, all []listened, timeout time.Duration) ([]listen
 	woken, leave := h.cfg.Waiters.Join(keysOf(all))
 	defer leave()
 	for {
-		if changed := differing(h.cfg.Configs.View().Snapshot(), all); len(changed) > 0 {
+		if changed := differing(h.cfg.Configs.View().Snapshot(), all, who); len(changed) > 0 {
 			return changed, nil
 		}
 		select {

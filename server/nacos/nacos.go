@@ -48,9 +48,17 @@ type Registry interface {
 // Configs is what the configuration calls need of the centre; *config.Center is one.
 type Configs interface {
 	View() *config.View
+	Edit(ctx context.Context, edits []config.Edit) ([]*config.Document, config.Receipt, error)
 	Publish(ctx context.Context, d config.Draft) (*config.Document, config.Receipt, error)
 	Delete(ctx context.Context, k config.Key, only config.Condition, by config.Author) (bool, config.Receipt, error)
-	Get(ctx context.Context, k config.Key) (*config.Document, []byte, error)
+	Release(ctx context.Context, d config.ReleaseDraft) (*config.Release, config.Receipt, error)
+	Withdraw(ctx context.Context, k config.Key, name string, by config.Author) (bool, config.Receipt, error)
+	Content(ctx context.Context, d *config.Document) ([]byte, error)
+	Search(ctx context.Context, q config.Query) ([]*config.Document, error)
+	History(ctx context.Context, k config.Key, before int64, limit int) ([]config.History, int, error)
+	Record(ctx context.Context, k config.Key, seq int64) (config.History, error)
+	ContentOf(ctx context.Context, digest string) ([]byte, error)
+	SetPolicy(ctx context.Context, p config.Policy, revision int64) (config.Receipt, error)
 }
 
 // Waiters wake long polls; *waiters.Waiters are some.
@@ -82,6 +90,8 @@ type Config struct {
 	Elsewhere func(ctx context.Context, question string, take func(body []byte))
 	// Pusher tells clients by UDP of changes; nil means that nobody is told.
 	Pusher Pusher
+	// Track remembers who holds what; nil means that nobody does.
+	Track Track
 	// Switches are what operators turn on and off; nil means a board over the
 	// settings of the registry.
 	Switches *switches.Board
@@ -130,6 +140,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Elsewhere == nil {
 		c.Elsewhere = func(context.Context, string, func([]byte)) {}
+	}
+	if c.Track == nil {
+		c.Track = noTrack{}
 	}
 	if c.Pusher == nil {
 		c.Pusher = nobody{}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,7 +58,7 @@ func (r *requests) done(c *call, began time.Time) {
 	r.took.WithLabelValues("None", method, outcomes[status/100], strconv.Itoa(status), uri).Observe(time.Since(began).Seconds())
 	if name := exceptions[status]; name != "" {
 		module := "naming"
-		if c.op != nil && c.on == config1 {
+		if c.op != nil && strings.HasSuffix(c.on.prefix, "/cs") {
 			module = "config"
 		}
 		r.failed.WithLabelValues(module, name).Inc()

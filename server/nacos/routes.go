@@ -23,6 +23,10 @@ var (
 	namingClient3 = &surface{"V3Client", "/v3/client/ns", wrapped}
 	consoleNS3    = &surface{"Console", "/v3/console/ns", wrapped}
 	config1       = &surface{"", "/v1/cs", bare}
+	config2       = &surface{"V2", "/v2/cs", wrapped}
+	config3       = &surface{"V3", "/v3/admin/cs", wrapped}
+	configClient3 = &surface{"V3Client", "/v3/client/cs", wrapped}
+	consoleCS3    = &surface{"Console", "/v3/console/cs", wrapped}
 	console1      = &surface{"", "/v1/console", bare}
 	console2      = &surface{"V2", "/v2/console", wrapped}
 	console3      = &surface{"Console", "/v3/console", wrapped}
@@ -38,7 +42,7 @@ var (
 // Roots returns what paths outside the context path begin with that are answered
 // too: Nacos may have none, and its console has a port of its own.
 func Roots() []string {
-	return []string{"/v1/ns/", "/v1/cs/", "/v1/console/", "/v1/core/", "/v1/auth/", "/v2/ns/", "/v2/core/", "/v2/console/",
+	return []string{"/v1/ns/", "/v1/cs/", "/v1/console/", "/v1/core/", "/v1/auth/", "/v2/ns/", "/v2/cs/", "/v2/core/", "/v2/console/",
 		"/v3/client/", "/v3/admin/", "/v3/console/", "/v3/auth/"}
 }
 

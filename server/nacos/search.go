@@ -2,7 +2,6 @@ package nacos
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/config"
@@ -13,112 +12,66 @@ const (
 	maxPageContent = 64 << 20 // bytes of content on one page
 )
 
-// document is the record of a document; its id is a text, as the number may be
-// larger than JavaScript counts.
-type document struct {
-	ID               string `json:"id"`
-	DataID           string `json:"dataId"`
-	Group            string `json:"group"`
-	Content          string `json:"content"`
-	MD5              string `json:"md5"`
-	EncryptedDataKey string `json:"encryptedDataKey"`
-	Tenant           string `json:"tenant"` // as the caller wrote it
-	AppName          string `json:"appName"`
-	Type             string `json:"type"`
-}
-
-func newDocument(d *config.Document, content []byte, tenant string) document {
-	return document{ID: number(d.Key.String()), DataID: d.Key.DataID, Group: d.Key.Group, Content: string(content),
-		MD5: d.MD5, Tenant: tenant, AppName: d.App, Type: d.Type}
-}
-
-type documentPage struct {
-	TotalCount     int        `json:"totalCount"`
-	PageNumber     int        `json:"pageNumber"`
-	PagesAvailable int        `json:"pagesAvailable"`
-	PageItems      []document `json:"pageItems"`
-}
-
-// filter is what a search asks for; an empty part asks for nothing.
-type filter struct {
-	dataID, group, app string
-	tags, types        []string
-	blur               bool // * in dataID and group stands for any text
-}
-
-func (f filter) admits(d *config.Document) bool {
-	return f.matches(f.dataID, d.Key.DataID) && f.matches(f.group, d.Key.Group) &&
-		(f.app == "" || f.app == d.App) &&
-		(len(f.types) == 0 || slices.Contains(f.types, d.Type)) &&
-		(len(f.tags) == 0 || slices.ContainsFunc(f.tags, func(t string) bool { return slices.Contains(d.Tags, t) }))
-}
-
-func (f filter) matches(pattern, s string) bool {
-	if pattern == "" || pattern == s {
-		return true
+// query returns what a search asks for. With search=blur * stands for any text.
+func (c *call) query() config.Query {
+	q := config.Query{Namespace: folded(c.value("namespaceId", "tenant")), Group: c.value("groupName", "group"), DataID: c.value("dataId"),
+		App:  c.value("appName"),
+		Tags: entries(c.value("configTags", "config_tags")), Types: entries(c.value("types", "type")),
+		Content: strings.Trim(c.value("configDetail", "config_detail"), "*")}
+	if c.on == config1 { // which has no other names
+		q.Namespace, q.Group = folded(c.params["tenant"]), c.value("group")
 	}
-	return f.blur && like(pattern, s)
-}
-
-// like reports whether s is of a pattern in which * stands for any text. Each
-// piece is sought once, so a hostile pattern costs no more than another.
-func like(pattern, s string) bool {
-	pieces := strings.Split(pattern, "*")
-	last := len(pieces) - 1
-	if last == 0 {
-		return pattern == s
+	if c.value("search") != "accurate" {
+		q.Match = config.Like
 	}
-	rest, ok := strings.CutPrefix(s, pieces[0])
-	if !ok {
-		return false
-	}
-	for _, piece := range pieces[1:last] {
-		if _, rest, ok = strings.Cut(rest, piece); !ok {
-			return false
-		}
-	}
-	return strings.HasSuffix(rest, pieces[last])
+	return q
 }
 
 // search answers a page of documents with their contents.
-func (h *Handler) search(c *call, blur bool) error {
+func (h *Handler) search(c *call) (any, error) {
 	if err := c.present("dataId", "group", "pageNo", "pageSize"); err != nil {
-		return err
+		return nil, err
 	}
 	no, size, err := c.page()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	size = min(max(size, 1), maxPage)
-	f := filter{c.value("dataId"), c.value("group"), c.value("appName"), entries(c.value("config_tags")), nil, blur}
-	if blur {
-		f.types = entries(c.value("types"))
-	}
-	found := h.matching(folded(c.params["tenant"]), f)
-	from, to := bounds(no, size, len(found))
-	answer := documentPage{len(found), no, (len(found) + size - 1) / size, []document{}}
-	if answer.PageItems, err = h.withContent(c, found[from:to]); err != nil {
-		return err
-	}
-	return c.json(answer)
+	return h.searched(c, no, max(size, 1))
 }
 
-// matching returns the documents of a namespace that a filter admits, ordered.
-func (h *Handler) matching(namespace string, f filter) []*config.Document {
-	all := h.cfg.Configs.View().Snapshot().Documents()
-	from, _ := slices.BinarySearchFunc(all, namespace, func(d *config.Document, ns string) int {
-		return strings.Compare(d.Key.Namespace, ns)
-	})
-	var found []*config.Document
-	for _, d := range all[from:] {
-		if d.Key.Namespace != namespace {
-			break
-		}
-		if f.admits(d) {
-			found = append(found, d)
-		}
+// searchDetail is the search of version 2.
+func (h *Handler) searchDetail(c *call) (any, error) {
+	no, size, err := c.pageOr(100)
+	if err != nil {
+		return nil, err
 	}
-	return found
+	return h.searched(c, no, size)
+}
+
+func (h *Handler) searched(c *call, no, size int) (any, error) {
+	found, err := h.cfg.Configs.Search(c.r.Context(), c.query())
+	if err != nil {
+		return nil, err
+	}
+	part := pageOf(found, no, min(size, maxPage))
+	items, err := h.withContent(c, part.PageItems)
+	if err != nil {
+		return nil, err
+	}
+	return page[document]{part.TotalCount, part.PageNumber, part.PagesAvailable, items}, nil
+}
+
+// list3 is the search of version 3, which answers no contents.
+func (h *Handler) list3(c *call) (any, error) {
+	no, size, err := c.pageOr(100)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.cfg.Configs.Search(c.r.Context(), c.query())
+	if err != nil {
+		return nil, err
+	}
+	return rewritten(pageOf(found, no, min(size, maxPage)), newBasic3), nil
 }
 
 // withContent reads the contents of a page. What was deleted since is left out.
@@ -139,7 +92,7 @@ func (h *Handler) withContent(c *call, page []*config.Document) ([]document, err
 		if d == nil {
 			continue
 		}
-		items = append(items, newDocument(d, content, c.params["tenant"]))
+		items = append(items, newDocument(d, content, c.tenant()))
 	}
 	return items, nil
 }

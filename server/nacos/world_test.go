@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -121,4 +123,61 @@ func (a answer) hosts(t testing.TB) map[string]map[string]any {
 		byIP[host["ip"].(string)] = host
 	}
 	return byIP
+}
+
+// heard is a track in memory.
+type heard struct {
+	mu   sync.Mutex
+	held map[string]map[config.Key]string // by address
+}
+
+// use has a handler remember who holds what, and another server know one more.
+func (h *heard) use(c *nacos.Config) {
+	c.Track = h
+	c.Elsewhere = func(_ context.Context, question string, take func([]byte)) {
+		if strings.HasPrefix(question, "/nacos/v1/cs/communication/configWatchers?dataId=d&group=g&tenant=public") && h.Holders(config.Key{Namespace: "public", Group: "g", DataID: "d"}) != nil {
+			take([]byte(`{"collectStatus":200,"lisentersGroupkeyStatus":{"192.0.2.9":"there","192.0.2.1":"other"}}`))
+			take([]byte(`no answer`))
+		}
+	}
+}
+
+// Heard implements nacos.Track.
+func (h *heard) Heard(c config.Client, held iter.Seq2[config.Key, string]) {
+	for k, md5 := range held {
+		h.Sent(c, k, md5, "")
+	}
+}
+
+// Sent implements nacos.Track.
+func (h *heard) Sent(c config.Client, k config.Key, md5, _ string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held[c.IP] == nil {
+		h.held[c.IP] = map[config.Key]string{}
+	}
+	h.held[c.IP][k] = md5
+}
+
+// Holders implements nacos.Track.
+func (h *heard) Holders(k config.Key) map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all map[string]string
+	for ip, held := range h.held {
+		if md5, ok := held[k]; ok {
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[ip] = md5
+		}
+	}
+	return all
+}
+
+// Held implements nacos.Track.
+func (h *heard) Held(ip string) map[config.Key]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.held[ip])
 }

@@ -1,0 +1,110 @@
+package nacos
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/musterhq/muster/config"
+)
+
+// draft returns the document that a call publishes.
+func (c *call) draft() (config.Draft, error) {
+	group, _ := c.words()
+	if err := c.present("dataId", group, "content"); err != nil {
+		return config.Draft{}, err
+	}
+	k, err := c.documentKey()
+	if err != nil {
+		return config.Draft{}, err
+	}
+	content := c.params["content"]
+	switch {
+	case strings.TrimSpace(content) == "":
+		return config.Draft{}, caused(http.StatusBadRequest, "content is blank : ")
+	case len(content) > config.MaxContent:
+		return config.Draft{}, caused(http.StatusBadRequest, "invalid content, over %d", config.MaxContent)
+	}
+	tags := "configTags"
+	if c.on == config1 {
+		tags = "config_tags"
+	}
+	return config.Draft{
+		Key: k, Content: []byte(content), Type: c.value("type"), Desc: c.value("desc"), App: c.value("appName"),
+		Tags: entries(c.value(tags)), Use: c.value("use"), Effect: c.value("effect"), Schema: c.value("schema"),
+		DataKey: c.value("encryptedDataKey"), Author: c.author(),
+		If: config.Condition{MD5: strings.TrimSpace(c.r.Header.Get("casMd5"))},
+	}, nil
+}
+
+// publish publishes a document or, where the call names its clients, a gray
+// release of it, which leaves the document alone.
+func (h *Handler) publish(c *call) (any, error) {
+	d, err := c.draft()
+	if err != nil {
+		return nil, err
+	}
+	gray, err := c.gray(d)
+	if err != nil {
+		return nil, err
+	}
+	var receipt config.Receipt
+	if gray != nil {
+		_, receipt, err = h.cfg.Configs.Release(c.r.Context(), *gray)
+	} else {
+		_, receipt, err = h.cfg.Configs.Publish(c.r.Context(), d)
+	}
+	if err != nil {
+		return nil, c.unpublished(d, err)
+	}
+	c.configured(receipt)
+	return true, nil
+}
+
+// said are the fields of a publish that version 1 refuses with the word false.
+var said = map[string]bool{"desc": true, "app": true, "use": true, "effect": true, "type": true, "schema": true, "tags": true,
+	"encryptedDataKey": true}
+
+// unpublished words why a publish was refused.
+func (c *call) unpublished(d config.Draft, err error) error {
+	if e, ok := errors.AsType[*config.ConflictError](err); ok && d.If.MD5 != "" {
+		return c.onlyFalse(http.StatusInternalServerError, e.Error(),
+			refuse(http.StatusInternalServerError, "Cas publish fail, server md5 may have changed.").as(resourceConflict))
+	}
+	if e, ok := errors.AsType[*config.QuotaError](err); ok {
+		return c.onlyFalse(http.StatusTooManyRequests, e.Error(), refuse(http.StatusTooManyRequests, "%s", e).as(quotaCode(e)).pin())
+	}
+	e, ok := errors.AsType[*config.InvalidError](err)
+	switch {
+	case !ok:
+		return err
+	case e.Field == "release":
+		return c.onlyFalse(http.StatusBadRequest, e.Error(), refuse(http.StatusBadRequest, "%s", e).as(grayTooMany))
+	case strings.HasPrefix(e.Field, "rule"):
+		return caused(http.StatusBadRequest, "%s", e).as(grayRuleFormat)
+	case said[e.Field]:
+		return c.onlyFalse(http.StatusBadRequest, e.Error(), refuse(http.StatusBadRequest, "%s", e))
+	}
+	return err
+}
+
+// onlyFalse returns otherwise but in version 1, which says no more than false: the
+// reason is in headers then.
+func (c *call) onlyFalse(status int, reason string, otherwise *refusal) error {
+	c.w.Header().Set(headerReason, reason)
+	if c.on == config1 {
+		return refuse(status, "false")
+	}
+	return otherwise
+}
+
+// quotaCode returns the code of a quota that was reached.
+func quotaCode(e *config.QuotaError) code {
+	switch {
+	case e.What == "size":
+		return quotaOfSize
+	case strings.Contains(e.Scope, "/"):
+		return quotaOfGroup
+	}
+	return quotaOfNamespace
+}
