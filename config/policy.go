@@ -45,7 +45,8 @@ type Policy struct {
 	Hard      Quota      `json:"hard,omitzero"` // what is over it is refused
 	Soft      Quota      `json:"soft,omitzero"` // what is over it is a warning
 	// HistoryDays and HistoryCount bound what history is kept, of each document; of
-	// 0 days it is 30, of count 0 any number. The newest record always stays.
+	// 0 days it is 30, of count 0 any number. The newest record stays for as long as
+	// the document does, or a gray release of it.
 	HistoryDays  int `json:"historyDays,omitempty"`
 	HistoryCount int `json:"historyCount,omitempty"`
 }
@@ -83,16 +84,20 @@ func (p *Policy) validate() error {
 	return cmp.Or(p.Hard.validate("hard"), p.Soft.validate("soft"))
 }
 
-// Spent returns the records of a document that its namespace's policy keeps no
-// more, given those that there are, newest first.
-func (p *Policy) Spent(all []History, now time.Time) []History {
+// Keeps returns how many records of a document the policy of its namespace keeps,
+// given when they were made, the newest first, and whether anything stands under
+// the document's name.
+func (p *Policy) Keeps(made []time.Time, stands bool, now time.Time) int {
 	oldest := now.AddDate(0, 0, -cmp.Or(p.HistoryDays, DefaultHistoryDays))
-	for i, h := range all {
-		if i > 0 && (h.At.Before(oldest) || p.HistoryCount > 0 && i >= p.HistoryCount) {
-			return all[i:]
+	for i, at := range made {
+		if at.Before(oldest) || p.HistoryCount > 0 && i >= p.HistoryCount {
+			if i == 0 && stands {
+				continue
+			}
+			return i
 		}
 	}
-	return nil
+	return len(made)
 }
 
 // SetPolicy puts a policy in place of the one that stands; a zero one ends it.

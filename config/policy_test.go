@@ -150,26 +150,30 @@ func TestSetPolicy(t *testing.T) {
 	}
 }
 
-func TestSpentHistory(t *testing.T) {
+func TestHistoryThatIsKept(t *testing.T) {
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	var all []config.History
+	var all []time.Time
 	for days := range 40 {
-		all = append(all, config.History{Seq: int64(40 - days), At: now.AddDate(0, 0, -days)})
+		all = append(all, now.AddDate(0, 0, -days))
 	}
 	for _, test := range []struct {
 		name   string
 		policy config.Policy
-		all    []config.History
+		all    []time.Time
+		gone   bool
 		keeps  int
 	}{
-		{"thirty days without a policy", config.Policy{}, all, 31},
-		{"as many days as are said", config.Policy{HistoryDays: 3}, all, 4},
-		{"as many as are said", config.Policy{HistoryDays: 100, HistoryCount: 7}, all, 7},
-		{"the newest stays however old it is", config.Policy{HistoryDays: 1}, all[30:], 1},
-		{"none", config.Policy{}, nil, 0},
+		{"thirty days without a policy", config.Policy{}, all, false, 31},
+		{"as many days as are said", config.Policy{HistoryDays: 3}, all, false, 4},
+		{"as many as are said", config.Policy{HistoryDays: 100, HistoryCount: 7}, all, false, 7},
+		{"the newest stays however old it is", config.Policy{HistoryDays: 1}, all[30:], false, 1},
+		{"not of what is gone", config.Policy{HistoryDays: 1}, all[30:], true, 0},
+		{"of what is gone as well while it is young", config.Policy{HistoryCount: 1}, all, true, 1},
+		{"only a newer one that is older", config.Policy{}, []time.Time{all[35], all[0]}, false, 2},
+		{"none", config.Policy{}, nil, false, 0},
 	} {
-		if spent := test.policy.Spent(test.all, now); len(test.all)-len(spent) != test.keeps {
-			t.Errorf("%s: %d of %d are kept, want %d", test.name, len(test.all)-len(spent), len(test.all), test.keeps)
+		if keeps := test.policy.Keeps(test.all, !test.gone, now); keeps != test.keeps {
+			t.Errorf("%s: %d of %d are kept, want %d", test.name, keeps, len(test.all), test.keeps)
 		}
 	}
 }
