@@ -52,7 +52,7 @@ func (c *Configs) storeContent(ctx context.Context, r *request, content config.C
 	}
 	if len(resp.Kvs) == 1 {
 		r.put(key, string(resp.Kvs[0].Value))
-		r.same(key, resp.Kvs[0].CreateRevision) // else its chunks may be gone
+		r.kept(key, resp.Header.Revision) // else its chunks may be gone
 		return nil
 	}
 	r.put(key, string(head))
@@ -65,11 +65,15 @@ func (c *Configs) storeContent(ctx context.Context, r *request, content config.C
 			return configError(err)
 		}
 		chunk := stored[:min(len(stored), chunkBytes)]
-		if _, err := c.store.client.Put(ctx, blobChunk(content.Digest, n), string(chunk)); err != nil {
+		put, err := c.store.client.Put(ctx, blobChunk(content.Digest, n), string(chunk))
+		if err != nil {
 			if full(err) {
 				c.store.noSpace()
 			}
 			return configError(outward(err))
+		}
+		if n == 0 {
+			r.kept(blobChunk(content.Digest, n), put.Header.Revision) // they go all at once
 		}
 		stored = stored[len(chunk):]
 	}
@@ -157,21 +161,15 @@ func (c *Configs) Holding(ctx context.Context, digests map[string]bool, text str
 	return found, err
 }
 
-const (
-	fewContents = 32
-	scanPage    = 64 // keys a request: 32 MiB at the most
-)
+// fewContents are read one by one.
+const fewContents = 32
 
 // scan calls f with the pairs of each content that is stored, chunks and head.
 func (c *Configs) scan(ctx context.Context, f func(digest string, pairs []*mvccpb.KeyValue) error) error {
 	var pairs []*mvccpb.KeyValue
 	digest := ""
-	for from, end := blobPrefix, clientv3.GetPrefixRangeEnd(blobPrefix); ; {
-		resp, err := c.store.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(scanPage), clientv3.WithSerializable())
-		if err != nil {
-			return configError(outward(err))
-		}
-		for _, kv := range resp.Kvs {
+	err := c.store.walk(ctx, blobPrefix, 0, func(page []*mvccpb.KeyValue) error {
+		for _, kv := range page {
 			name, _, _ := strings.Cut(strings.TrimPrefix(string(kv.Key), blobPrefix), "/")
 			if name != digest && len(pairs) > 0 {
 				if err := f(digest, pairs); err != nil {
@@ -182,10 +180,10 @@ func (c *Configs) scan(ctx context.Context, f func(digest string, pairs []*mvccp
 			digest = name
 			pairs = append(pairs, kv)
 		}
-		if !resp.More {
-			break
-		}
-		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+		return nil
+	}, clientv3.WithSerializable())
+	if err != nil {
+		return configError(err)
 	}
 	if len(pairs) == 0 {
 		return nil

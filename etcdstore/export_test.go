@@ -1,6 +1,7 @@
 package etcdstore
 
 import (
+	"context"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -32,3 +33,40 @@ func (p *Proof) BehindRegistry(before time.Duration) bool { return p.behind(regi
 
 // StuckAfter is how long a watch may stay behind.
 const StuckAfter = stuckAfter
+
+// Passes are those of one term of a judge.
+type Passes struct{ last pass }
+
+// Pass looks through all once and tells how much it removed.
+func (p *Passes) Pass(ctx context.Context, c *Configs) (trimmed, removed int, err error) {
+	next, err := c.pass(ctx, &p.last)
+	if err != nil {
+		return 0, 0, err
+	}
+	p.last = *next
+	return next.trimmed, next.removed, nil
+}
+
+// Idle reports whether the next pass has nothing to do unless something is written.
+func (p *Passes) Idle() bool { return p.last.idle() }
+
+// ForgetContents empties the cache, so that contents are read from etcd.
+func ForgetContents(c *Configs) { c.cache = newCache(contentCacheBytes) }
+
+// References is the set of what contents are referred to.
+type References struct{ *references }
+
+// NewReferences returns an empty set.
+func NewReferences() References { return References{newReferences()} }
+
+// Add adds a digest.
+func (r References) Add(digest string) { r.add(r.sum(digest)) }
+
+// Has reports whether a digest was added.
+func (r References) Has(digest string) bool { return r.has(digest) }
+
+// Settle readies the set to be asked.
+func (r References) Settle() { r.settle() }
+
+// Bytes returns the memory that the set takes.
+func (r References) Bytes() int { return 8 * cap(r.sums) }

@@ -18,6 +18,8 @@ type metrics struct {
 	epochs     prometheus.Counter
 	divergence *prometheus.CounterVec
 	defrag     prometheus.Histogram
+
+	trimmed, removed, removedBytes prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, s *Store) *metrics {
@@ -40,11 +42,15 @@ func newMetrics(r prometheus.Registerer, s *Store) *metrics {
 		defrag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "muster_etcd_defragment_seconds",
 			Help: "Time of a defragmentation, while which its member of etcd does not answer.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 8)}),
 	}
+	m.trimmed = counter("muster_config_history_trimmed_total", "History records that were removed as their policies have it.")
+	m.removed = counter("muster_config_contents_removed_total", "Contents that were removed because nothing referred to them.")
+	m.removedBytes = counter("muster_config_contents_removed_bytes_total", "Bytes of the contents that were removed.")
 	for _, f := range s.feeds {
 		m.divergence.WithLabelValues(f.name) // a first one that comes out of nothing is no growth
 	}
 	if r != nil {
-		r.MustRegister(m.seconds, m.writes, m.failures, m.relists, m.unreadable, m.stuck, m.histories, m.epochs, m.divergence, m.defrag)
+		r.MustRegister(m.seconds, m.writes, m.failures, m.relists, m.unreadable, m.stuck, m.histories, m.epochs, m.divergence, m.defrag,
+			m.trimmed, m.removed, m.removedBytes)
 		s.registerGauges(r)
 	}
 	return m

@@ -61,12 +61,13 @@ func (r *request) check(key string, revision int64) {
 	r.bytes += len(key) + 16
 }
 
-// same adds the condition that key has not been deleted since it was created at
-// revision.
-func (r *request) same(key string, revision int64) {
-	r.compares = append(r.compares, clientv3.Compare(clientv3.CreateRevision(key), "=", revision))
+// kept adds the condition that key, which was there at revision, has not been
+// deleted since.
+func (r *request) kept(key string, revision int64) {
+	created := clientv3.CreateRevision(key)
+	r.compares = append(r.compares, clientv3.Compare(created, ">", 0), clientv3.Compare(created, "<", revision+1))
 	r.compared = append(r.compared, key)
-	r.bytes += len(key) + 16
+	r.bytes += 2*len(key) + 32
 }
 
 // settled adds the condition that no key below prefix was put after revision.

@@ -56,12 +56,16 @@ type Config struct {
 	ReconcileEvery time.Duration
 	// GuardEvery is how often etcd is asked how full it is; 0 is 10 seconds.
 	GuardEvery time.Duration
+	// UpkeepEvery is how often the judge trims history and removes contents that
+	// nothing refers to; 0 is an hour. It begins after a twelfth of that.
+	UpkeepEvery time.Duration
 }
 
 func (c Config) withDefaults() Config {
 	c.DefragmentBytes = cmp.Or(c.DefragmentBytes, 100<<20)
 	c.ReconcileEvery = cmp.Or(c.ReconcileEvery, 5*time.Minute)
 	c.GuardEvery = cmp.Or(c.GuardEvery, 10*time.Second)
+	c.UpkeepEvery = cmp.Or(c.UpkeepEvery, time.Hour)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -281,14 +281,15 @@ func (s *Server) loops() []func(context.Context) error {
 	return loops
 }
 
-// judge judges beats, those that other servers heard of too, and checks persistent
-// instances, while this server holds the office.
+// judge judges beats, those that other servers heard of too, checks persistent
+// instances, and looks after history, while this server holds the office.
 func (s *Server) judge(ctx context.Context) error {
 	return s.store.Office(ctx, s.id, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return s.sweeper.Run(ctx, s.store.View(), s.registry) })
 		g.Go(func() error { return s.checks(ctx) })
 		g.Go(func() error { return s.store.ReadMail(ctx, s.sweeper.HearAll) })
+		g.Go(func() error { return s.store.Configs().Upkeep(ctx) })
 		return g.Wait()
 	})
 }
