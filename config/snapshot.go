@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/musterhq/muster/internal/trie"
 	"github.com/musterhq/muster/internal/view"
@@ -21,9 +20,7 @@ type Snapshot struct {
 	unreadable trie.Map[RecordKey, int64] // revisions of what nobody can tell what it says
 	usage      trie.Map[scope, Usage]
 	digests    Digests
-
-	sortOnce sync.Once
-	sorted   []*Document
+	order      order
 }
 
 // entry is what stands under the name of one document.
@@ -53,6 +50,7 @@ type Change struct {
 func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	next := &Snapshot{revision: revision}
 	if s != nil {
+		next.order.after(&s.order, changes)
 		next.count, next.entries, next.policies, next.tallies = s.count, s.entries, s.policies, s.tallies
 		next.unreadable, next.usage, next.digests = s.unreadable, s.usage, s.digests
 	}
@@ -220,30 +218,6 @@ func (s *Snapshot) Keys(yield func(Key) bool) {
 			return
 		}
 	}
-}
-
-// Documents returns all heads ordered by namespace, group and data id; the slice
-// is shared and not to be modified.
-func (s *Snapshot) Documents() []*Document {
-	s.sortOnce.Do(func() {
-		s.sorted = make([]*Document, 0, s.count)
-		for _, e := range s.entries.All() {
-			if e.document != nil {
-				s.sorted = append(s.sorted, e.document)
-			}
-		}
-		slices.SortFunc(s.sorted, func(a, b *Document) int { return a.Key.Compare(b.Key) })
-	})
-	return s.sorted
-}
-
-// In returns the heads of one namespace, ordered by group and data id; the slice
-// is shared and not to be modified.
-func (s *Snapshot) In(namespace string) []*Document {
-	all := s.Documents()
-	from, _ := slices.BinarySearchFunc(all, namespace, func(d *Document, ns string) int { return strings.Compare(d.Key.Namespace, ns) })
-	n, _ := slices.BinarySearchFunc(all[from:], namespace+"\x00", func(d *Document, ns string) int { return strings.Compare(d.Key.Namespace, ns) })
-	return all[from : from+n]
 }
 
 // View holds the current snapshot.
