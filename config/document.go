@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"time"
+	"unique"
 )
 
 // MaxContent bounds one document, in bytes.
@@ -45,6 +46,13 @@ func (d *Document) RecordKey() RecordKey { return RecordKey{Kind: KindDocument, 
 
 // Encrypted reports whether the content is encrypted where it is stored.
 func (d *Document) Encrypted() bool { return Sealed(d.Digest) }
+
+// intern has the document share with others what many have in common.
+func (d *Document) intern() {
+	for _, word := range []*string{&d.Type, &d.App, &d.User, &d.IP, &d.Key.Namespace, &d.Key.Group} {
+		*word = unique.Make(*word).Value()
+	}
+}
 
 // Sum returns the two digests of a content: MD5, which Nacos clients compare,
 // and SHA-256, under which it is stored in the clear.

@@ -96,7 +96,9 @@ func Decode(k RecordKey, value []byte, revision int64) (Record, error) {
 	switch k.Kind {
 	case KindDocument:
 		d := &Document{Key: k.Key, Revision: revision}
-		return d, json.Unmarshal(value, d)
+		err := json.Unmarshal(value, d)
+		d.intern()
+		return d, err
 	case KindRelease:
 		r := &Release{Name: k.Name, Document: Document{Key: k.Key, Revision: revision}}
 		return r, json.Unmarshal(value, r)
