@@ -26,6 +26,7 @@ type face struct {
 	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer
 	polls    atomic.Int64    // calls that wait for documents now
+	seats    int64           // for those
 }
 
 // mount registers every operation of the API and returns the document of it.

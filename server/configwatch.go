@@ -14,9 +14,6 @@ import (
 // maxWatchBytes bounds one call that waits: ten thousand long names.
 const maxWatchBytes = 8 << 20
 
-// maxPolls bounds the calls that wait for documents at once.
-const maxPolls = 8192
-
 type configWatch struct {
 	Reader
 	Body api.ConfigWatch
@@ -36,7 +33,7 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 			return nil, f.failure(err)
 		}
 	}
-	if f.polls.Add(1) > maxPolls {
+	if f.polls.Add(1) > f.seats {
 		f.polls.Add(-1)
 		return nil, huma.Error429TooManyRequests("too many calls wait for documents on this server")
 	}

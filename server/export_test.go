@@ -33,6 +33,13 @@ func SetEvents(change func(*events.Config)) (restore func()) {
 	return func() { eventLimits = was }
 }
 
+// RoomOf returns how many connections a process takes that may have so many files
+// open, and how many of them polls and others may hold that wait.
+func RoomOf(files uint64) (connections, polls, others int) {
+	r := roomOf(files)
+	return r.connections, r.polls, r.watches + r.streams
+}
+
 // SetCheck sets how the persistent instances of a service are checked.
 func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.HealthCheck) error {
 	_, err := s.registry.UpdateCluster(ctx, k, registry.DefaultCluster, registry.Cluster{Check: &c})

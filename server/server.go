@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type Server struct {
 	cfg     Config
 	id      string
 	log     *slog.Logger
+	room    room
 	started time.Time
 	metrics *prometheus.Registry
 
@@ -79,8 +81,6 @@ const (
 	idleTimeout   = 2 * time.Minute
 	bodyTimeout   = 2 * time.Minute // for large bodies; others have 5 s
 	maxHeader     = 256 << 10       // metadata may travel in the query, escaped
-	// maxConns bounds the connections, long polls among them; more wait to be accepted.
-	maxConns = 16384
 	// drainTimeout bounds how long calls under way are waited for at the end.
 	drainTimeout = 5 * time.Second
 )
@@ -94,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, started: time.Now(), metrics: prometheus.NewRegistry(),
+	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), started: time.Now(), metrics: prometheus.NewRegistry(),
 		peers: newPeerClient(), stopping: make(chan struct{})}
 	s.switches = switches.NewBoard(s.sharedSwitches)
 	if err := s.open(ctx); err != nil {
@@ -194,6 +194,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	s.center = config.New(s.store.Configs(), config.Config{})
 	s.waiters = waiters.New(s.center.View())
 	limits := eventLimits
+	limits.Streams = cmp.Or(limits.Streams, s.room.streams)
 	limits.View, limits.Show, limits.Store, limits.Registerer = s.store.View(), eventOf, s.store.Name, s.metrics
 	s.events, err = events.New(limits)
 	if err != nil {
@@ -249,7 +250,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return loop(loops) })
 	}
 	g.Go(func() error {
-		if err := s.http.Serve(netutil.LimitListener(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(netutil.LimitListener(s.listener, s.room.connections)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http: %w", err)
 		}
 		return nil

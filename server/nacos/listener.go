@@ -136,6 +136,7 @@ func (h *Handler) listen(c *call) error {
 	c.release()
 	if !h.polls.Take(c.peer()) {
 		c.w.Header().Set("Retry-After", "3")
+		c.w.Header().Set("Connection", "close") // one that is idle would hold what the poll is not given
 		return refuse(http.StatusServiceUnavailable, "too many long polls, please try again later")
 	}
 	defer h.polls.Leave(c.peer())

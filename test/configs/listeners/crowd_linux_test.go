@@ -38,6 +38,7 @@ type answered struct {
 	at     time.Time
 	status int
 	body   string
+	closed bool // the server ends the connection
 }
 
 // gather connects n clients.
@@ -55,19 +56,34 @@ func gather(t *testing.T, server string, n int) *crowd {
 	c := &crowd{t: t, to: netip.MustParseAddrPort(server), epoll: epoll, polls: make(map[int32]*poll)}
 	t.Cleanup(c.close)
 	for i := range n {
-		if err := c.connect(i); err != nil {
-			t.Fatalf("connect client %d: %v", i, err)
-		}
+		c.join(i)
 	}
 	return c
 }
 
-func (c *crowd) connect(number int) error {
+// hosts is from how many addresses of loopback clients connect: half of the polls that
+// a server holds may be of one.
+const hosts = 4
+
+// join connects one client.
+func (c *crowd) join(number int) *poll {
+	c.t.Helper()
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
+		c.t.Fatal(err)
+	}
+	p := &poll{number: number, socket: socket}
+	c.polls[int32(socket)] = p
+	if err := c.connect(socket, [4]byte{127, 0, 0, byte(1 + number%hosts)}); err != nil {
+		c.t.Fatalf("connect client %d: %v", number, err)
+	}
+	return p
+}
+
+func (c *crowd) connect(socket int, from [4]byte) error {
+	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: from}); err != nil {
 		return err
 	}
-	c.polls[int32(socket)] = &poll{number: number, socket: socket}
 	if err := syscall.Connect(socket, &syscall.SockaddrInet4{Port: int(c.to.Port()), Addr: c.to.Addr().As4()}); err != nil {
 		return err
 	}
@@ -75,6 +91,12 @@ func (c *crowd) connect(number int) error {
 		return err
 	}
 	return syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, socket, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(socket)})
+}
+
+// leave ends the connection of one client.
+func (c *crowd) leave(p *poll) {
+	delete(c.polls, int32(p.socket))
+	_ = syscall.Close(p.socket)
 }
 
 func (c *crowd) close() {
@@ -143,5 +165,5 @@ func (c *crowd) read(p *poll) (a answered, ok bool) {
 		return a, false
 	}
 	p.got = nil
-	return answered{poll: p, status: resp.StatusCode, body: string(body)}, true
+	return answered{poll: p, status: resp.StatusCode, body: string(body), closed: resp.Close}, true
 }

@@ -42,7 +42,7 @@ type scene struct {
 }
 
 func TestListenersAreToldOfTheirDocuments(t *testing.T) {
-	s := &scene{t: t, server: startServer(t), md5: make(map[string]string)}
+	s := &scene{t: t, server: startServer(t, binary.Muster()), md5: make(map[string]string)}
 	s.publishAll()
 	before := s.resident()
 	s.crowd = gather(t, s.HTTP, listeners)
@@ -90,7 +90,7 @@ func (s *scene) listen(p *poll) {
 // awaitPolls waits until the server holds all polls.
 func (s *scene) awaitPolls() {
 	s.t.Helper()
-	s.AwaitFor(patience, "all polls are held", func() bool { return s.metric(`nacos_monitor{module="config",name="longPolling"}`) == listeners })
+	s.AwaitFor(patience, "all polls are held", func() bool { return s.metric(polls) == float64(len(s.polls)) })
 }
 
 // tell publishes a document and returns how long each of those took to hear of it

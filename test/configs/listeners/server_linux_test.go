@@ -20,6 +20,9 @@ import (
 
 const group = "DEFAULT_GROUP"
 
+// polls is how many long polls the server holds.
+const polls = `nacos_monitor{module="config",name="longPolling"}`
+
 // server is a running `muster server` as these tests ask it.
 type server struct {
 	*binary.Server
@@ -27,9 +30,9 @@ type server struct {
 	t *testing.T
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t *testing.T, muster string) *server {
 	t.Helper()
-	return &server{binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0", "--min-free", "0"), t}
+	return &server{binary.StartServer(t, muster, "--dns", "127.0.0.1:0", "--min-free", "0"), t}
 }
 
 func sum(content string) string {
