@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,8 +41,19 @@ func sum(content string) string {
 	return hex.EncodeToString(b[:])
 }
 
-// publish publishes a document.
-func (s *server) publish(id, content string) error {
+// publish publishes a document, over moments in which a busy machine has the server
+// think that its store is away.
+func (s *server) publish(id, content string) (err error) {
+	binary.Poll(patience, func() bool {
+		err = s.tryPublish(id, content)
+		return !errors.Is(err, errNotNow)
+	}, s.t.Context().Done())
+	return err
+}
+
+var errNotNow = errors.New("not now")
+
+func (s *server) tryPublish(id, content string) error {
 	form := url.Values{"dataId": {id}, "group": {group}, "content": {content}}
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.HTTP+"/nacos/v1/cs/configs", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -53,6 +65,9 @@ func (s *server) publish(id, content string) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return fmt.Errorf("publish %s: %w", id, errNotNow)
+	}
 	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || string(body) != "true" {
 		return fmt.Errorf("publish %s: %s %q, %w", id, resp.Status, body, err)
 	}
