@@ -158,6 +158,9 @@ func showResult(c *cli.Context, r *folder.Result, did func(folder.Entry) string)
 	for _, x := range r.Conflicts {
 		lines = append(lines, []string{"conflict", x.Path + ": " + x.Here + " here, " + x.There + " on the server"})
 	}
+	for _, w := range r.Warnings {
+		lines = append(lines, []string{"warning", w})
+	}
 	if len(lines) == 0 {
 		lines = [][]string{{"nothing to " + c.Command.Name}}
 	}

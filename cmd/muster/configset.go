@@ -62,12 +62,12 @@ func (d namespaceDocuments) Document(ctx context.Context, k folder.Key) (folder.
 
 // Apply makes the changes at one revision. A single one goes as it is: in a write of
 // several, contents are texts of JSON, which may be longer.
-func (d namespaceDocuments) Apply(ctx context.Context, changes []folder.Change) (heads []folder.Head, revision int64, err error) {
+func (d namespaceDocuments) Apply(ctx context.Context, changes []folder.Change) (folder.Applied, error) {
 	if len(changes) == 1 && changes[0].Content != nil {
 		c := changes[0]
 		put, err := d.remote.PutConfig(ctx, d.name(c.Key), c.Content, client.ConfigWrite{Type: c.Type, Desc: c.Desc, App: c.App, Tags: c.Tags,
 			IfMatch: c.IfMD5, CreateOnly: c.IfMD5 == ""})
-		return []folder.Head{headOf(put.Config)}, put.Revision, err
+		return folder.Applied{Heads: []folder.Head{headOf(put.Config)}, Revision: put.Revision, Warnings: put.Warnings}, err
 	}
 	edits := make([]api.ConfigEdit, len(changes))
 	for i, c := range changes {
@@ -75,8 +75,9 @@ func (d namespaceDocuments) Apply(ctx context.Context, changes []folder.Change) 
 			Content: string(c.Content), Type: c.Type, Desc: c.Desc, App: c.App, Tags: c.Tags, IfMD5: c.IfMD5, IfAbsent: c.IfMD5 == ""}
 	}
 	set, err := d.remote.SetConfigs(ctx, edits)
+	done := folder.Applied{Revision: set.Revision, Warnings: set.Warnings}
 	for _, one := range set.Configs {
-		heads = append(heads, headOf(one))
+		done.Heads = append(done.Heads, headOf(one))
 	}
-	return heads, set.Revision, err
+	return done, err
 }

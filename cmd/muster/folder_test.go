@@ -161,6 +161,43 @@ func TestFolderOfUnusualDocuments(t *testing.T) {
 	}
 }
 
+// A push that goes over a quota is told so, and one over a hard quota publishes nothing.
+func TestPushMeetsQuotas(t *testing.T) {
+	s := newServer(t, t.TempDir())
+	s.start()
+	t.Cleanup(s.stop)
+	remote, err := client.New([]string{s.url()}, client.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quotas := api.GroupPolicySpec{Soft: api.Quota{Count: 1}, Hard: api.Quota{Count: 3}}
+	if _, err := remote.SetPolicy(t.Context(), "public", api.PolicySpec{GroupPolicySpec: quotas}); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "folder")
+	muster(t, "config", "clone", dir, "--server", s.url())
+	add := func(ids ...string) {
+		t.Helper()
+		for _, id := range ids {
+			at := filepath.Join(dir, "g", id)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, []byte(id), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add("a", "b")
+	if out := muster(t, "config", "push", dir); !strings.Contains(out, "warning  ") || !strings.Contains(out, "count") {
+		t.Errorf("push over a soft quota says %s, want a warning", out)
+	}
+	add("c", "d")
+	if out, code := failing(t, "config", "push", dir); code != exitNotAllowed || !strings.Contains(out, "quota") {
+		t.Errorf("push over a hard quota ended with %d, %s", code, out)
+	}
+	if list, err := remote.Configs(t.Context(), client.Query{Namespace: "public"}); err != nil || list.Total != 2 {
+		t.Errorf("%d documents stand, %v, want the two of the first push", list.Total, err)
+	}
+}
+
 // Of two pushes at once, of documents they have in common, one is published whole and
 // the other not at all.
 func TestPushesAtOnce(t *testing.T) {

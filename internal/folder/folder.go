@@ -35,10 +35,16 @@ type Server interface {
 	Heads(ctx context.Context) (heads []Head, revision int64, err error)
 	// Document returns one with its content, or an error that is ErrNotFound.
 	Document(ctx context.Context, k Key) (Head, []byte, error)
-	// Apply makes all changes or none, and returns what stands of those that were
-	// published and the revision they stand at. A change whose condition does not
-	// hold is an error that is ErrConflict.
-	Apply(ctx context.Context, changes []Change) (heads []Head, revision int64, err error)
+	// Apply makes all changes or none. A change whose condition does not hold is an
+	// error that is ErrConflict.
+	Apply(ctx context.Context, changes []Change) (Applied, error)
+}
+
+// Applied is what became of changes.
+type Applied struct {
+	Heads    []Head // of what was published
+	Revision int64  // that all of it was committed at
+	Warnings []string
 }
 
 // Key names a document of the namespace.

@@ -222,11 +222,11 @@ type deaf struct {
 	err error
 }
 
-func (d deaf) Apply(ctx context.Context, changes []folder.Change) ([]folder.Head, int64, error) {
-	if _, _, err := d.namespace.Apply(ctx, changes); err != nil {
-		return nil, 0, err
+func (d deaf) Apply(ctx context.Context, changes []folder.Change) (folder.Applied, error) {
+	if _, err := d.namespace.Apply(ctx, changes); err != nil {
+		return folder.Applied{}, err
 	}
-	return nil, 0, d.err
+	return folder.Applied{}, d.err
 }
 
 // What a file cannot replace on the server is not replaced by one, though it may be

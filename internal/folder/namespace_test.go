@@ -108,25 +108,26 @@ func (n *namespace) Document(_ context.Context, k folder.Key) (folder.Head, []by
 	return d.head, []byte(d.content), nil
 }
 
-func (n *namespace) Apply(_ context.Context, changes []folder.Change) (heads []folder.Head, revision int64, err error) {
+func (n *namespace) Apply(_ context.Context, changes []folder.Change) (done folder.Applied, err error) {
 	if n.applying != nil {
 		if err := n.applying(changes); err != nil {
-			return nil, 0, err
+			return done, err
 		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range changes {
 		if stands := n.docs[c.Key].head.MD5; stands != c.IfMD5 {
-			return nil, 0, fmt.Errorf("%s has %q, not %q: %w", c.Key.Path(), stands, c.IfMD5, folder.ErrConflict)
+			return done, fmt.Errorf("%s has %q, not %q: %w", c.Key.Path(), stands, c.IfMD5, folder.ErrConflict)
 		}
 	}
 	for _, c := range changes {
 		if h := n.set(c.Key, string(c.Content), c.Meta); c.Content != nil {
-			heads = append(heads, h)
+			done.Heads = append(done.Heads, h)
 		}
 	}
-	return heads, n.revision, nil
+	done.Revision = n.revision
+	return done, nil
 }
 
 // clone makes a folder of n.

@@ -153,12 +153,12 @@ func (s *session) changes() ([]Change, error) {
 }
 
 func (s *session) apply(ctx context.Context, changes []Change) error {
-	heads, revision, err := s.server.Apply(ctx, changes)
+	done, err := s.server.Apply(ctx, changes)
 	if err != nil {
 		return err
 	}
-	stands := make(map[Key]Meta, len(heads))
-	for _, h := range heads {
+	stands := make(map[Key]Meta, len(done.Heads))
+	for _, h := range done.Heads {
 		stands[h.Key] = h.Meta
 	}
 	for _, c := range changes {
@@ -169,7 +169,8 @@ func (s *session) apply(ctx context.Context, changes []Change) error {
 			return err
 		}
 	}
-	s.result.Revision = max(s.result.Revision, revision)
+	s.result.Revision = max(s.result.Revision, done.Revision)
+	s.result.Warnings = append(s.result.Warnings, done.Warnings...)
 	return nil
 }
 

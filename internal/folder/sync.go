@@ -32,7 +32,8 @@ type Result struct {
 	DryRun    bool       `json:"dryRun,omitempty"`
 	Done      []Entry    `json:"done"`
 	Conflicts []Conflict `json:"conflicts"`
-	Left      []Entry    `json:"left"` // what goes the other way
+	Left      []Entry    `json:"left"`               // what goes the other way
+	Warnings  []string   `json:"warnings,omitempty"` // of the server, about what it published all the same
 }
 
 // Conflict is a document that changed on both sides.
