@@ -42,7 +42,8 @@ func TestPullIsKilled(t *testing.T) {
 			n := client.Name{Group: fmt.Sprintf("group-%d", i%3), Name: fmt.Sprintf("pulled-%d", i)}
 			g.Go(func() error {
 				if version > 0 && i%10 == version%10 { // it comes and goes
-					return unlessMissing(remote.DeleteConfig(t.Context(), n, client.ConfigTerms{}))
+					_, err := remote.SetConfigs(t.Context(), []api.ConfigEdit{{Group: n.Group, DataID: n.Name, Delete: true}})
+					return err
 				}
 				_, err := remote.PutConfig(t.Context(), n, []byte(contentOf(n.Name, version)), client.ConfigWrite{})
 				return err
