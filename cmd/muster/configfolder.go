@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -218,9 +217,10 @@ func folderStatus(c *cli.Context) error {
 	})
 }
 
+// diffFolder compares a folder with its server. The flags of a document are of no
+// account: the folder knows, and what the environment says must not mislead it.
 func diffFolder(c *cli.Context) error {
-	dir := c.String("dir")
-	f, err := folder.Find(cmp.Or(dir, "."))
+	f, err := folder.Find(c.String("dir"))
 	if err != nil {
 		return err
 	}
