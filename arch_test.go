@@ -73,8 +73,9 @@ var arrows = map[string][]string{
 	"server/waiters":        {"config"},
 	"server/track":          {"config", "internal/boltpages"},
 	"server": {
-		"registry", "config", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
-		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "internal/atomicfile", "internal/dirlock", "internal/diff",
+		"registry", "config", "config/syntax", "config/vault", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
+		"internal/atomicfile", "internal/dirlock", "internal/diff",
 	},
 	"agent/...": {
 		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",

@@ -63,6 +63,13 @@ type Config struct {
 	ProtectAtZero bool `yaml:"nacos_protect_at_zero"`
 	// Checks says how persistent instances are checked.
 	Checks Checks `yaml:"checks"`
+	// ConfigKeyFile is a file of keys, made by `muster config key init`, under which
+	// contents are encrypted where they are stored; empty is none, and nothing is.
+	// All servers are to have the same keys.
+	ConfigKeyFile string `yaml:"config_key_file"`
+	// TrackDays is for how many days it is remembered which client held which version
+	// of a document; 0 is 7.
+	TrackDays int `yaml:"config_track_days"`
 	// Insecure allows the HTTP edge beyond loopback although nobody has to log in.
 	Insecure bool `yaml:"insecure"`
 
@@ -107,6 +114,8 @@ const (
 	DefaultQuota   = "8GiB"
 	// DefaultInFlight is how many checks are tried at once.
 	DefaultInFlight = 512
+	// DefaultTrackDays is for how long it is remembered who held what.
+	DefaultTrackDays = 7
 )
 
 // WithDefaults returns c with every empty setting filled in. The error names the
@@ -116,6 +125,9 @@ func (c Config) WithDefaults() (Config, error) {
 	c.DataDir, c.Version = cmp.Or(c.DataDir, DefaultDataDir), cmp.Or(c.Version, "dev")
 	c.MinFree, c.Quota = cmp.Or(c.MinFree, DefaultMinFree), cmp.Or(c.Quota, DefaultQuota)
 	c.Checks.InFlight = cmp.Or(c.Checks.InFlight, DefaultInFlight)
+	if c.TrackDays = cmp.Or(c.TrackDays, DefaultTrackDays); c.TrackDays < 1 || c.TrackDays > 3650 {
+		return c, fmt.Errorf("config_track_days: %d is not 1 to 3650", c.TrackDays)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -106,6 +106,9 @@ func (f *face) getConfig(ctx context.Context, in *configGet) (*configContent, er
 	answer := &configContent{Status: http.StatusOK, ETag: etag(d.MD5), ContentType: "text/plain; charset=utf-8", ConfigType: d.Type,
 		Modified: d.Modified.UTC().Format(http.TimeFormat), Revision: d.Revision, Version: d.Seq, Release: what.Release, Why: what.Why, DataKey: d.DataKey}
 	if in.IfNoneMatch != "" && matches(in.IfNoneMatch, d.MD5) {
+		if !in.told() {
+			f.server.noteHeld(client, in.key(), d.MD5)
+		}
 		answer.Status, answer.ContentType = http.StatusNotModified, ""
 		return answer, nil
 	}
@@ -117,7 +120,15 @@ func (f *face) getConfig(ctx context.Context, in *configGet) (*configContent, er
 	if err != nil {
 		return nil, f.failure(err)
 	}
+	if !in.told() {
+		f.server.noteSent(client, in.key(), what.Choice)
+	}
 	return answer, nil
+}
+
+// told reports whether the caller says which content it wants.
+func (in *configGet) told() bool {
+	return in.Formal || in.Release != "" || in.Version > 0 || in.AsOf != ""
 }
 
 // find returns the version that a call asks for: without a word about it, the one

@@ -47,6 +47,7 @@ func (f *face) mountConfigs(a huma.API) {
 	f.mountReleases(a)
 	f.mountParts(a)
 	f.mountPolicies(a)
+	f.mountTrack(a)
 }
 
 type configQuery struct {

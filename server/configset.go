@@ -39,8 +39,13 @@ func (f *face) setConfigs(ctx context.Context, in *configSet) (*configSetAnswer,
 }
 
 func editOf(e api.ConfigEdit, by config.Author) config.Edit {
-	k := config.Key{Namespace: defaulted(e.Namespace, config.DefaultNamespace), Group: defaulted(e.Group, config.DefaultGroup), DataID: e.DataID}
+	k := keyFor(e.Namespace, e.Group, e.DataID)
 	only := config.Condition{MD5: e.IfMD5, Revision: e.IfRevision, Exists: e.IfMD5 != "" || e.IfRevision > 0, Absent: e.IfAbsent}
 	return config.Edit{Delete: e.Delete, Draft: config.Draft{Key: k, Content: []byte(e.Content), Type: e.Type, Desc: e.Desc, App: e.App,
 		Tags: e.Tags, Schema: e.Schema, Encrypt: e.Encrypt, Keep: true, Author: by, If: only}}
+}
+
+// keyFor returns the key of a document whose namespace and group may be left out.
+func keyFor(namespace, group, dataID string) config.Key {
+	return config.Key{Namespace: defaulted(namespace, config.DefaultNamespace), Group: defaulted(group, config.DefaultGroup), DataID: dataID}
 }

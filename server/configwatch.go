@@ -33,6 +33,9 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 			return nil, f.failure(err)
 		}
 	}
+	for _, r := range refs {
+		f.server.noteHeld(client, keyOf(r), r.MD5)
+	}
 	if f.polls.Add(1) > f.seats {
 		f.polls.Add(-1)
 		return nil, huma.Error429TooManyRequests("too many calls wait for documents on this server")

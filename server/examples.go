@@ -2,6 +2,7 @@ package server
 
 import (
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -27,6 +28,8 @@ var bodies = map[string]any{
 	"put-release":   "timeout=5\n",
 	"patch-release": api.ReleaseEdit{Rule: &api.Rule{Percent: 50}},
 	"put-part":      "web-1 192.0.2.10:8080",
+	"put-config-reports": api.ConfigReports{Reports: []api.ConfigReport{{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app.properties",
+		MD5: "7c1e1a1eb35aac0dba9d1ff9e8c14ec3", State: api.ReportApplied, At: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)}}},
 	"put-config-policy": api.PolicySpec{Validate: "refuse", HistoryDays: 90,
 		GroupPolicySpec: api.GroupPolicySpec{Hard: api.Quota{Count: 1000, Total: 64 << 20}, Soft: api.Quota{Count: 800}}},
 	"put-group-policy": api.GroupPolicySpec{Hard: api.Quota{Size: 64 << 10}},

@@ -20,6 +20,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/config/syntax"
+	"github.com/musterhq/muster/config/vault"
 	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/internal/dirlock"
@@ -33,6 +35,7 @@ import (
 	"github.com/musterhq/muster/server/push"
 	"github.com/musterhq/muster/server/relay"
 	"github.com/musterhq/muster/server/sweep"
+	"github.com/musterhq/muster/server/track"
 	"github.com/musterhq/muster/server/waiters"
 )
 
@@ -55,6 +58,7 @@ type Server struct {
 	peers    *http.Client
 	registry *registry.Registry
 	center   *config.Center
+	track    *track.Track
 	waiters  *waiters.Waiters
 	nacosAPI *nacos.Handler
 	switches *switches.Board
@@ -123,6 +127,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.labels, err = s.openLabels(); err != nil {
 		return err
 	}
+	if s.track, err = s.openTrack(); err != nil {
+		return err
+	}
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
@@ -156,6 +163,14 @@ func (s *Server) choosePort() error {
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
+	var settings etcdstore.Config
+	if s.cfg.ConfigKeyFile != "" {
+		keys, err := vault.OpenFile(s.cfg.ConfigKeyFile)
+		if err != nil {
+			return fmt.Errorf("config_key_file: %w", err)
+		}
+		settings.Vault = keys
+	}
 	if s.etcd, err = s.openEtcd(ctx); err != nil {
 		return err
 	}
@@ -168,8 +183,8 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	embedded := s.etcd.members != nil
-	settings := etcdstore.Config{Logger: s.log, Registerer: s.metrics, HighestSerial: served, Maintain: embedded,
-		Policy: registry.Policy{ProtectAtZero: s.cfg.ProtectAtZero}}
+	settings.Logger, settings.Registerer, settings.HighestSerial, settings.Maintain = s.log, s.metrics, served, embedded
+	settings.Policy = registry.Policy{ProtectAtZero: s.cfg.ProtectAtZero}
 	if s.labels != nil {
 		settings.Policy.Labels = s.labels
 	}
@@ -191,7 +206,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
-	s.center = config.New(s.store.Configs(), config.Config{})
+	s.center = config.New(s.store.Configs(), config.Config{Judge: new(syntax.Judge), Sealing: settings.Vault != nil})
 	s.waiters = waiters.New(s.center.View())
 	limits := eventLimits
 	limits.Streams = cmp.Or(limits.Streams, s.room.streams)
@@ -271,7 +286,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		s.announce, s.events.Run, s.tellClients, s.waiters.Run,
+		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
@@ -329,13 +344,16 @@ func (s *Server) Close() error {
 	if s.etcd != nil {
 		errs = append(errs, s.etcd.close())
 	}
+	if s.track != nil {
+		errs = append(errs, s.track.Close())
+	}
 	if s.peers != nil {
 		s.peers.CloseIdleConnections()
 	}
 	if s.release != nil {
 		s.release()
 	}
-	s.listener, s.etcd, s.release = nil, nil, nil
+	s.listener, s.etcd, s.track, s.release = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -36,7 +36,7 @@ func configCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "tag", Usage: "only documents with this `TAG`; repeatable: with one of them"},
 			&cli.StringSliceFlag{Name: "type", Usage: "only documents of this `TYPE`; repeatable: of one of them"}), Action: listConfigs},
 		configLogCommand(), configShowCommand(), configDiffCommand(), configRevertCommand(), configWatchCommand(),
-		configReleaseCommand(), configPartCommand(), configPolicyCommand(),
+		configReleaseCommand(), configPartCommand(), configPolicyCommand(), configTrackCommand(),
 		configKeyCommand(),
 	}, folderCommands()...)}
 }

@@ -77,6 +77,8 @@ func settingFlags() []cli.Flag {
 		&cli.IntFlag{Name: "check-in-flight", EnvVars: []string{"MUSTER_CHECK_IN_FLIGHT"}, Usage: "`NUMBER` of checks of persistent instances that are tried at once", DefaultText: strconv.Itoa(server.DefaultInFlight)},
 		&cli.StringSliceFlag{Name: "check-allow", EnvVars: []string{"MUSTER_CHECK_ALLOW"}, Usage: "`NETWORK` that may be probed, repeatable", DefaultText: "all but link-local, multicast and metadata addresses"},
 		&cli.StringSliceFlag{Name: "check-deny", EnvVars: []string{"MUSTER_CHECK_DENY"}, Usage: "`NETWORK`, or ADDRESS:PORT, that may not be probed, repeatable"},
+		&cli.StringFlag{Name: "config-key", EnvVars: []string{"MUSTER_CONFIG_KEY"}, Usage: "`FILE` of the keys under which documents are encrypted where they are stored"},
+		&cli.IntFlag{Name: "config-track-days", EnvVars: []string{"MUSTER_CONFIG_TRACK_DAYS"}, Usage: "remember for `N` days which client held which version of a document", DefaultText: strconv.Itoa(server.DefaultTrackDays)},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback although nobody has to log in"},
 	}
 }
@@ -138,6 +140,8 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "advertise", c.String, &cfg.Advertise)
 	over(c, "advertise-http", c.String, &cfg.AdvertiseHTTP)
 	over(c, "data-dir", c.String, &cfg.DataDir)
+	over(c, "config-key", c.String, &cfg.ConfigKeyFile)
+	over(c, "config-track-days", c.Int, &cfg.TrackDays)
 	over(c, "min-free", c.String, &cfg.MinFree)
 	over(c, "quota", c.String, &cfg.Quota)
 	over(c, "name", c.String, &cfg.Cluster.Name)

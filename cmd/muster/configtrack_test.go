@@ -1,0 +1,45 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
+)
+
+// What two servers heard is told by each of them; of one that does not answer it is
+// said that what it heard is missing.
+func TestTrackOfTwoServers(t *testing.T) {
+	t.Parallel()
+	one, two := startTwo(t, startEtcd(t))
+	as := func(s *serverProcess, id string) *client.Client {
+		c, err := client.New([]string{s.url()}, client.Config{Identity: client.Identity{ID: id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	n := client.Name{Name: "app.yaml"}
+	head, err := as(one, "").PutConfig(t.Context(), n, []byte("v: 1"), client.ConfigWrite{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, id := range map[*serverProcess]string{one: "web-1", two: "web-2"} {
+		if _, err := as(s, id).WatchConfigs(t.Context(), []api.ConfigRef{{DataID: "app.yaml", MD5: head.MD5}}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []*serverProcess{one, two} {
+		var got api.ConfigTrack
+		eventually(t, 5*time.Second, "both clients are told by "+s.http, func() bool {
+			got, err = as(s, "").ConfigTrack(t.Context(), n)
+			return err == nil && got.Clients == 2 && got.OnNewest == 2 && len(got.Silent) == 0
+		})
+	}
+	two.kill()
+	got, err := as(one, "").ConfigTrack(t.Context(), n)
+	if err != nil || got.Clients != 1 || len(got.Silent) != 1 || got.Silent[0].Error == "" {
+		t.Errorf("track without the other server = %+v, %v, want one client, and that a server is silent", got, err)
+	}
+}

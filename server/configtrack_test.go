@@ -1,0 +1,98 @@
+package server_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/config/vault"
+	"github.com/musterhq/muster/server"
+)
+
+func TestTrack(t *testing.T) {
+	s := running(t)
+	plain := dial(t, s)
+	agent, err := client.New([]string{base(s)}, client.Config{Identity: client.Identity{ID: "web-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := func(md5 string) []api.ConfigRef { return []api.ConfigRef{{DataID: "a", MD5: md5}} }
+	publish(t, plain, doc("a"), "1", client.ConfigWrite{})
+	old := publish(t, plain, doc("a"), "2", client.ConfigWrite{})
+	next := publish(t, plain, doc("a"), "3", client.ConfigWrite{})
+	for _, c := range []*client.Client{agent, plain} { // both say what they hold, the address last
+		if _, err := c.WatchConfigs(t.Context(), ref(old.MD5), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := plain.ConfigTrack(t.Context(), doc("a"))
+	if err != nil || got.MD5 != next.MD5 || got.Clients != 2 || got.OnNewest != 0 || got.TookMs != nil || len(got.Slowest) != 2 || len(got.Silent) != 0 {
+		t.Fatalf("track = %+v, %v, want two clients that do not have the newest", got, err)
+	}
+	if _, err := agent.Config(t.Context(), doc("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.ReportConfigs(t.Context(), "web-1", []api.ConfigReport{{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "a", MD5: next.MD5,
+		State: api.ReportRejected, Detail: "check failed", At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	held, err := plain.ConfigClient(t.Context(), "web-1")
+	if err != nil || len(held.Holders) != 1 || held.Holders[0].MD5 != old.MD5 || held.Holders[0].Offer == nil || held.Holders[0].Offer.State != api.ReportRejected {
+		t.Errorf("what the agent holds = %+v, %v, want the old one and an offer that it rejected", held, err)
+	}
+	if err := agent.ReportConfigs(t.Context(), "web-1", []api.ConfigReport{{DataID: "a", MD5: next.MD5, State: api.ReportApplied, At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plain.WatchConfigs(t.Context(), ref(next.MD5), 0); err != nil {
+		t.Fatal(err)
+	}
+	got, err = plain.ConfigTrack(t.Context(), doc("a"))
+	if err != nil || got.Clients != 2 || got.OnNewest != 2 || got.Share != 1 || got.TookMs == nil {
+		t.Errorf("track = %+v, %v, want all on the newest", got, err)
+	}
+	if err := agent.ReportConfigs(t.Context(), "web-1", []api.ConfigReport{{DataID: "a b", MD5: next.MD5, State: api.ReportApplied}}); status(err) != http.StatusBadRequest {
+		t.Errorf("a report of a bad name = %v, want 400", err)
+	}
+}
+
+func TestEncryptedDocuments(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	if _, err := vault.Generate(keys); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := start(t, server.Config{ConfigKeyFile: keys})
+	c := dial(t, s)
+	for id, w := range map[string]client.ConfigWrite{"secret": {Encrypt: new(true)}, "cipher-a": {}} {
+		if head := publish(t, c, doc(id), "password=1", w); !head.Encrypted {
+			t.Errorf("%s = %+v, want it encrypted", id, head)
+		}
+		if d, err := c.Config(t.Context(), doc(id)); err != nil || string(d.Content) != "password=1" {
+			t.Errorf("%s reads %q, %v", id, d.Content, err)
+		}
+	}
+	publish(t, c, doc("secret"), "password=2", client.ConfigWrite{})
+	if text, err := c.DiffConfig(t.Context(), doc("secret"), "", ""); err != nil || text == "" {
+		t.Errorf("diff = %q, %v", text, err)
+	}
+	if head := publish(t, c, doc("secret"), "password=3", client.ConfigWrite{Encrypt: new(false)}); head.Encrypted {
+		t.Errorf("it is encrypted after it was said that it is not")
+	}
+}
+
+func TestValidation(t *testing.T) {
+	c := dial(t, running(t))
+	if head := publish(t, c, doc("a"), "{", client.ConfigWrite{Type: "json"}); len(head.Warnings) != 1 {
+		t.Errorf("warnings = %q, want one about the type", head.Warnings)
+	}
+	if _, err := c.SetPolicy(t.Context(), "public", api.PolicySpec{Validate: "refuse"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.PutConfig(t.Context(), doc("a"), []byte(`{"port": "x"}`), client.ConfigWrite{Schema: `{"properties": {"port": {"type": "integer"}}}`})
+	if status(err) != http.StatusBadRequest {
+		t.Errorf("a content that its schema does not fit = %v, want 400", err)
+	}
+	publish(t, c, doc("a"), `{"port": 1}`, client.ConfigWrite{Schema: `{"properties": {"port": {"type": "integer"}}}`})
+}
