@@ -45,7 +45,7 @@ func watchConfig(c *cli.Context) error {
 		d, err := remote.Config(c.Context, n)
 		missing := errors.Is(err, client.ErrNotFound)
 		switch {
-		case c.Context.Err() != nil:
+		case c.Err() != nil:
 			return nil // interrupted
 		case err != nil && !missing:
 			return err
@@ -70,9 +70,9 @@ func watchConfig(c *cli.Context) error {
 func awaitChange(c *cli.Context, remote *client.Client, n client.Name, known string) error {
 	n = n.WithDefaults()
 	ref := api.ConfigRef{Namespace: n.Namespace, Group: n.Group, DataID: n.Name, MD5: known}
-	for c.Context.Err() == nil {
+	for c.Err() == nil {
 		changed, err := remote.WatchConfigs(c.Context, []api.ConfigRef{ref}, client.MaxWatchWait/2)
-		if len(changed) > 0 || err != nil && c.Context.Err() == nil {
+		if len(changed) > 0 || err != nil && c.Err() == nil {
 			return err
 		}
 	}
