@@ -23,6 +23,7 @@ type face struct {
 	server   *Server
 	registry *registry.Registry
 	configs  *config.Center
+	told     heardOf
 	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer
 	polls    atomic.Int64    // calls that wait for documents now

@@ -21,8 +21,8 @@ type Reader struct {
 	Labels string `header:"Muster-Client-Labels" doc:"Its labels as name=value, separated by commas, for gray releases by label"`
 }
 
-// client returns who asks.
-func (r Reader) client(ctx context.Context) (config.Client, error) {
+// reader returns who asks for documents.
+func (f *face) reader(ctx context.Context, r Reader) (config.Client, error) {
 	c := config.Client{ID: r.Client, Tag: r.Tag}
 	if host := peerOf(ctx); host.IsValid() {
 		c.IP = host.String()
@@ -31,7 +31,7 @@ func (r Reader) client(ctx context.Context) (config.Client, error) {
 	if c.Labels, err = parseLabels(r.Labels); err != nil {
 		return c, badHeader(api.HeaderClientLabels, r.Labels, err.Error())
 	}
-	return c, nil
+	return f.server.asker(c), nil
 }
 
 // maxClientLabels bounds the labels of one client.
@@ -94,7 +94,7 @@ type found struct {
 }
 
 func (f *face) getConfig(ctx context.Context, in *configGet) (*configContent, error) {
-	client, err := in.client(ctx)
+	client, err := f.reader(ctx, in.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +106,8 @@ func (f *face) getConfig(ctx context.Context, in *configGet) (*configContent, er
 	answer := &configContent{Status: http.StatusOK, ETag: etag(d.MD5), ContentType: "text/plain; charset=utf-8", ConfigType: d.Type,
 		Modified: d.Modified.UTC().Format(http.TimeFormat), Revision: d.Revision, Version: d.Seq, Release: what.Release, Why: what.Why, DataKey: d.DataKey}
 	if in.IfNoneMatch != "" && matches(in.IfNoneMatch, d.MD5) {
-		if !in.told() {
-			f.server.noteHeld(client, in.key(), d.MD5)
+		if !in.chosen() {
+			f.told.Heard(client, func(yield func(config.Key, string) bool) { yield(in.key(), d.MD5) })
 		}
 		answer.Status, answer.ContentType = http.StatusNotModified, ""
 		return answer, nil
@@ -120,14 +120,14 @@ func (f *face) getConfig(ctx context.Context, in *configGet) (*configContent, er
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	if !in.told() {
-		f.server.noteSent(client, in.key(), what.Choice)
+	if !in.chosen() {
+		f.told.Sent(client, in.key(), d.MD5, what.Release)
 	}
 	return answer, nil
 }
 
-// told reports whether the caller says which content it wants.
-func (in *configGet) told() bool {
+// chosen reports whether the caller says which content it wants.
+func (in *configGet) chosen() bool {
 	return in.Formal || in.Release != "" || in.Version > 0 || in.AsOf != ""
 }
 

@@ -24,28 +24,6 @@ func (s *Server) openTrack() (*track.Track, error) {
 		Logger: s.log, Registerer: s.metrics})
 }
 
-// asked returns how the push track knows a client that asks for documents.
-func asked(c config.Client) track.Client {
-	if c.ID != "" {
-		return track.Client{ID: c.ID, Kind: track.KindAgent}
-	}
-	return track.Client{ID: c.IP, Kind: track.KindPoll}
-}
-
-// noteSent notes that a client was given a document.
-func (s *Server) noteSent(c config.Client, k config.Key, choice config.Choice) {
-	if id := cmp.Or(c.ID, c.IP); id != "" {
-		s.track.Sent(track.Client{ID: id, Kind: track.KindGet}, k, choice.Document.MD5, choice.Release, time.Now())
-	}
-}
-
-// noteHeld notes what a client says that it holds; empty is nothing.
-func (s *Server) noteHeld(c config.Client, k config.Key, md5 string) {
-	if c.ID != "" || c.IP != "" {
-		s.track.Heard(asked(c), k, md5, time.Now())
-	}
-}
-
 // maxReports bounds the body of what an agent reports.
 const maxReports = 2 << 20
 

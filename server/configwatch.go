@@ -22,7 +22,7 @@ type configWatch struct {
 type configChanges struct{ Body api.ConfigChanges }
 
 func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChanges, error) {
-	client, err := in.client(ctx)
+	client, err := f.reader(ctx, in.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -33,9 +33,13 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 			return nil, f.failure(err)
 		}
 	}
-	for _, r := range refs {
-		f.server.noteHeld(client, keyOf(r), r.MD5)
-	}
+	f.told.Heard(client, func(yield func(config.Key, string) bool) {
+		for _, r := range refs {
+			if !yield(keyOf(r), r.MD5) {
+				return
+			}
+		}
+	})
 	if f.polls.Add(1) > f.seats {
 		f.polls.Add(-1)
 		return nil, huma.Error429TooManyRequests("too many calls wait for documents on this server")

@@ -92,6 +92,9 @@ type Config struct {
 	Pusher Pusher
 	// Track remembers who holds what; nil means that nobody does.
 	Track Track
+	// Asker adds what is known of a client that reads documents beside what it says of
+	// itself; nil adds nothing.
+	Asker func(config.Client) config.Client
 	// Switches are what operators turn on and off; nil means a board over the
 	// settings of the registry.
 	Switches *switches.Board
@@ -143,6 +146,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Track == nil {
 		c.Track = noTrack{}
+	}
+	if c.Asker == nil {
+		c.Asker = func(c config.Client) config.Client { return c }
 	}
 	if c.Pusher == nil {
 		c.Pusher = nobody{}

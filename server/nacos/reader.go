@@ -49,7 +49,7 @@ func (c *call) reader() config.Client {
 			who.Labels[name] = value
 		}
 	}
-	return who
+	return c.h.cfg.Asker(who)
 }
 
 // choose returns what a call gets of a document: exactly the release of the tag
