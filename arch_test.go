@@ -92,10 +92,13 @@ var arrows = map[string][]string{
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
 	"test/binary":           {"internal/freeport"},
 	"test/wire":             nil,
+	"test/strange":          nil,
 	"test/targets":          {"internal/peer", "test/binary"},
 	"test/dns/lab":          {"api", "client", "internal/peer", "test/binary", "test/faults/sandbox"},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},
+
+	"server/nacos/archive/archivetest": nil,
 }
 
 // domain are the packages of rules: they import the standard library alone,

@@ -43,7 +43,10 @@ func (c *call) quotaScope() (namespace, group string, err error) {
 	if group == "" {
 		k.Group = "g"
 	}
-	return k.Namespace, group, k.Validate()
+	if err := k.Validate(); err != nil {
+		return "", "", outward(err, c.form).pin()
+	}
+	return k.Namespace, group, nil
 }
 
 func (h *Handler) capacity(c *call) (any, error) {

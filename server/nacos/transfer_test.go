@@ -1,11 +1,7 @@
 package nacos_test
 
 import (
-	"archive/zip"
-	"bytes"
-	"fmt"
 	"io"
-	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,53 +10,8 @@ import (
 
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/nacos/archive/archivetest"
 )
-
-// zipOf makes a file of names and texts, one after the other.
-func zipOf(t *testing.T, texts ...string) string {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for pair := range slices.Chunk(texts, 2) {
-		w, err := z.Create(pair[0])
-		if err == nil {
-			_, err = io.WriteString(w, pair[1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-// formOf makes a form of names and values; what is named file is one.
-func formOf(t *testing.T, fields ...string) (contentType, body string) {
-	t.Helper()
-	var b bytes.Buffer
-	form := multipart.NewWriter(&b)
-	for pair := range slices.Chunk(fields, 2) {
-		var w io.Writer
-		var err error
-		if pair[0] == "file" {
-			w, err = form.CreateFormFile("file", "x.zip")
-		} else {
-			w, err = form.CreateFormField(pair[0])
-		}
-		if err == nil {
-			_, err = io.WriteString(w, pair[1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := form.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return form.FormDataContentType(), b.String()
-}
 
 // sendBody posts a body of a type.
 func sendBody(t *testing.T, h http.Handler, target, contentType, body string) answer {
@@ -72,43 +23,20 @@ func sendBody(t *testing.T, h http.Handler, target, contentType, body string) an
 	return answer{rec.Code, rec.Body.String(), rec.Header()}
 }
 
-// entriesOf returns names and texts of a file, ordered.
-func entriesOf(t *testing.T, file string) string {
-	t.Helper()
-	z, err := zip.NewReader(strings.NewReader(file), int64(len(file)))
-	if err != nil {
-		t.Fatalf("%v in %q", err, file)
-	}
-	var all []string
-	for _, f := range z.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, fmt.Sprintf("%s=%q", f.Name, text))
-	}
-	slices.Sort(all)
-	return strings.Join(all, " ")
-}
-
 const importing = "/nacos/v1/cs/configs?import=true"
 
 func TestImport(t *testing.T) {
 	w := newWorld(t)
 	server := w.serve(t)
-	old := zipOf(t, "g/app.yml", "a: 1", "g/d", "one", "a/b/c", "no document", "g/no name", "x", ".meta.yml", "g.app~yml.app=first\r\ng.d.app=second\n")
-	contentType, body := formOf(t, "policy", "OVERWRITE", "src_user", "ann", "file", old)
+	old := archivetest.Zip(t, "g/app.yml", "a: 1", "g/d", "one", "a/b/c", "no document", "g/no name", "x", ".meta.yml", "g.app~yml.app=first\r\ng.d.app=second\n")
+	contentType, body := archivetest.Form(t, "policy", "OVERWRITE", "src_user", "ann", "file", old)
 	got := sendBody(t, w, importing+"&namespace=", contentType, body)
 	if want := `{"code":200,"message":"import success","data":{"succCount":2,"skipCount":0,"unrecognizedCount":2,"unrecognizedData":[{"itemName":"a/b/c"},{"itemName":"g/no name"}]}}`; got.body != want || got.status != 200 {
 		t.Fatalf("import = %d %s, want %s", got.status, got.body, want)
 	}
 	ask("GET /nacos/v1/cs/configs?dataId=app.yml&group=g&show=all", "200", `+"content":"a: 1"`, `+"appName":"first"`, `+"type":"yaml"`, `+"createUser":"ann"`).run(t, server.URL)
 
-	newer := zipOf(t, "g/d", "two", "g/e", "three", ".metadata.yml", "metadata:\n- {appName: app, configTags: 'x,y', dataId: d, desc: about, group: g, type: json}\n- {dataId: e, group: g, type: text}\n")
+	newer := archivetest.Zip(t, "g/d", "two", "g/e", "three", ".metadata.yml", "metadata:\n- {appName: app, configTags: 'x,y', dataId: d, desc: about, group: g, type: json}\n- {dataId: e, group: g, type: text}\n")
 	for _, tc := range []struct {
 		policy, want, d string
 	}{
@@ -116,7 +44,7 @@ func TestImport(t *testing.T) {
 		{"SKIP", `{"succCount":1,"skipCount":1,"skipData":[{"dataId":"d","group":"g"}]}`, "one"},
 		{"overwrite", `{"succCount":2,"skipCount":0}`, "two"},
 	} {
-		contentType, body := formOf(t, "file", newer)
+		contentType, body := archivetest.Form(t, "file", newer)
 		got := sendBody(t, w, importing+"&policy="+tc.policy, contentType, body)
 		if want := `{"code":200,"message":"import success","data":` + tc.want + `}`; got.body != want {
 			t.Errorf("import with %q = %s, want %s", tc.policy, got.body, want)
@@ -124,7 +52,7 @@ func TestImport(t *testing.T) {
 		ask("GET /nacos/v1/cs/configs?dataId=d&group=g", "200", "="+tc.d).run(t, server.URL)
 	}
 	ask("GET /nacos/v3/admin/cs/config?dataId=d&groupName=g", "200", `+"type":"json","appName":"app"`, `+"desc":"about"`, `+"configTags":"x,y"`).run(t, server.URL)
-	contentType, body = formOf(t, "file", newer)
+	contentType, body = archivetest.Form(t, "file", newer)
 	if got := sendBody(t, w, "/nacos/v3/admin/cs/config/import?namespaceId=dev", contentType, body); got.body != `{"code":0,"message":"success","data":{"succCount":2,"skipCount":0}}` {
 		t.Errorf("import in version 3 = %s", got.body)
 	}
@@ -133,12 +61,12 @@ func TestImport(t *testing.T) {
 
 func TestHostileImports(t *testing.T) {
 	w := newWorld(t, func(c *nacos.Config) { c.MaxBody = 1 << 20 })
-	whole := zipOf(t, "g/d", "one")
+	whole := archivetest.Zip(t, "g/d", "one")
 	form := func(fields ...string) func(*testing.T) (string, string) {
-		return func(t *testing.T) (string, string) { return formOf(t, fields...) }
+		return func(t *testing.T) (string, string) { return archivetest.Form(t, fields...) }
 	}
 	cut := func(t *testing.T) (string, string) {
-		contentType, body := formOf(t, "file", whole)
+		contentType, body := archivetest.Form(t, "file", whole)
 		return contentType, body[:len(body)-20]
 	}
 	for _, tc := range []struct {
@@ -154,17 +82,17 @@ func TestHostileImports(t *testing.T) {
 		{"an empty file", "", form("file", ""), 200, `"code":100005`},
 		{"a file that is no zip", "", form("file", "hello"), 200, `"code":100004`},
 		{"half a zip", "", form("file", whole[:len(whole)-10]), 200, `"code":100004`},
-		{"a zip of nothing", "", form("file", zipOf(t)), 200, `"code":100005`},
-		{"a zip of names that lead elsewhere", "", form("file", zipOf(t, "../d", "x", "g/..", "y")), 200, `"code":100005`},
-		{"metadata without a data id", "", form("file", zipOf(t, "g/d", "x", ".metadata.yml", "metadata: [{group: g, type: text}]")), 200, `"code":100002`},
-		{"a document over 10 MiB", "", form("file", zipOf(t, "g/d", "good", "g/e", strings.Repeat("x", config.MaxContent+1))), 200, `"code":100004`},
+		{"a zip of nothing", "", form("file", archivetest.Zip(t)), 200, `"code":100005`},
+		{"a zip of names that lead elsewhere", "", form("file", archivetest.Zip(t, "../d", "x", "g/..", "y")), 200, `"code":100005`},
+		{"metadata without a data id", "", form("file", archivetest.Zip(t, "g/d", "x", ".metadata.yml", "metadata: [{group: g, type: text}]")), 200, `"code":100002`},
+		{"a document over 10 MiB", "", form("file", archivetest.Zip(t, "g/d", "good", "g/e", strings.Repeat("x", config.MaxContent+1))), 200, `"code":100004`},
 		{"an unknown policy", "&policy=PERHAPS", form("file", whole), 400, "caused: invalid policy : PERHAPS;"},
 		{"an illegal namespace", "&namespace=a/b", form("file", whole), 200, `"code":100001`},
 		{"two files", "", form("file", whole, "file", whole), 400, "more than one file"},
 		{"too many fields", "", form(slices.Repeat([]string{"a", "b"}, 40)...), 400, "more than 32 parts"},
 		{"a field that is too long", "", form("policy", strings.Repeat("x", 70<<10)), 400, "should not exceed 65536"},
 		{"a body that is too long", "", form("file", strings.Repeat("x", 2<<20)), 413, "request body is over"},
-		{"contents that may not be", "&policy=SKIP", form("file", zipOf(t, "g/blank", "  ", "g/bytes", "\xff\xfe")), 200, `"succCount":0,"skipCount":0,"failData":[{"dataId":"blank"`},
+		{"contents that may not be", "&policy=SKIP", form("file", archivetest.Zip(t, "g/blank", "  ", "g/bytes", "\xff\xfe")), 200, `"succCount":0,"skipCount":0,"failData":[{"dataId":"blank"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			contentType, body := tc.form(t)
@@ -212,7 +140,7 @@ func TestExport(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := do(t, server.URL, "GET "+tc.target)
-			if all := entriesOf(t, got.body); all != tc.want || len(got.header.Values("Muster-Warning")) != tc.leftOut {
+			if all := archivetest.Entries(t, got.body); all != tc.want || len(got.header.Values("Muster-Warning")) != tc.leftOut {
 				t.Errorf("file has %s, %q are left out, want %s", all, got.header.Values("Muster-Warning"), tc.want)
 			}
 			if d := got.header.Get("Content-Disposition"); !strings.HasPrefix(d, "attachment;filename=nacos_config_export_20") || !strings.HasSuffix(d, ".zip") {
@@ -221,7 +149,7 @@ func TestExport(t *testing.T) {
 		})
 	}
 	t.Run("what is exported is imported again", func(t *testing.T) {
-		contentType, body := formOf(t, "file", do(t, server.URL, "GET /nacos/v1/cs/configs?exportV2=true&ids=").body)
+		contentType, body := archivetest.Form(t, "file", do(t, server.URL, "GET /nacos/v1/cs/configs?exportV2=true&ids=").body)
 		if got := sendBody(t, w, importing+"&namespace=copy", contentType, body); !strings.Contains(got.body, `"succCount":2`) {
 			t.Errorf("import = %s", got.body)
 		}

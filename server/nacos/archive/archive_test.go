@@ -1,12 +1,10 @@
 package archive_test
 
 import (
-	"archive/zip"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -14,30 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/musterhq/muster/server/nacos/archive"
+	"github.com/musterhq/muster/server/nacos/archive/archivetest"
 )
 
-// entry is an entry of a file that a test makes.
-type entry struct{ name, text string }
-
-// zipOf makes a file as Java does: deflated, with lengths after each entry.
-func zipOf(t testing.TB, entries ...entry) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	for _, e := range entries {
-		w, err := z.Create(e.name)
-		if err == nil {
-			_, err = io.WriteString(w, e.text)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
+func zipped(tb testing.TB, texts ...string) []byte { return []byte(archivetest.Zip(tb, texts...)) }
 
 // words returns what is in a file, a line each.
 func words(t testing.TB, r *archive.Reader) string {
@@ -60,36 +38,36 @@ func words(t testing.TB, r *archive.Reader) string {
 func TestRead(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		entries []entry
+		entries []string
 		want    string
 	}{
-		{"the old layout, with lines that end in every way", []entry{
-			{"g/app.test.yml", "a: 1"}, {"g/plain", "中文"}, {"g2/b.txt", "x=1"}, {"a/b/c", "no document"}, {"top", "no document"},
-			{".meta.yml", "g.app.test~yml.app=one\r\ng.plain.app=two\ng2.b~txt.app=three=3\rg.gone.app=none"},
+		{"the old layout, with lines that end in every way", []string{
+			"g/app.test.yml", "a: 1", "g/plain", "中文", "g2/b.txt", "x=1", "a/b/c", "no document", "top", "no document",
+			".meta.yml", "g.app.test~yml.app=one\r\ng.plain.app=two\ng2.b~txt.app=three=3\rg.gone.app=none",
 		}, `g/app.test.yml "a: 1" type= app=one desc= tags=
 g/plain "中文" type= app=two desc= tags=
 g2/b.txt "x=1" type= app=three=3 desc= tags=
 ? a/b/c
 ? top
 `},
-		{"the new layout", []entry{
-			{"g/d", "one"}, {"g/alone", "two"},
-			{".metadata.yml", "metadata:\n- appName: app\n  configTags: 'x, y'\n  dataId: d\n  desc: \"about: 中\"\n  group: g\n  type: yaml\n" +
-				"- {group: g, dataId: gone, type: text}\n"},
+		{"the new layout", []string{
+			"g/d", "one", "g/alone", "two",
+			".metadata.yml", "metadata:\n- appName: app\n  configTags: 'x, y'\n  dataId: d\n  desc: \"about: 中\"\n  group: g\n  type: yaml\n" +
+				"- {group: g, dataId: gone, type: text}\n",
 		}, `g/d "one" type=yaml app=app desc=about: 中 tags=x+y
 ? 未在元数据中找到: g/alone
 ? 未在文件中找到: g/gone
 `},
-		{"as Nacos's writer has it: nulls, a type tag, any order", []entry{
-			{".metadata.yml", "metadata:\n- {appName: '', configTags: null, dataId: d, desc: null, group: g, type: text}\n"}, {"g/d", ""},
+		{"as Nacos's writer has it: nulls, a type tag, any order", []string{
+			".metadata.yml", "metadata:\n- {appName: '', configTags: null, dataId: d, desc: null, group: g, type: text}\n", "g/d", "",
 		}, `g/d "" type=text app= desc= tags=
 `},
-		{"as a Java bean", []entry{
-			{".metadata.yml", "!!com.alibaba.nacos.config.server.model.ConfigMetadata\nmetadata:\n- appName: a\n  dataId: d\n  group: g\n  type: text\n"}, {"g/d", ""},
+		{"as a Java bean", []string{
+			".metadata.yml", "!!com.alibaba.nacos.config.server.model.ConfigMetadata\nmetadata:\n- appName: a\n  dataId: d\n  group: g\n  type: text\n", "g/d", "",
 		}, `g/d "" type=text app=a desc= tags=
 `},
-		{"names that lead elsewhere are no documents", []entry{
-			{"../d", "x"}, {"g/..", "x"}, {"./d", "x"}, {"/etc/passwd", "x"}, {"/d", "x"}, {"g/../../d", "x"}, {`g\d`, "x"}, {`..\..\d/e`, "x"}, {"g/", ""}, {"g/d", "y"},
+		{"names that lead elsewhere are no documents", []string{
+			"../d", "x", "g/..", "x", "./d", "x", "/etc/passwd", "x", "/d", "x", "g/../../d", "x", `g\d`, "x", `..\..\d/e`, "x", "g/", "", "g/d", "y",
 		}, `g/d "y" type= app= desc= tags=
 ? ../d
 ? g/..
@@ -103,7 +81,7 @@ g2/b.txt "x=1" type= app=three=3 desc= tags=
 		{"nothing", nil, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r, err := archive.Open(zipOf(t, tc.entries...), archive.Limits{})
+			r, err := archive.Open(zipped(t, tc.entries...), archive.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +93,7 @@ g2/b.txt "x=1" type= app=three=3 desc= tags=
 }
 
 func TestHostileFiles(t *testing.T) {
-	whole := zipOf(t, entry{"g/d", strings.Repeat("content ", 100)}, entry{"g/e", "x"})
+	whole := zipped(t, "g/d", strings.Repeat("content ", 100), "g/e", "x")
 	damaged := bytes.Clone(whole)
 	damaged[60] ^= 0xff
 	encrypted := bytes.Clone(whole)
@@ -141,19 +119,19 @@ func TestHostileFiles(t *testing.T) {
 		{"an encrypted entry", encrypted, archive.Limits{}, archive.ErrUnreadable, "encrypted"},
 		{"an unknown compression", method, archive.Limits{}, archive.ErrUnreadable, "unsupported"},
 		{"an entry that is longer than it says", short, archive.Limits{}, archive.ErrUnreadable, `"g/d"`},
-		{"a bomb", zipOf(t, entry{"g/d", strings.Repeat("\x00", 11<<20)}), archive.Limits{}, archive.ErrUnreadable, "is over 10485760 bytes"},
-		{"many bombs", zipOf(t, entry{"g/a", strings.Repeat("a", 600)}, entry{"g/b", strings.Repeat("b", 600)}),
+		{"a bomb", zipped(t, "g/d", strings.Repeat("\x00", 11<<20)), archive.Limits{}, archive.ErrUnreadable, "is over 10485760 bytes"},
+		{"many bombs", zipped(t, "g/a", strings.Repeat("a", 600), "g/b", strings.Repeat("b", 600)),
 			archive.Limits{Contents: 1000}, archive.ErrUnreadable, "all entries are over 1000 bytes"},
-		{"too many entries", zipOf(t, entry{"g/a", ""}, entry{"g/b", ""}, entry{"g/c", ""}), archive.Limits{Entries: 2}, archive.ErrUnreadable, "more than 2 entries"},
-		{"a document twice", zipOf(t, entry{"g/d", "1"}, entry{"g/d", "2"}), archive.Limits{}, archive.ErrUnreadable, "twice"},
-		{"both layouts", zipOf(t, entry{"g/d", "1"}, entry{".meta.yml", ""}, entry{".metadata.yml", ""}), archive.Limits{}, archive.ErrMetadata, ""},
-		{"a line of metadata that is none", zipOf(t, entry{"g/d", "1"}, entry{".meta.yml", "secret"}), archive.Limits{}, archive.ErrMetadata, ""},
-		{"metadata without a data id", zipOf(t, entry{".metadata.yml", "metadata: [{group: g, type: text}]"}), archive.Limits{}, archive.ErrMetadata, "missing"},
-		{"metadata that are no list", zipOf(t, entry{".metadata.yml", "metadata: 7"}), archive.Limits{}, archive.ErrMetadata, ""},
-		{"metadata that are no YAML", zipOf(t, entry{".metadata.yml", "metadata: [{"}), archive.Limits{}, archive.ErrMetadata, ""},
-		{"metadata of one document twice", zipOf(t, entry{".metadata.yml", "metadata: [{group: g, dataId: d, type: a}, {group: g, dataId: d, type: b}]"}),
+		{"too many entries", zipped(t, "g/a", "", "g/b", "", "g/c", ""), archive.Limits{Entries: 2}, archive.ErrUnreadable, "more than 2 entries"},
+		{"a document twice", zipped(t, "g/d", "1", "g/d", "2"), archive.Limits{}, archive.ErrUnreadable, "twice"},
+		{"both layouts", zipped(t, "g/d", "1", ".meta.yml", "", ".metadata.yml", ""), archive.Limits{}, archive.ErrMetadata, ""},
+		{"a line of metadata that is none", zipped(t, "g/d", "1", ".meta.yml", "secret"), archive.Limits{}, archive.ErrMetadata, ""},
+		{"metadata without a data id", zipped(t, ".metadata.yml", "metadata: [{group: g, type: text}]"), archive.Limits{}, archive.ErrMetadata, "missing"},
+		{"metadata that are no list", zipped(t, ".metadata.yml", "metadata: 7"), archive.Limits{}, archive.ErrMetadata, ""},
+		{"metadata that are no YAML", zipped(t, ".metadata.yml", "metadata: [{"), archive.Limits{}, archive.ErrMetadata, ""},
+		{"metadata of one document twice", zipped(t, ".metadata.yml", "metadata: [{group: g, dataId: d, type: a}, {group: g, dataId: d, type: b}]"),
 			archive.Limits{}, archive.ErrMetadata, "twice"},
-		{"metadata that refer to themselves", zipOf(t, entry{".metadata.yml", bomb()}), archive.Limits{}, archive.ErrMetadata, ""},
+		{"metadata that refer to themselves", zipped(t, ".metadata.yml", bomb()), archive.Limits{}, archive.ErrMetadata, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, err := archive.Open(tc.file, tc.limits)
@@ -215,8 +193,8 @@ func TestWrittenIsRead(t *testing.T) {
 
 // FuzzOpen wants of any bytes that what is read of them is within the limits.
 func FuzzOpen(f *testing.F) {
-	f.Add(zipOf(f, entry{"g/d", "one"}, entry{"a/b/c", "x"}, entry{".meta.yml", "g.d.app=a\r\n"}))
-	f.Add(zipOf(f, entry{"g/d.yml", "one"}, entry{".metadata.yml", "metadata: [{group: g, dataId: d.yml, type: yaml}]"}))
+	f.Add(zipped(f, "g/d", "one", "a/b/c", "x", ".meta.yml", "g.d.app=a\r\n"))
+	f.Add(zipped(f, "g/d.yml", "one", ".metadata.yml", "metadata: [{group: g, dataId: d.yml, type: yaml}]"))
 	f.Add([]byte("PK\x05\x06" + strings.Repeat("\x00", 18)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		limits := archive.Limits{Entries: 8, Content: 1000, Contents: 2000}
