@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/musterhq/muster/test/strange"
 	"github.com/musterhq/muster/test/wire"
 )
 
@@ -15,7 +16,7 @@ func TestSwitchesAreKept(t *testing.T) {
 	s := startServer(t)
 	for _, query := range []string{"entry=clientBeatInterval&value=7000", "entry=lightBeatEnabled&value=false&debug=true"} {
 		target := "http://" + s.HTTP + "/nacos/v1/ns/operator/switches?" + query
-		if status, body, err := ask(t, http.MethodPut, target); err != nil || status != http.StatusOK {
+		if status, body, err := strange.Ask(t, http.MethodPut, target); err != nil || status != http.StatusOK {
 			t.Fatalf("PUT %s = %d %s, %v", target, status, body, err)
 		}
 	}

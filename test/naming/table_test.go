@@ -29,7 +29,7 @@ func TestCalls(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			wire.Run(t, cases(t, file), cfg)
+			wire.Run(t, wire.Load(t, file), cfg)
 		})
 	}
 }
@@ -37,20 +37,20 @@ func TestCalls(t *testing.T) {
 // TestSwitches runs the cases that change a whole server, one after the other.
 func TestSwitches(t *testing.T) {
 	t.Parallel()
-	wire.RunInOrder(t, cases(t, "testdata/alone/switches.txt"), start(t))
+	wire.RunInOrder(t, wire.Load(t, "testdata/alone/switches.txt"), start(t))
 }
 
 // TestProtectAtZero runs the cases of a server that protects as Nacos does.
 func TestProtectAtZero(t *testing.T) {
 	t.Parallel()
-	wire.Run(t, cases(t, "testdata/alone/zero.txt"), start(t, "--nacos-protect-at-zero"))
+	wire.Run(t, wire.Load(t, "testdata/alone/zero.txt"), start(t, "--nacos-protect-at-zero"))
 }
 
 // TestSilence runs the cases of instances that fall silent, at a server where no
 // others do.
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	wire.Run(t, cases(t, "testdata/alone/silence.txt"), start(t))
+	wire.Run(t, wire.Load(t, "testdata/alone/silence.txt"), start(t))
 }
 
 // TestLabels runs the cases of a server that knows the labels of addresses.
@@ -61,25 +61,11 @@ func TestLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := start(t, "--labels-file", file)
-	wire.Run(t, cases(t, "testdata/alone/labels.txt"), server)
+	wire.Run(t, wire.Load(t, "testdata/alone/labels.txt"), server)
 	t.Run("pushes", func(t *testing.T) {
 		t.Parallel()
 		selected(newSubscriber(t, server.Address, javaAgent))
 	})
-}
-
-// cases reads the cases of a file.
-func cases(t *testing.T, file string) []wire.Case {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := wire.Parse(string(text))
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	return all
 }
 
 // start starts a server and returns how to run cases with it: $port is its port, and

@@ -37,6 +37,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,20 @@ type Config struct {
 	// State returns what must be the same before and after a request that is to
 	// change nothing; values are those of its case.
 	State func(values map[string]string) (string, error)
+}
+
+// Load reads the cases of a file.
+func Load(t *testing.T, file string) []Case {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := Parse(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return all
 }
 
 // pause is how long to wait before a request is repeated.
