@@ -204,3 +204,23 @@ func TestClone(t *testing.T) {
 	}
 	ask("GET /nacos/v1/cs/configs?dataId=t&group=u&tenant=v3", "200", "=hello").run(t, server.URL)
 }
+
+// FuzzImport wants of any form that it is answered, that it is held no longer, and
+// that nothing is published of one that is refused.
+func FuzzImport(f *testing.F) {
+	_, body := archivetest.Form(f, "policy", "SKIP", "file", archivetest.Zip(f, "g/d", "one"))
+	boundary := strings.TrimPrefix(body[:strings.IndexByte(body, '\r')], "--")
+	f.Add([]byte(body))
+	f.Add([]byte(body[:len(body)-8]))
+	f.Add([]byte("--" + boundary + "\r\nContent-Disposition: form-data; name=\"policy\"\r\n\r\nSKIP\r\n--" + boundary + "--\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newWorld(t)
+		got := sendBody(t, w, importing, "multipart/form-data; boundary="+boundary, string(b))
+		if _, bodies := w.Held(); got.status >= 500 || bodies != 0 {
+			t.Errorf("import = %d %s, and %d bytes are held", got.status, got.body, bodies)
+		}
+		if n := w.docs.View().Snapshot().Len(); n > 0 && !strings.Contains(got.body, "import success") {
+			t.Errorf("import = %d %s, and %d documents were published", got.status, got.body, n)
+		}
+	})
+}
