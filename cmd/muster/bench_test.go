@@ -162,3 +162,26 @@ func askOnce(c *dns.Conn, question *dns.Msg) (reply *dns.Msg, err error) {
 	}
 	return nil, err
 }
+
+// BenchmarkPublishes measures publishes over HTTP from 64 clients, each with one
+// call at a time to documents of its own.
+func BenchmarkPublishes(b *testing.B) {
+	s := newServer(b, b.TempDir())
+	s.start()
+	b.Cleanup(s.stop)
+	var n atomic.Int64
+	b.SetParallelism(clientsPerCore(64))
+	took := make([]time.Duration, b.N)
+	began := time.Now()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			i := n.Add(1)
+			at := time.Now()
+			s.call(http.MethodPost, pathConfigs, params("dataId", fmt.Sprint("doc-", i%1000), "group", "bench", "content", fmt.Sprint("n=", i)))
+			took[i-1] = time.Since(at)
+		}
+	})
+	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "publishes/s")
+	reportTimes(b, took)
+}

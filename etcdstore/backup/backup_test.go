@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -159,6 +160,7 @@ func TestBackupUnderLoadIsRestored(t *testing.T) {
 	client, stop := startEtcd(t, t.TempDir())
 	s := runStore(t, client)
 	load(t, s, 30)
+	writeKinds(t, s)
 	var wg sync.WaitGroup
 	saved := make(chan struct{})
 	for range 4 {
@@ -196,6 +198,7 @@ func TestBackupUnderLoadIsRestored(t *testing.T) {
 	if was, is := uint32(last), restored.Serial(); int32(is-was) <= 0 {
 		t.Errorf("serial %d after a restore, want one above %d", is, was)
 	}
+	wantKinds(t, restored)
 	load(t, restored, 10) // conditions name revisions from before
 	if d, content, err := config.New(restored.Configs(), config.Config{}).Get(t.Context(), document("app-3").Key); err != nil || string(content) != "content of app-3" {
 		t.Errorf("Get(app-3) = %v, %q, %v", d, content, err)
@@ -203,6 +206,51 @@ func TestBackupUnderLoadIsRestored(t *testing.T) {
 	watch := <-client.Watch(t.Context(), "/", clientv3.WithPrefix(), clientv3.WithRev(info.Revision))
 	if watch.CompactRevision == 0 {
 		t.Errorf("a watch from revision %d goes on with %v, want it to be told that this is gone", info.Revision, watch.Events)
+	}
+}
+
+// writeKinds writes something of each kind that the configuration centre has.
+func writeKinds(t *testing.T, s *etcdstore.Store) {
+	t.Helper()
+	c := config.New(s.Configs(), config.Config{})
+	_, err := c.SetPolicy(t.Context(), config.Policy{Namespace: "public", Hard: config.Quota{Count: 1000}, HistoryCount: 5}, -1)
+	errs := []error{err}
+	for range 2 {
+		_, _, err = c.Publish(t.Context(), document("gone"))
+		errs = append(errs, err)
+	}
+	_, _, err = c.Delete(t.Context(), document("gone").Key, config.Condition{}, config.Author{})
+	errs = append(errs, err)
+	_, _, err = c.Release(t.Context(), config.ReleaseDraft{Draft: document("app-gray"), Name: "beta", Rule: config.Rule{IPs: []string{"192.0.2.1"}}})
+	errs = append(errs, err)
+	for _, id := range []string{"b", "a"} {
+		_, _, err = c.PutPart(t.Context(), config.PartDraft{Key: document("joined").Key, DatumID: id, Content: []byte(id)})
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantKinds checks that what writeKinds wrote is there, contents and past too.
+func wantKinds(t *testing.T, s *etcdstore.Store) {
+	t.Helper()
+	c := config.New(s.Configs(), config.Config{})
+	if p := c.Snapshot().Policy("public", ""); p.Hard.Count != 1000 || p.HistoryCount != 5 {
+		t.Errorf("policy = %+v, want that which was set", p)
+	}
+	if _, content, err := c.GetFor(t.Context(), document("app-gray").Key, config.Client{IP: "192.0.2.1"}); err != nil || string(content) != "content of app-gray" {
+		t.Errorf("the release = %q, %v", content, err)
+	}
+	if _, content, err := c.Get(t.Context(), document("joined").Key); err != nil || string(content) != "a\r\nb" {
+		t.Errorf("the aggregate = %q, %v", content, err)
+	}
+	records, total, err := c.History(t.Context(), document("gone").Key, 0, 10)
+	if err != nil || total != 3 || records[0].Op != config.OpDelete || records[0].Head.Key != document("gone").Key {
+		t.Fatalf("history of what is gone = %+v, %v, want 3 records", records, err)
+	}
+	if content, err := c.ContentOf(t.Context(), records[0].Head.Digest); err != nil || string(content) != "content of gone" {
+		t.Errorf("what is gone was %q, %v", content, err)
 	}
 }
 
