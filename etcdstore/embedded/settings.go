@@ -12,6 +12,14 @@ import (
 // about thirty.
 const maxTxnOps = 4096
 
+// A member holds the transactions since its last snapshot in memory and reads them
+// again when it starts, up to 1 MiB each: one without followers need not wait for
+// 10,000 of them, nor keep any for those who are behind.
+const (
+	loneSnapshot = 1000
+	loneCatchUp  = 100
+)
+
 // settings returns the settings as etcd has them.
 func (e *Etcd) settings() (*embed.Config, error) {
 	cfg := e.cfg
@@ -42,6 +50,7 @@ func (e *Etcd) settings() (*embed.Config, error) {
 	}
 	ec.Name = "muster"
 	ec.InitialCluster = ec.InitialClusterFromName(ec.Name)
+	ec.SnapshotCount, ec.SnapshotCatchUpEntries = loneSnapshot, loneCatchUp
 	// A single member elects itself: it need not wait for others to speak up.
 	ec.TickMs, ec.ElectionMs = 10, 100
 	return ec, nil
