@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 
 	// And of the file system.
 	"internal/atomicfile": nil,
+	"internal/generation": nil,
 	"internal/dirlock":    nil,
 	"internal/seats":      nil,
 	"internal/boltpages":  nil,
@@ -78,7 +79,7 @@ var arrows = map[string][]string{
 		"internal/atomicfile", "internal/dirlock", "internal/diff",
 	},
 	"agent/...": {
-		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/dirlock",
+		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/dirlock",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
