@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 
 	// And of the file system.
 	"internal/atomicfile": nil,
-	"internal/generation": nil,
+	"internal/generation": {"internal/atomicfile"},
 	"internal/dirlock":    nil,
 	"internal/seats":      nil,
 	"internal/boltpages":  nil,
@@ -83,7 +83,7 @@ var arrows = map[string][]string{
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
-		"agent/...", "internal/nearest", "internal/folder",
+		"agent/...", "internal/nearest", "internal/folder", "internal/diff",
 	},
 
 	// For tests: nobody has an arrow to these.

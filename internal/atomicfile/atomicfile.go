@@ -144,7 +144,7 @@ func (s *Staged) Commit() error {
 	if err := s.root.Rename(s.temp, s.name); err != nil {
 		return errors.Join(err, s.Discard())
 	}
-	return errors.Join(syncDir(s.root), s.root.Close())
+	return errors.Join(SyncDir(s.root, "."), s.root.Close())
 }
 
 // Discard removes the staged content.
@@ -209,7 +209,7 @@ func remove(root *os.Root, err error, path string) error {
 	if err := root.Remove(name); err != nil {
 		return err
 	}
-	return syncDir(root)
+	return SyncDir(root, ".")
 }
 
 // Holds reports whether path is a regular file with exactly this content, and
@@ -230,17 +230,43 @@ func Holds(path string, content []byte) (same bool, info fs.FileInfo, err error)
 	case !info.Mode().IsRegular() || info.Size() != int64(len(content)):
 		return false, info, nil
 	}
-	// Should it become a pipe or a link meanwhile, neither is waited for nor followed.
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return false, info, err
-	}
-	defer f.Close()
-	old, err := io.ReadAll(io.LimitReader(f, int64(len(content))+1))
+	old, err := ReadIn(root, name, int64(len(content))+1)
 	if err != nil {
 		return false, info, err
 	}
 	return bytes.Equal(old, content), info, nil
+}
+
+// Read returns the content of the regular file path, at most most bytes of it;
+// nil when there is none.
+func Read(path string, most int64) ([]byte, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Lstat(filepath.Base(path))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ReadIn(root, filepath.Base(path), most)
+}
+
+// ReadIn returns the content of a file below root, at most most bytes of it.
+// Should it have become a pipe or a link, neither is waited for nor followed.
+func ReadIn(root *os.Root, name string, most int64) ([]byte, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 // Clean removes what a crash left staged for path and returns how many files
@@ -279,8 +305,10 @@ func prefixOf(name string) string {
 	return Prefix + hex.EncodeToString(sum[:6]) + "-"
 }
 
-func syncDir(root *os.Root) error {
-	d, err := root.Open(".")
+// SyncDir flushes the directory name below root: what was created, renamed and
+// removed in it.
+func SyncDir(root *os.Root, name string) error {
+	d, err := root.Open(name)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/musterhq/muster/internal/atomicfile"
 )
 
 // Prefix begins the name of every generation.
@@ -74,7 +76,20 @@ func (p Place) Stage(files []File, perm Perm) (dir string, err error) {
 	if err := stage(root, dir, files, perm); err != nil {
 		return "", errors.Join(fmt.Errorf("stage %s: %w", p.Path(dir), err), root.RemoveAll(dir))
 	}
-	return dir, syncDir(root, ".")
+	return dir, atomicfile.SyncDir(root, ".")
+}
+
+// Discard removes the generation dir.
+func (p Place) Discard(dir string) error {
+	root, err := os.OpenRoot(p.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if !p.ours(dir) {
+		return fmt.Errorf("%s is no generation of %s", dir, filepath.Join(p.dir, p.link))
+	}
+	return root.RemoveAll(dir)
 }
 
 // stage writes files below dir. Nobody but this process gets into it before all
@@ -100,7 +115,7 @@ func stage(root *os.Root, dir string, files []File, perm Perm) error {
 		if err := own(root, d, perm, perm.Dir); err != nil {
 			return err
 		}
-		if err := syncDir(root, d); err != nil {
+		if err := atomicfile.SyncDir(root, d); err != nil {
 			return err
 		}
 	}
@@ -223,7 +238,7 @@ func (p Place) Switch(dir string) error {
 	if err := root.Rename(link, p.link); err != nil {
 		return errors.Join(err, root.Remove(link))
 	}
-	return syncDir(root, ".")
+	return atomicfile.SyncDir(root, ".")
 }
 
 // Clean removes every generation but the one that the link leads to and those
@@ -259,12 +274,4 @@ func (p Place) Clean(keep ...string) (n int, err error) {
 		n++
 	}
 	return n, nil
-}
-
-func syncDir(root *os.Root, name string) error {
-	d, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

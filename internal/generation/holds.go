@@ -3,11 +3,12 @@ package generation
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"syscall"
+
+	"github.com/musterhq/muster/internal/atomicfile"
 )
 
 // Holds reports whether the generation dir is exactly these files with these
@@ -46,7 +47,7 @@ func (p Place) Holds(dir string, files []File, perm Perm) (bool, error) {
 		case !wanted || !info.Mode().IsRegular() || !owned(info, perm, f.Mode) || info.Size() != int64(len(f.Content)):
 			same = false
 		default:
-			content, err := read(root, path.Join(dir, below), int64(len(f.Content))+1)
+			content, err := atomicfile.ReadIn(root, path.Join(dir, below), int64(len(f.Content))+1)
 			if err != nil {
 				return err
 			}
@@ -78,20 +79,9 @@ func (p Place) Read(dir, name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	content, err := read(root, path.Join(dir, name), most)
+	content, err := atomicfile.ReadIn(root, path.Join(dir, name), most)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return content, err
-}
-
-// read reads a regular file. Should it become a pipe or a link meanwhile,
-// neither is waited for nor followed.
-func read(root *os.Root, name string, most int64) ([]byte, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, most))
 }
