@@ -66,8 +66,14 @@ type Config struct {
 	// Namespace of definitions and documents that name none; empty means
 	// public.
 	Namespace string `yaml:"namespace,omitempty"`
-	// Files are the configuration documents to keep.
+	// Tag and Labels say what this host is: gray releases choose by them, and
+	// templates may use them.
+	Tag    string            `yaml:"tag,omitempty"`
+	Labels map[string]string `yaml:"labels,omitempty"`
+	// Files are the configuration documents and templates to keep.
 	Files []configfile.File `yaml:"files,omitempty"`
+	// Bundles are files that are switched together.
+	Bundles []configfile.Bundle `yaml:"bundles,omitempty"`
 	// DrainWait is how long a stop waits between giving everything weight 0
 	// and deregistering it; nil means DefaultDrainWait, 0 does not wait.
 	DrainWait *time.Duration `yaml:"drain_wait,omitempty"`
@@ -160,8 +166,7 @@ func New(cfg Config) (*Agent, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	// The agent's loops do their own waiting, and know better for how long.
-	c, err := client.New(cfg.Servers, client.Config{Rounds: 1, Timeout: 3 * time.Second, UserAgent: "muster-agent/" + cmp.Or(cfg.Version, "dev")})
+	c, err := cfg.dial("")
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +174,8 @@ func New(cfg Config) (*Agent, error) {
 		cfg: cfg, client: c, incarnation: newIncarnation(), started: time.Now(),
 		reload: make(chan struct{}, 1), skip: make(chan struct{}),
 	}
-	a.keeper, err = configfile.New(c, configfile.Config{
-		Files: cfg.Files, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
+	a.keeper, err = configfile.New(configfile.Config{
+		Files: cfg.Files, Bundles: cfg.Bundles, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -181,9 +186,20 @@ func New(cfg Config) (*Agent, error) {
 	return a, nil
 }
 
-// Reload reads the definition files now. What did not change in them keeps
-// its checks and their verdicts.
+// dial returns a client that says it is the agent of that id.
+func (c Config) dial(id string) (*client.Client, error) {
+	// The agent's loops do their own waiting, and know better for how long.
+	return client.New(c.Servers, client.Config{
+		Rounds: 1, Timeout: 3 * time.Second, UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
+		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
+	})
+}
+
+// Reload reads the definition files and local templates now, and tries again
+// what was taken back. What did not change in them keeps its checks and their
+// verdicts.
 func (a *Agent) Reload() {
+	a.keeper.Reload()
 	select {
 	case a.reload <- struct{}{}:
 	default: // one is due already
@@ -204,6 +220,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	configs, err := a.cfg.dial(a.agentID())
+	if err != nil {
+		return err
+	}
+	defer configs.Close()
 	listener, err := a.listen(ctx)
 	if err != nil {
 		return err
@@ -229,7 +250,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	work, quit := context.WithCancel(ctx)
 	defer quit()
 	g.Go(func() error { return a.sources.watch(work, a.reload) })
-	g.Go(func() error { return a.keeper.Run(work) })
+	g.Go(func() error { return a.keeper.Run(work, configs) })
 
 	select {
 	case <-ctx.Done():
@@ -244,17 +265,28 @@ func (a *Agent) Run(ctx context.Context) error {
 // prepare takes possession of the data directory and reads what it holds. The
 // returned function gives it back.
 func (a *Agent) prepare() (unlock func(), err error) {
+	unlock, err = a.own()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.sources.load(); err != nil {
+		unlock()
+		return nil, err
+	}
+	a.cfg.Logger.Info("agent starts", "agent", a.agentID(), "incarnation", a.incarnation, "servers", a.client.Servers())
+	return unlock, nil
+}
+
+// own takes possession of the data directory and learns the agent's id.
+func (a *Agent) own() (unlock func(), err error) {
 	unlock, err = dirlock.Take(a.cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	if err := clean(a.cfg.DataDir); err != nil {
-		unlock()
-		return nil, err
-	}
-	id, err := identity(a.cfg.DataDir, a.cfg.ID)
+	err = clean(a.cfg.DataDir)
+	var id string
 	if err == nil {
-		err = a.sources.load()
+		id, err = identity(a.cfg.DataDir, a.cfg.ID)
 	}
 	if err != nil {
 		unlock()
@@ -263,7 +295,6 @@ func (a *Agent) prepare() (unlock func(), err error) {
 	a.mu.Lock()
 	a.id = id
 	a.mu.Unlock()
-	a.cfg.Logger.Info("agent starts", "agent", id, "incarnation", a.incarnation, "servers", a.client.Servers())
 	return unlock, nil
 }
 

@@ -39,25 +39,35 @@ var notInID = regexp.MustCompile(`[^0-9A-Za-z-]+`)
 // identity returns the agent's id: want if it is set, else the one kept in
 // dir, else a new one, which is then kept there.
 func identity(dir, want string) (string, error) {
+	id, err := keptIdentity(dir, want)
+	if err != nil || id != "" {
+		return id, err
+	}
+	name, _, _ := strings.Cut(hostname(), ".")
+	name = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
+	id = strings.TrimPrefix(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:10]), "-")
+	return id, atomicfile.Write(filepath.Join(dir, idName), []byte(id+"\n"), atomicfile.Private)
+}
+
+// keptIdentity returns want if it is set, else the id kept in dir, empty when
+// there is none.
+func keptIdentity(dir, want string) (string, error) {
 	if want != "" {
 		return want, nil
 	}
 	path := filepath.Join(dir, idName)
 	b, err := os.ReadFile(path)
-	if err == nil {
-		id := strings.TrimSpace(string(b))
-		if !idPattern.MatchString(id) {
-			return "", fmt.Errorf("%s holds no agent id: restore it, or remove it for a new one", path)
-		}
-		return id, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return "", err
 	}
-	name, _, _ := strings.Cut(hostname(), ".")
-	name = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
-	id := strings.TrimPrefix(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:10]), "-")
-	return id, atomicfile.Write(path, []byte(id+"\n"), atomicfile.Private)
+	id := strings.TrimSpace(string(b))
+	if !idPattern.MatchString(id) {
+		return "", fmt.Errorf("%s holds no agent id: restore it, or remove it for a new one", path)
+	}
+	return id, nil
 }
 
 // hostname returns the host's name, empty when it has none.

@@ -16,7 +16,7 @@ import (
 )
 
 // cache is one file for each document in a directory of its own: a line of
-// JSON, then the content as it is.
+// JSON, then the content as it is. Without a directory it keeps nothing.
 type cache struct{ dir string }
 
 // entry is that line, and the content after it.
@@ -28,6 +28,7 @@ type entry struct {
 	Type        string `json:"type,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
 	Revision    int64  `json:"revision,omitempty"`
+	Release     string `json:"release,omitempty"`
 	Deleted     bool   `json:"deleted,omitempty"`
 	content     []byte
 }
@@ -35,7 +36,7 @@ type entry struct {
 func cached(n client.Name, d client.Document, deleted bool) entry {
 	return entry{
 		Namespace: n.Namespace, Group: n.Group, DataID: n.Name,
-		MD5: d.MD5, Type: d.Type, ContentType: d.ContentType, Revision: d.Revision, Deleted: deleted, content: d.Content,
+		MD5: d.MD5, Type: d.Type, ContentType: d.ContentType, Revision: d.Revision, Release: d.Release, Deleted: deleted, content: d.Content,
 	}
 }
 
@@ -44,7 +45,7 @@ func (e entry) name() client.Name {
 }
 
 func (e entry) document() client.Document {
-	return client.Document{Content: e.content, MD5: e.MD5, Type: e.Type, ContentType: e.ContentType, Revision: e.Revision}
+	return client.Document{Content: e.content, MD5: e.MD5, Type: e.Type, ContentType: e.ContentType, Revision: e.Revision, Release: e.Release}
 }
 
 // cachePrefix begins the names of the cache's files.
@@ -61,6 +62,9 @@ func digest(text string) string {
 }
 
 func (c cache) store(e entry) error {
+	if c.dir == "" {
+		return nil
+	}
 	head, err := json.Marshal(e)
 	if err != nil {
 		return err
@@ -68,40 +72,45 @@ func (c cache) store(e entry) error {
 	return atomicfile.Write(c.path(e.name()), bytes.Join([][]byte{head, e.content}, []byte("\n")), atomicfile.Private)
 }
 
-func (c cache) remove(n client.Name) error { return atomicfile.Remove(c.path(n)) }
+func (c cache) remove(n client.Name) error {
+	if c.dir == "" {
+		return nil
+	}
+	return atomicfile.Remove(c.path(n))
+}
 
-// load returns the entries that are wanted. Those that are not, those that are
-// damaged, and what a crash left staged are removed.
-func (c cache) load(wanted func(client.Name) bool) ([]entry, error) {
+// read returns what the cache holds of n; false when that is nothing, or
+// damaged.
+func (c cache) read(n client.Name) (entry, bool) {
+	if c.dir == "" {
+		return entry{}, false
+	}
+	content, err := os.ReadFile(c.path(n))
+	if err != nil {
+		return entry{}, false
+	}
+	e, ok := decodeEntry(content)
+	return e, ok && e.name() == n
+}
+
+// prune removes the files of documents and targets that are not wanted, by
+// name, and what a crash left staged.
+func (c cache) prune(wanted map[string]bool) error {
 	files, err := os.ReadDir(c.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var all []entry
 	for _, f := range files {
-		path := filepath.Join(c.dir, f.Name())
-		if strings.HasPrefix(f.Name(), atomicfile.Prefix) {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-		}
-		if !strings.HasPrefix(f.Name(), cachePrefix) {
+		name := f.Name()
+		ours := strings.HasPrefix(name, cachePrefix) || strings.HasPrefix(name, recordPrefix)
+		if !strings.HasPrefix(name, atomicfile.Prefix) && (!ours || wanted[name]) {
 			continue
 		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		e, ok := decodeEntry(content)
-		if ok && c.path(e.name()) == path && wanted(e.name()) {
-			all = append(all, e)
-			continue
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		if err := os.Remove(filepath.Join(c.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // decodeEntry returns what a file of the cache holds; false when it is not

@@ -18,7 +18,7 @@ import (
 const maxOutput = 4 << 10
 
 // command runs argv, no shell, and returns nil when it succeeds in time. The
-// error holds the end of what it printed. A command that takes too long is
+// error is a *commandError with the end of what it printed. A command that takes too long is
 // killed with all that it started; one that leaves something running in the
 // background has still succeeded.
 func command(ctx context.Context, argv []string, timeout time.Duration) error {
@@ -44,11 +44,27 @@ func command(ctx context.Context, argv []string, timeout time.Duration) error {
 	case bounded.Err() != nil:
 		err = fmt.Errorf("killed after %v", timeout)
 	}
-	if text := out.String(); text != "" {
-		return fmt.Errorf("%s: %w: %s", argv[0], err, text)
-	}
-	return fmt.Errorf("%s: %w", argv[0], err)
+	return &commandError{program: argv[0], err: err, output: out.String()}
 }
+
+// commandError says how a command failed. What it printed is apart: that may
+// be a part of a document.
+type commandError struct {
+	program string
+	err     error
+	output  string
+}
+
+func (e *commandError) brief() string { return e.program + ": " + e.err.Error() }
+
+func (e *commandError) Error() string {
+	if e.output == "" {
+		return e.brief()
+	}
+	return e.brief() + ": " + e.output
+}
+
+func (e *commandError) Unwrap() error { return e.err }
 
 // tail keeps the last maxOutput bytes written to it.
 type tail struct {

@@ -22,11 +22,13 @@ type host struct {
 	t          *testing.T
 	server     *server
 	dir, cache string
+	cfg        configfile.Config // of the next start, but for files and times
+	identity   client.Identity
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	return &host{t: t, server: newServer(t), dir: t.TempDir(), cache: filepath.Join(t.TempDir(), "cache")}
+	return &host{t: t, server: newServer(t), dir: t.TempDir(), cache: filepath.Join(t.TempDir(), "cache"), identity: client.Identity{ID: "h1"}}
 }
 
 func (h *host) path(name string) string { return filepath.Join(h.dir, name) }
@@ -34,17 +36,18 @@ func (h *host) path(name string) string { return filepath.Join(h.dir, name) }
 // start runs a Keeper of files and returns it with what stops it.
 func (h *host) start(files ...configfile.File) (*configfile.Keeper, func()) {
 	h.t.Helper()
-	c, err := client.New([]string{h.server.URL}, client.Config{Rounds: 1})
+	c, err := client.New([]string{h.server.URL}, client.Config{Rounds: 1, Identity: h.identity})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	k, err := configfile.New(c, configfile.Config{Files: files, Dir: h.cache, Wait: time.Second, Retry: 20 * time.Millisecond})
+	h.cfg.Files, h.cfg.Dir, h.cfg.Wait, h.cfg.Retry = files, h.cache, time.Second, 20*time.Millisecond
+	k, err := configfile.New(h.cfg)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- k.Run(ctx) }()
+	go func() { done <- k.Run(ctx, c) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -427,10 +430,6 @@ func TestReadersNeverSeeATornFile(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	c, err := client.New(nil, client.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tc := range []struct {
 		name  string
 		files []configfile.File
@@ -452,7 +451,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a negative timeout", []configfile.File{{DataID: "a", Path: "/a", Timeout: -1}}, "timeout"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := configfile.New(c, configfile.Config{Files: tc.files}); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := configfile.New(configfile.Config{Files: tc.files}); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("New = %v, want an error with %q", err, tc.want)
 			}
 		})
@@ -474,7 +473,7 @@ func TestModeIsReadAsItIsWritten(t *testing.T) {
 		if err := yaml.UnmarshalWithOptions([]byte("data_id: a\npath: /etc/a\nmode: "+text+"\n"), &f, yaml.Strict()); err != nil {
 			t.Fatal(err)
 		}
-		k, err := configfile.New(nil, configfile.Config{Files: []configfile.File{f}, Dir: t.TempDir()})
+		k, err := configfile.New(configfile.Config{Files: []configfile.File{f}, Dir: t.TempDir()})
 		if err != nil || k == nil {
 			t.Errorf("mode: %s = %v, want it taken", text, err)
 		}

@@ -19,21 +19,27 @@ type server struct {
 	*httptest.Server
 
 	mu      sync.Mutex
-	docs    map[string][]byte // by namespace/group/dataId; under mu
-	away    bool              // under mu
-	changed chan struct{}     // closed at the next change; under mu
-	reads   int               // contents sent; under mu
+	docs    map[string][]byte  // by namespace/group/dataId; under mu
+	away    bool               // under mu
+	changed chan struct{}      // closed at the next change; under mu
+	reads   int                // contents sent; under mu
+	reports []api.ConfigReport // taken; under mu
+	calls   []int              // how many reports each call had; under mu
+	refuse  int                // status that calls with reports get, 0: they are taken; under mu
+	ids     map[string]bool    // who read or watched; under mu
 }
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{docs: make(map[string][]byte), changed: make(chan struct{})}
+	s := &server{docs: make(map[string][]byte), changed: make(chan struct{}), ids: make(map[string]bool)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+api.PathConfig, s.get)
 	mux.HandleFunc("POST "+api.PathWatch, s.watch)
+	mux.HandleFunc("PUT "+api.PathConfigReports, s.report)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		away := s.away
+		s.ids[r.Header.Get(api.HeaderClient)] = true
 		s.mu.Unlock()
 		if away {
 			panic(http.ErrAbortHandler)
@@ -76,8 +82,26 @@ func (s *server) get(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", tag)
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Config-Type", "text")
+		w.Header().Set(api.HeaderRelease, "canary")
 		_, _ = w.Write(content)
 	}
+}
+
+func (s *server) report(w http.ResponseWriter, r *http.Request) {
+	var in api.ConfigReports
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.PathValue("agent") != "h1" {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, len(in.Reports))
+	if s.refuse != 0 {
+		w.WriteHeader(s.refuse)
+		return
+	}
+	s.reports = append(s.reports, in.Reports...)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *server) watch(w http.ResponseWriter, r *http.Request) {

@@ -1,69 +1,130 @@
 package configfile
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/internal/generation"
 )
 
-// States of a file.
-const (
-	StateWaiting = "waiting" // nothing is known of the document yet, or it does not exist yet
-	StateInStep  = "in step" // the file holds the document
-	StateFailed  = "failed"  // it does not, or the reload is still due; Error says why
-	StateGone    = "gone"    // the document was deleted on the server
-)
-
-// FileStatus is what a Keeper says of one file.
-type FileStatus struct {
-	Config  string    `json:"config"`          // namespace/group/dataId
-	Path    string    `json:"path,omitempty"`  // empty: kept for the local API alone
-	State   string    `json:"state"`           // one of the State constants
-	MD5     string    `json:"md5,omitempty"`   // of the document
-	Error   string    `json:"error,omitempty"` // why it failed, with the command's output
-	Written time.Time `json:"written,omitzero"`
-}
-
-// wanted is what a file is to hold; each change of it is a new one.
+// wanted is what a target is to hold; each change of it is a new one. It is
+// never changed.
 type wanted struct {
-	content client.Document
-	exists  bool
+	parts     []part
+	documents map[client.Name]client.Document // those that exist, of its inputs
+	deleted   bool                            // the document of a file was deleted
+	cached    bool                            // the server has not confirmed it yet
 }
 
-// target keeps one file. Its run goroutine alone touches the file.
+// target is one unit of switching: a file, or a bundle of files. Its run
+// goroutine alone touches what is on disk.
 type target struct {
-	file   File
-	keeper *Keeper
-	wake   chan struct{}
+	path     string
+	action   action
+	onDelete string
+	place    place
+	keeper   *Keeper
+	wake     chan struct{}
+
+	sources []*source // under the Keeper's mutex
+	pending bool      // an input has changed since want was called; under the Keeper's mutex
+
+	record record    // run's
+	since  time.Time // when the change came that waits for its turn; run's
+	tried  string    // digest of the set that failed when its turn came; run's
 
 	mu      sync.Mutex
-	next    *wanted   // what is to be done; nil: nothing known; under mu
-	done    *wanted   // what has been done; under mu
-	err     error     // why next is not done; under mu
-	written time.Time // under mu
+	next    *wanted           // what is to be done; nil: nothing known; under mu
+	done    *wanted           // what has been done; under mu
+	err     *setback          // why next is not done; under mu
+	until   time.Time         // when its turn comes, zero: it does not wait; under mu
+	again   bool              // what was taken back is to be tried again; under mu
+	written time.Time         // under mu
+	changed time.Time         // when err became what it is; under mu
+	applied time.Time         // when done became what it is; under mu
+	stands  map[string]string // digests of the documents that last came through; under mu
 }
 
-func newTarget(f File, k *Keeper) *target {
-	return &target{file: f, keeper: k, wake: make(chan struct{}, 1)}
+func newTarget(f File, space string, k *Keeper) *target {
+	return &target{
+		path: f.Path, action: action{f.Path, f.Owner, f.Check, f.Reload, f.Timeout, f.Splay}, onDelete: f.OnDelete,
+		place: onePlace{f}, keeper: k, wake: make(chan struct{}, 1), pending: f.Template != nil,
+		sources: []*source{newSource(f.DataID, f.Group, f.Namespace, f.Template, space)},
+	}
 }
 
-// want sets what the file is to hold and wakes run.
-func (t *target) want(content client.Document, exists bool) {
+func newBundle(b Bundle, space string, k *Keeper) *target {
+	t := &target{
+		path: b.Path, action: action{b.Path, b.Owner, b.Check, b.Reload, b.Timeout, b.Splay},
+		place: bundlePlace{b, generation.At(b.Path)}, keeper: k, wake: make(chan struct{}, 1), pending: true,
+	}
+	for _, f := range b.Files {
+		s := newSource(f.DataID, f.Group, f.Namespace, f.Template, space)
+		s.name, s.mode = f.Name, f.Mode.or(0o600)
+		t.sources = append(t.sources, s)
+	}
+	return t
+}
+
+// plain reports whether the target is a file that holds a document as it is.
+func (t *target) plain() bool {
+	_, one := t.place.(onePlace)
+	return one && t.sources[0].template == nil
+}
+
+// title says what the target holds, for people.
+func (t *target) title() string {
+	if _, one := t.place.(onePlace); one {
+		return t.sources[0].String()
+	}
+	return fmt.Sprintf("%d files", len(t.sources))
+}
+
+// inputs returns the documents that the target depends on. The Keeper's mutex
+// is held.
+func (t *target) inputs() []client.Name {
+	if len(t.sources) == 1 {
+		return t.sources[0].inputs()
+	}
+	seen := make(map[client.Name]bool)
+	for _, s := range t.sources {
+		for _, n := range s.inputs() {
+			seen[n] = true
+		}
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
+// recorded reports whether a record of the target is kept.
+func (t *target) recorded() bool { return !t.plain() || len(t.action.reload) > 0 }
+
+// want sets what the target is to hold and wakes run.
+func (t *target) want(w *wanted) {
 	t.mu.Lock()
-	t.next = &wanted{content: content, exists: exists}
+	t.next = w
 	t.mu.Unlock()
+	t.rouse()
+}
+
+func (t *target) rouse() {
 	select {
 	case t.wake <- struct{}{}:
 	default: // it is awake already
 	}
+}
+
+// retry makes the target try again what was taken back.
+func (t *target) retry() {
+	t.mu.Lock()
+	t.again = t.err != nil
+	t.mu.Unlock()
+	t.rouse()
 }
 
 // settled reports whether what is wanted has been done.
@@ -75,147 +136,163 @@ func (t *target) settled() bool {
 
 // run does what is wanted, and does it again after a pause when it fails.
 func (t *target) run(ctx context.Context) {
-	if n, err := atomicfile.Clean(t.file.Path); n > 0 || err != nil {
-		t.keeper.cfg.Logger.Info("removed what a crash left", "path", t.file.Path, "files", n, "err", err)
-	}
+	t.recover(ctx)
 	retry := t.keeper.cfg.Retry
 	for failures := 0; ctx.Err() == nil; {
 		t.mu.Lock()
-		next, done := t.next, t.done
+		next, done, again := t.next, t.done, t.again
+		t.again = false
 		t.mu.Unlock()
+		if again {
+			t.record.Rejected = ""
+		}
 		if next == done {
 			failures = 0
 			pause(ctx, t.wake, 0)
 			continue
 		}
-		err := t.apply(ctx, next)
+		wait, err := t.apply(ctx, next)
 		if ctx.Err() != nil {
 			return
 		}
-		t.note(next, err)
-		if err != nil {
-			if pause(ctx, t.wake, backoff(retry, 60*retry, failures)) {
-				failures = 0 // something else is wanted now
-			} else {
-				failures++
-			}
+		t.note(next, err, wait)
+		switch {
+		case wait > 0:
+			pause(ctx, t.wake, wait)
+		case err == nil:
+		case err.final:
+			pause(ctx, t.wake, 0)
+		case pause(ctx, t.wake, backoff(retry, 60*retry, failures)):
+			failures = 0 // something else is wanted now
+		default:
+			failures++
 		}
 	}
+}
+
+// recover takes up the record and goes on with what a crash has prevented.
+func (t *target) recover(ctx context.Context) {
+	log := t.keeper.cfg.Logger.With("path", t.path)
+	t.record = record{Path: t.path}
+	if t.recorded() {
+		var err error
+		if t.record, err = readRecord(t.keeper.cfg.Dir, t.path); err != nil {
+			log.Error("record of a config file does not count", "err", err)
+		}
+	}
+	if n, err := t.place.clean(&t.record); n > 0 || err != nil {
+		log.Info("removed what a crash left", "entries", n, "err", err)
+	}
+	if t.record.Due {
+		if err := t.finish(ctx); err != nil {
+			log.Error("config file not in step", "err", err.what)
+		}
+	}
+	t.mu.Lock()
+	t.stands, t.applied = t.record.Stands, time.Now()
+	t.mu.Unlock()
 }
 
 // note keeps the outcome of an apply, and logs a failure that is new.
-func (t *target) note(w *wanted, err error) {
+func (t *target) note(w *wanted, err *setback, wait time.Duration) {
 	t.mu.Lock()
 	before := t.err
-	t.err = err
+	same := err != nil && before != nil && before.what == err.what
+	if wait > 0 {
+		t.err, t.until = nil, time.Now().Add(wait)
+		t.mu.Unlock()
+		return
+	}
+	t.err, t.until = err, time.Time{}
+	if !same {
+		t.changed = time.Now()
+	}
 	if err == nil {
-		t.done = w
+		t.done, t.stands, t.applied = w, digestsOf(w), time.Now()
 	}
 	t.mu.Unlock()
-	log := t.keeper.cfg.Logger.With("path", t.file.Path, "config", t.file.name().String())
+	log := t.keeper.cfg.Logger.With("path", t.path)
 	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		log.Error("config file not in step", "err", err)
+	case err != nil && !same:
+		log.Error("config file not in step", "err", err.what)
 	case err == nil && before != nil:
 		log.Info("config file in step again")
 	}
-	if err == nil && !w.exists {
-		t.keeper.gone(t.file.name())
+	if err == nil && w.deleted {
+		t.keeper.gone(w.parts[0].document)
 	}
+	t.keeper.outcome()
 }
 
-// apply makes the file what w says. Nothing is written, and nothing reloaded,
-// when it already is; a reload that failed, or that a crash prevented, is made
-// up for without writing again.
-func (t *target) apply(ctx context.Context, w *wanted) error {
-	if !w.exists {
-		if t.file.OnDelete != OnDeleteRemove {
-			return nil
+// apply makes the target what w says, unless its turn comes only after wait.
+// Nothing is written, and nothing reloaded, when it is that already; a reload
+// that failed, or that a crash prevented, is made up for without writing again.
+func (t *target) apply(ctx context.Context, w *wanted) (wait time.Duration, _ *setback) {
+	if w.deleted {
+		if t.onDelete != OnDeleteRemove {
+			return 0, nil
 		}
-		return atomicfile.Remove(t.file.Path)
+		return 0, failed("", atomicfile.Remove(t.path))
 	}
-	same, old, err := atomicfile.Holds(t.file.Path, w.content.Content)
+	set, why := t.outputs(ctx, w)
+	if why != nil {
+		return 0, why
+	}
+	same, there, err := t.place.stands(set)
 	if err != nil {
-		return err
+		return 0, failed("", err)
 	}
-	if same {
-		err = t.file.restore(old)
-	} else {
-		err = t.replace(ctx, w, old)
-	}
-	if err != nil {
-		return err
-	}
-	return t.reload(ctx)
-}
-
-// replace stages, checks and commits the new content.
-func (t *target) replace(ctx context.Context, w *wanted, old fs.FileInfo) error {
-	perm, err := t.file.perm(old)
-	if err != nil {
-		return err
-	}
-	s, err := atomicfile.Stage(t.file.Path, w.content.Content, perm, len(t.file.Check) > 0)
-	if err != nil {
-		return err
-	}
-	if len(t.file.Check) > 0 {
-		argv := make([]string, len(t.file.Check))
-		for i, arg := range t.file.Check {
-			argv[i] = staged.ReplaceAllLiteralString(arg, s.Path())
-		}
-		if err := command(ctx, argv, t.timeout()); err != nil {
-			return errors.Join(fmt.Errorf("check, the old content stays: %w", err), s.Discard())
+	r, sum := &t.record, digestOf(set)
+	if r.Due && (same || r.Rejected == sum) {
+		if why := t.finish(ctx); why != nil {
+			return 0, why
 		}
 	}
-	if len(t.file.Reload) > 0 {
-		if err := atomicfile.Write(t.keeper.marker(t.file.Path), []byte(t.file.Path+"\n"), atomicfile.Private); err != nil {
-			return errors.Join(fmt.Errorf("note that a reload is due: %w", err), s.Discard())
-		}
-	}
-	if err := s.Commit(); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	t.written = time.Now()
-	t.mu.Unlock()
-	t.keeper.cfg.Logger.Info("config file written", "path", t.file.Path, "config", t.file.name().String(), "md5", w.content.MD5)
-	return nil
-}
-
-// reload runs the reload command if one is due.
-func (t *target) reload(ctx context.Context) error {
-	if len(t.file.Reload) == 0 {
-		return nil
-	}
-	marker := t.keeper.marker(t.file.Path)
-	if _, err := os.Lstat(marker); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err := command(ctx, t.file.Reload, t.timeout()); err != nil {
-		return fmt.Errorf("reload, the new content is in place: %w", err)
-	}
-	return atomicfile.Remove(marker)
-}
-
-func (t *target) timeout() time.Duration { return cmp.Or(t.file.Timeout, 30*time.Second) }
-
-// report returns the status of the file.
-func (t *target) report() FileStatus {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := FileStatus{Config: t.file.name().String(), Path: t.file.Path, State: StateWaiting, Written: t.written}
 	switch {
-	case t.next == nil:
-		return s
-	case t.err != nil:
-		s.State, s.Error = StateFailed, t.err.Error()
-	case t.next != t.done:
-	case t.next.exists:
-		s.State = StateInStep
-	default:
-		s.State = StateGone
+	case same:
+		t.since, t.tried = time.Time{}, ""
+		return 0, t.keep(w)
+	case r.Rejected == sum:
+		return 0, &setback{what: r.Reason, more: r.More, final: true}
+	case w.cached && r.Set != sum && len(w.documents) > 1:
+		// What the cache has of several documents may be of several moments.
+		return 0, &setback{what: "no server has been reached yet", final: true}
 	}
-	s.MD5 = t.next.content.MD5
-	return s
+	if t.tried != "" && t.tried != sum {
+		t.since, t.tried = time.Time{}, "" // another set waits for a turn of its own
+	}
+	if wait := t.turn(there); wait > 0 {
+		return wait, nil
+	}
+	t.tried = sum
+	if why := t.replace(ctx, set, sum, w); why != nil {
+		return 0, why
+	}
+	return 0, t.finish(ctx)
+}
+
+// outputs returns the files as w wants them.
+func (t *target) outputs(ctx context.Context, w *wanted) ([]output, *setback) {
+	set := make([]output, 0, len(w.parts))
+	for _, p := range w.parts {
+		content, why := p.content(ctx, w, t.keeper.host)
+		if why != nil {
+			return nil, why
+		}
+		set = append(set, output{name: p.name, mode: p.mode, content: content, from: p.what})
+	}
+	return set, nil
+}
+
+// keep is all there is to do where what is wanted is in place.
+func (t *target) keep(w *wanted) *setback {
+	if err := t.place.restore(); err != nil {
+		return failed("", err)
+	}
+	stands := digestsOf(w)
+	if t.record.Rejected == "" && maps.Equal(t.record.Stands, stands) {
+		return nil
+	}
+	t.record.Rejected, t.record.Reason, t.record.More, t.record.Stands = "", "", "", stands
+	return failed("", t.save())
 }

@@ -38,6 +38,9 @@ func agentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "address", EnvVars: []string{"MUSTER_ADDRESS"}, Usage: "`ADDRESS` of instances that name none, or a go-sockaddr template", DefaultText: "a private address of the host"},
 		&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, EnvVars: []string{"MUSTER_NAMESPACE"}, Usage: "namespace `NAME` of what names none", DefaultText: "public"},
 		&cli.DurationFlag{Name: "drain-wait", EnvVars: []string{"MUSTER_DRAIN_WAIT"}, Usage: "how long a stop waits between weight 0 and deregistration", DefaultText: agent.DefaultDrainWait.String()},
+		&cli.BoolFlag{Name: "once", Usage: "bring the configuration files in step one time and end: 0 when all are, 1 when one could not be"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "say what --once would change, and touch nothing"},
+		&cli.StringFlag{Name: "tag", EnvVars: []string{"MUSTER_TAG"}, Usage: "`TAG` of this host, by which gray releases may choose it"},
 		&cli.BoolFlag{Name: "stay", EnvVars: []string{"MUSTER_STAY"}, Usage: "leave everything registered at a stop, for a quick restart"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API beyond loopback"},
 	}, logFlags()...)
@@ -59,6 +62,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	over(c, "address", c.String, &cfg.Address)
 	over(c, "namespace", c.String, &cfg.Namespace)
 	over(c, "server", c.StringSlice, &cfg.Servers)
+	over(c, "tag", c.String, &cfg.Tag)
 	over(c, "stay", c.Bool, &cfg.Stay)
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	if c.IsSet("drain-wait") {
@@ -82,6 +86,12 @@ func runAgent(c *cli.Context) error {
 	a, err := agent.New(cfg)
 	if err != nil {
 		return err
+	}
+	switch {
+	case c.Bool("dry-run"):
+		return planAgent(c, a)
+	case c.Bool("once"):
+		return a.Once(c.Context)
 	}
 	defer onSignal(a.Reload, syscall.SIGHUP)()
 	// The first of these ends c.Context, which begins the drain.
@@ -129,7 +139,7 @@ func agentStatus(c *cli.Context) error {
 		rows = append(rows, []string{"instance", i.Service, client.Endpoint(i.Address, i.Port), i.Health, i.Rejected})
 	}
 	for _, f := range s.Configs.Files {
-		rows = append(rows, []string{"file", f.Config, f.Path, f.State, f.Error})
+		rows = append(rows, []string{"file", f.Config, f.Path, f.State, strings.TrimSpace(f.Release + " " + f.Error)})
 	}
 	return show(c, s, "", rows)
 }

@@ -1,0 +1,153 @@
+package configfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/musterhq/muster/client"
+)
+
+// onceTries is how often Once and Plan ask a server that does not answer.
+const onceTries = 3
+
+// atOnce is how many targets Once works on together.
+const atOnce = 8
+
+// Once brings everything in step one time, nothing waiting for its turn, and
+// reports it. The error says what could not be, one line each.
+func (k *Keeper) Once(ctx context.Context, c *client.Client) error {
+	if err := os.MkdirAll(k.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	k.hasty = true
+	if err := k.begin(c); err != nil {
+		return err
+	}
+	if err := k.gather(ctx); err != nil {
+		return err
+	}
+	problems := make([]error, len(k.targets))
+	var wg sync.WaitGroup
+	seats := make(chan struct{}, atOnce)
+	for i, t := range k.targets {
+		wg.Go(func() {
+			seats <- struct{}{}
+			defer func() { <-seats }()
+			problems[i] = t.once(ctx)
+		})
+	}
+	wg.Wait()
+	for more := true; more; {
+		var err error
+		if more, err = k.reports.send(ctx); err != nil {
+			k.cfg.Logger.Warn("what was done is not reported", "err", err)
+			break
+		}
+	}
+	return errors.Join(append(problems, k.absent()...)...)
+}
+
+// gather reads everything that is needed, until all of it stood on the server
+// at one moment.
+func (k *Keeper) gather(ctx context.Context) error {
+	for failures := 0; ; {
+		k.mu.Lock()
+		refs := k.refs()
+		k.mu.Unlock()
+		differ, err := k.look(ctx, refs, 0)
+		switch {
+		case err == nil && !differ:
+			return nil
+		case err == nil:
+			failures = 0
+		case failures == onceTries-1 || ctx.Err() != nil:
+			return err
+		default:
+			pause(ctx, nil, backoff(k.cfg.Retry, k.cfg.Retry, 0))
+			failures++
+		}
+	}
+}
+
+// once does for one target what run does.
+func (t *target) once(ctx context.Context) error {
+	t.recover(ctx)
+	t.mu.Lock()
+	next := t.next
+	t.mu.Unlock()
+	if next == nil {
+		return fmt.Errorf("%s: config %s does not exist", t.path, t.sources[0].document)
+	}
+	_, err := t.apply(ctx, next)
+	t.note(next, err, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.path, err)
+	}
+	return nil
+}
+
+// absent returns an error for each document that is to be at hand and does not
+// exist.
+func (k *Keeper) absent() (all []error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, n := range k.bare {
+		if !k.documents[n].exists {
+			all = append(all, fmt.Errorf("config %s does not exist", n))
+		}
+	}
+	return all
+}
+
+// Change is a file as it is and as it would be.
+type Change struct {
+	Path     string // of the file, or of the link of a bundle
+	Name     string // of the file in its bundle; empty for a file
+	From     string // what it comes from
+	Old, New []byte // nil: it is not there, or would be removed
+	Same     bool   // nothing would change
+	Err      error  // why it cannot be said
+}
+
+// Plan returns what Once would change. It touches nothing, and runs no check
+// and no reload.
+func (k *Keeper) Plan(ctx context.Context, c *client.Client) ([]Change, error) {
+	k.cache.dir = ""
+	if err := k.begin(c); err != nil {
+		return nil, err
+	}
+	if err := k.gather(ctx); err != nil {
+		return nil, err
+	}
+	var all []Change
+	for _, t := range k.targets {
+		all = append(all, t.plan(ctx)...)
+	}
+	return all, nil
+}
+
+func (t *target) plan(ctx context.Context) []Change {
+	t.mu.Lock()
+	next := t.next
+	t.mu.Unlock()
+	if next == nil {
+		return []Change{{Path: t.path, From: t.title(), Err: fmt.Errorf("config %s does not exist", t.sources[0].document)}}
+	}
+	set, why := t.outputs(ctx, next)
+	if why != nil {
+		return []Change{{Path: t.path, From: t.title(), Err: why}}
+	}
+	same, _, err := t.place.stands(set)
+	if err != nil {
+		return []Change{{Path: t.path, From: t.title(), Err: err}}
+	}
+	var all []Change
+	for _, o := range set {
+		old, err := t.place.read(o.name)
+		all = append(all, Change{Path: t.path, Name: o.name, From: o.from, Old: old, New: o.content, Same: same, Err: err})
+	}
+	return all
+}

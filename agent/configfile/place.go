@@ -1,0 +1,268 @@
+package configfile
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/internal/generation"
+)
+
+// place is where a target puts its outputs: a file, or the directory that a
+// link leads to.
+type place interface {
+	// clean removes what a crash left, and what no record speaks of.
+	clean(r *record) (int, error)
+	// stands reports whether set is in place, and whether anything is.
+	stands(set []output) (same, there bool, err error)
+	// restore gives what is in place its owner and mode.
+	restore() error
+	// former notes in r what is in place now, to go back to.
+	former(r *record) error
+	// stage writes set beside what is in place, under a name that r notes.
+	stage(r *record, set []output, named bool) (staging, error)
+	// complete makes so what r says is in place, or about to be.
+	complete(r *record) error
+	// turn makes r say that what was there before is to be in place again. It
+	// reports false when nothing was.
+	turn(r *record) bool
+	// settle forgets in r what was there before: what is in place is good.
+	settle(r *record)
+	// read returns the content of an output that is in place, nil for none.
+	read(name string) ([]byte, error)
+}
+
+// staging is what has been staged.
+type staging interface {
+	Path() string
+	Commit() error
+	Discard() error
+}
+
+// maxRead bounds what is read of a file in place.
+const maxRead = 64 << 20
+
+// onePlace is a file.
+type onePlace struct{ file File }
+
+func (p onePlace) clean(*record) (int, error) { return atomicfile.Clean(p.file.Path) }
+
+func (p onePlace) stands(set []output) (same, there bool, err error) {
+	same, old, err := atomicfile.Holds(p.file.Path, set[0].content)
+	return same, old != nil, err
+}
+
+// perm returns whose the file is to be. old is what stands, nil for nothing.
+func (p onePlace) perm(old fs.FileInfo) (atomicfile.Perm, error) {
+	perm := atomicfile.Private
+	if old != nil && old.Mode().IsRegular() {
+		perm.Mode = old.Mode().Perm()
+		// Only root may give a file away, so only root can keep the owner.
+		if stat, ok := old.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+			perm.UID, perm.GID = int(stat.Uid), int(stat.Gid)
+		}
+	}
+	perm.Mode = p.file.Mode.or(perm.Mode)
+	uid, gid, err := ids(p.file.Owner)
+	if uid >= 0 {
+		perm.UID = uid
+	}
+	if gid >= 0 {
+		perm.GID = gid
+	}
+	return perm, err
+}
+
+// restore leaves the content of the file alone.
+func (p onePlace) restore() error {
+	root, err := os.OpenRoot(filepath.Dir(p.file.Path))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name := filepath.Base(p.file.Path)
+	old, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	want, err := p.perm(old)
+	if err != nil {
+		return err
+	}
+	stat, ok := old.Sys().(*syscall.Stat_t)
+	if ok && (want.UID >= 0 && int(stat.Uid) != want.UID || want.GID >= 0 && int(stat.Gid) != want.GID) {
+		if err := root.Lchown(name, want.UID, want.GID); err != nil {
+			return err
+		}
+	}
+	if old.Mode().Perm() != want.Mode {
+		return root.Chmod(name, want.Mode)
+	}
+	return nil
+}
+
+func (p onePlace) former(r *record) (err error) {
+	r.HasOld, r.old = false, nil
+	if !p.file.Rollback {
+		return nil
+	}
+	r.old, err = p.read("")
+	r.HasOld = r.old != nil
+	return err
+}
+
+func (p onePlace) stage(_ *record, set []output, named bool) (staging, error) {
+	return p.staged(set[0].content, named)
+}
+
+func (p onePlace) staged(content []byte, named bool) (staging, error) {
+	_, old, err := atomicfile.Holds(p.file.Path, nil)
+	if err != nil {
+		return nil, err
+	}
+	perm, err := p.perm(old)
+	if err != nil {
+		return nil, err
+	}
+	s, err := atomicfile.Stage(p.file.Path, content, perm, named)
+	if err != nil {
+		return nil, err // not a staging that is nil inside
+	}
+	return s, nil
+}
+
+// complete goes on with going back, which a crash may have prevented. Where it
+// prevented that the new content came into place, nothing is due.
+func (p onePlace) complete(r *record) error {
+	if r.back() {
+		same, _, err := atomicfile.Holds(p.file.Path, r.old)
+		if err != nil || same {
+			return err
+		}
+		s, err := p.staged(r.old, false)
+		if err != nil {
+			return err
+		}
+		return s.Commit()
+	}
+	now, err := p.read("")
+	if err == nil && (now == nil || digestOf([]output{{content: now}}) != r.Set) {
+		r.Due = false
+		p.settle(r)
+	}
+	return err
+}
+
+func (p onePlace) turn(r *record) bool {
+	if r.HasOld {
+		r.Set = digestOf([]output{{content: r.old}})
+	}
+	return r.HasOld
+}
+
+func (p onePlace) settle(r *record) { r.HasOld, r.old = false, nil }
+
+func (p onePlace) read(string) ([]byte, error) { return atomicfile.Read(p.file.Path, maxRead) }
+
+// bundlePlace is a link that leads to a generation of files.
+type bundlePlace struct {
+	bundle Bundle
+	generation.Place
+}
+
+func (p bundlePlace) perm() (generation.Perm, error) {
+	uid, gid, err := ids(p.bundle.Owner)
+	return generation.Perm{Dir: p.bundle.Mode.or(0o755), UID: uid, GID: gid}, err
+}
+
+func filesOf(set []output) []generation.File {
+	all := make([]generation.File, 0, len(set))
+	for _, o := range set {
+		all = append(all, generation.File{Name: o.name, Content: o.content, Mode: o.mode})
+	}
+	return all
+}
+
+func (p bundlePlace) clean(r *record) (int, error) { return p.Clean(r.Dir, r.Good, r.Previous) }
+
+func (p bundlePlace) stands(set []output) (same, there bool, err error) {
+	dir, err := p.Current()
+	if err != nil || dir == "" {
+		return false, false, err
+	}
+	perm, err := p.perm()
+	if err != nil {
+		return false, true, err
+	}
+	same, err = p.Holds(dir, filesOf(set), perm)
+	return same, true, err
+}
+
+// restore has nothing to do: with another owner or mode it would not stand.
+func (p bundlePlace) restore() error { return nil }
+
+func (p bundlePlace) former(r *record) (err error) {
+	r.Good, err = p.Current()
+	return err
+}
+
+func (p bundlePlace) stage(r *record, set []output, _ bool) (staging, error) {
+	perm, err := p.perm()
+	if err != nil {
+		return nil, err
+	}
+	before, err := p.Current()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := p.Stage(filesOf(set), perm)
+	if err != nil {
+		return nil, err
+	}
+	r.Dir, r.Previous = dir, before
+	return stagedBundle{p.Place, dir}, nil
+}
+
+// complete goes on with a switch that a crash has prevented: what it leads to
+// was staged and checked.
+func (p bundlePlace) complete(r *record) error {
+	dir, err := p.Current()
+	if err != nil || dir == r.Dir {
+		return err
+	}
+	if err := p.Switch(r.Dir); err != nil {
+		r.Due = false // somebody removed it: there is nothing to go on with
+		return fmt.Errorf("go on with a switch: %w", err)
+	}
+	return nil
+}
+
+func (p bundlePlace) turn(r *record) bool {
+	if r.Good == "" || r.Good == r.Dir {
+		return false
+	}
+	r.Dir, r.Previous, r.Set = r.Good, r.Dir, ""
+	return true
+}
+
+func (p bundlePlace) settle(r *record) { r.Good = r.Dir }
+
+func (p bundlePlace) read(name string) ([]byte, error) {
+	dir, err := p.Current()
+	if err != nil || dir == "" {
+		return nil, err
+	}
+	return p.Read(dir, name, maxRead)
+}
+
+type stagedBundle struct {
+	place generation.Place
+	dir   string
+}
+
+func (s stagedBundle) Path() string   { return s.place.Path(s.dir) }
+func (s stagedBundle) Commit() error  { return s.place.Switch(s.dir) }
+func (s stagedBundle) Discard() error { return s.place.Discard(s.dir) }
