@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -54,7 +55,7 @@ func guessKind(path, content string) string {
 		case !found || strings.TrimLeft(key, " -#\"") != key:
 		case key == "services":
 			return "services"
-		case key == "files" || key == "services_dir" || key == "servers" || key == "id":
+		case slices.Contains([]string{"files", "bundles", "services_dir", "servers", "id", "tag"}, key):
 			return "agent"
 		}
 	}
