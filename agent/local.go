@@ -261,6 +261,9 @@ func (a *Agent) getConfig(w http.ResponseWriter, r *http.Request) {
 	if d.Type != "" {
 		w.Header().Set("Config-Type", d.Type)
 	}
+	if d.Release != "" {
+		w.Header().Set(api.HeaderRelease, d.Release)
+	}
 	if matches(r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return

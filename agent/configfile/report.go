@@ -50,7 +50,7 @@ func (r *reporter) run(ctx context.Context) {
 		case errors.Is(err, client.ErrNotFound):
 			// A server that takes no reports may be followed by one that does.
 			failures = 0
-			pause(ctx, nil, time.Until(repeat))
+			pause(ctx, nil, max(reportPause, time.Until(repeat)))
 		case err != nil:
 			if failures == 0 {
 				r.keeper.cfg.Logger.Warn("server takes no reports of configs, they come later", "err", err)
@@ -61,7 +61,7 @@ func (r *reporter) run(ctx context.Context) {
 			failures = 0
 			pause(ctx, nil, reportPause) // what comes meanwhile goes with the next call
 			if !more {
-				pause(ctx, r.wake, max(time.Millisecond, time.Until(repeat)))
+				pause(ctx, r.wake, max(time.Millisecond, time.Until(repeat))) // 0 would be for ever
 			}
 		}
 	}
