@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/generation"
 	"github.com/musterhq/muster/test/binary"
@@ -26,11 +27,11 @@ const (
 	kills = 200
 	// beyond is how much longer than it needs to come up an agent lives at the
 	// most: in that time it switches.
-	beyond = 60 * time.Millisecond
-	// document is what all files of the bundle are made of, so that one of
-	// another version shows.
-	document = "version"
+	beyond = 100 * time.Millisecond
 )
+
+// documents are published together, all of one version.
+var documents = []string{"one", "two", "three"}
 
 // names are the files of the bundle.
 var names = []string{"a.conf", "b.conf", "sub/c.conf", "sub/deep/d.conf", "e.conf"}
@@ -42,11 +43,11 @@ const settings = `bundles:
     check: ["test", "-s", "{{ .Staged }}/e.conf"]
     reload: ["grep", "-q", "good", "%[1]s/current/e.conf"]
     files:
-      - {name: a.conf, data_id: version}
-      - {name: b.conf, data_id: version, mode: "0644"}
-      - {name: sub/c.conf, template: {text: '{{ config "version" }}'}}
-      - {name: sub/deep/d.conf, template: {text: '{{ range 1 }}{{ config "version" }}{{ end }}'}}
-      - {name: e.conf, data_id: version}
+      - {name: a.conf, data_id: one}
+      - {name: b.conf, data_id: two, mode: "0644"}
+      - {name: sub/c.conf, template: {text: '{{ config "three" }}'}}
+      - {name: sub/deep/d.conf, template: {text: '{{ if config "one" }}{{ config "two" }}{{ end }}'}}
+      - {name: e.conf, data_id: three}
 `
 
 // content is the document of a version, large enough to be written in parts.
@@ -61,21 +62,12 @@ func content(version int) string {
 // TestSwitchUnderKill kills an agent at random points while versions follow
 // each other: whoever reads through the link gets one whole version.
 func TestSwitchUnderKill(t *testing.T) {
-	server := binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0")
+	server, c := start(t)
 	dir, data := t.TempDir(), t.TempDir()
-	path := filepath.Join(t.TempDir(), "agent.yaml")
-	if err := os.WriteFile(path, fmt.Appendf(nil, settings, dir), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := publisher{t: t}
-	var err error
-	if p.client, err = client.New([]string{"http://" + server.HTTP}, client.Config{}); err != nil {
-		t.Fatal(err)
-	}
+	p := publisher{t: t, client: c}
 	p.publish(1)
 	began := time.Now()
-	agent := binary.Start(t, binary.Muster(), "agent", "--config", path, "--server", "http://"+server.HTTP, "--id", "h1",
-		"--data-dir", data, "--services", filepath.Join(data, "services.d"), "--http", "127.0.0.1:0", "--drain-wait", "0s")
+	agent := startAgent(t, server, data, fmt.Sprintf(settings, dir))
 	link := filepath.Join(dir, "current")
 	agent.Await("first generation", func() bool { version, _ := read(link); return version == 1 })
 	within := time.Since(began) + beyond
@@ -115,7 +107,7 @@ func TestSwitchUnderKill(t *testing.T) {
 	if err := left(dir); err != nil {
 		t.Error(err)
 	}
-	err = filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && strings.HasPrefix(e.Name(), ".muster-") {
 			t.Errorf("%s is left", path)
 		}
@@ -124,6 +116,28 @@ func TestSwitchUnderKill(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// start starts a server and returns it with a client of it.
+func start(t *testing.T) (*binary.Server, *client.Client) {
+	t.Helper()
+	server := binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0", "--min-free", "0")
+	c, err := client.New([]string{"http://" + server.HTTP}, client.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, c
+}
+
+// startAgent starts an agent of the server with these settings.
+func startAgent(t *testing.T, server *binary.Server, data, settings string) *binary.Process {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(path, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return binary.Start(t, binary.Muster(), "agent", "--config", path, "--server", "http://"+server.HTTP, "--id", "h1",
+		"--data-dir", data, "--services", filepath.Join(data, "services.d"), "--http", "127.0.0.1:0", "--drain-wait", "0s")
 }
 
 // left returns an error when anything is in dir but the link, its generation
@@ -160,7 +174,11 @@ type publisher struct {
 
 func (p *publisher) publish(version int) {
 	p.version = version
-	if _, err := p.client.PutConfig(context.WithoutCancel(p.t.Context()), client.Name{Name: document}, []byte(content(version)), client.ConfigWrite{}); err != nil {
+	var edits []api.ConfigEdit
+	for _, id := range documents {
+		edits = append(edits, api.ConfigEdit{DataID: id, Content: content(version)})
+	}
+	if _, err := p.client.SetConfigs(context.WithoutCancel(p.t.Context()), edits); err != nil {
 		p.t.Errorf("publish version %d: %v", version, err)
 	}
 }
