@@ -156,6 +156,7 @@ func (k *Keeper) begin(c *client.Client) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refresh()
+	k.track()
 	if k.cache.dir == "" {
 		return nil
 	}

@@ -19,17 +19,17 @@ type document struct {
 	since   time.Time       // when that became known
 }
 
-// refresh reads local templates that have changed and makes the documents
-// those that are needed now. k.mu is held.
-func (k *Keeper) refresh() {
+// refresh reads local templates that have changed, and reports whether any has.
+// k.mu is held.
+func (k *Keeper) refresh() (changed bool) {
 	for _, t := range k.targets {
 		for _, s := range t.sources {
 			if s.refresh() {
-				t.pending = true
+				t.pending, changed = true, true
 			}
 		}
 	}
-	k.track()
+	return changed
 }
 
 // track makes the documents those that files, templates and the local API need

@@ -46,7 +46,9 @@ var errTooMany = fmt.Errorf("files and templates need more than %d documents", M
 // handed out, the watch does not wait for changes.
 func (k *Keeper) round(ctx context.Context, wait time.Duration) error {
 	k.mu.Lock()
-	k.refresh()
+	if k.refresh() {
+		k.track()
+	}
 	if k.unsettled() {
 		wait = 0
 	}

@@ -175,7 +175,7 @@ func encodeJSON(v any) (string, error) {
 }
 
 func encodeYAML(v any) (string, error) {
-	b, err := yaml.Marshal(v)
+	b, err := yaml.MarshalWithOptions(v, yaml.CustomMarshaler(func(n json.Number) ([]byte, error) { return []byte(n), nil }))
 	if err != nil {
 		return "", errors.New("has no YAML form")
 	}

@@ -14,7 +14,7 @@ import (
 
 var documents = map[render.Document]string{
 	{DataID: "app.yaml"}:                      "db:\n  host: db.example.org\n  port: 5432\nlist: [a, b]\ntext: \"\"\n",
-	{DataID: "app.json"}:                      `{"db": {"id": 12345678901234567890, "on": true}}`,
+	{DataID: "app.json"}:                      `{"db": {"id": 12345678901234567890, "n": 7, "on": true, "part": 1.50}}`,
 	{DataID: "app.properties"}:                "# a comment\ndb.host = h\\\n   ost\ndb.port:5432\nkey\\ with\\:odd some\\tthing\nempty\n",
 	{DataID: "plain", Group: "SHARED"}:        "shared <&>\nsecond\n",
 	{DataID: "p", Group: "G", Namespace: "n"}: "there",
@@ -49,6 +49,8 @@ func TestRender(t *testing.T) {
 		{"a default of a path", `{{ config "app.yaml" | yaml | get "db.user" "root" }}`, "root"},
 		{"a default", `{{ config "app.yaml" | yaml | get "text" | default "none" }}`, "none"},
 		{"a long number of JSON", `{{ config "app.json" | json | get "db.id" }}`, "12345678901234567890"},
+		{"a number of JSON", `{{ if eq (config "app.json" | json | get "db.n") 7 }}seven{{ end }}`, "seven"},
+		{"JSON as YAML", `{{ config "app.json" | json | get "db" | toYAML }}`, "id: 12345678901234567890\n\"n\": 7\n\"on\": true\npart: 1.50"},
 		{"properties", `{{ with config "app.properties" | properties }}{{ get "db.host" . }}:{{ get "db.port" . }} {{ get "key with:odd" . | quote }}{{ get "empty" . }}{{ end }}`, `host:5432 "some\tthing"`},
 		{"indent", "{{ config \"plain\" \"SHARED\" | indent 2 }}", "  shared <&>\n  second\n"},
 		{"quote", `{{ config "plain" "SHARED" | trim | quote }}`, `"shared <&>\nsecond"`},

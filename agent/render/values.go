@@ -38,7 +38,7 @@ func decodeJSON(text string) (v any, err error) {
 	d.UseNumber() // as they are written, however many digits
 	if err = d.Decode(&v); err == nil {
 		if _, err = d.Token(); errors.Is(err, io.EOF) {
-			return v, nil
+			return counted(v), nil
 		}
 	}
 	offset := d.InputOffset()
@@ -46,6 +46,26 @@ func decodeJSON(text string) (v any, err error) {
 		offset = syntax.Offset
 	}
 	return nil, fmt.Errorf("is no JSON, line %d", 1+strings.Count(text[:min(int(offset), len(text))], "\n"))
+}
+
+// counted makes whole numbers of JSON what templates can compare. Longer ones
+// and fractions stay as they are written.
+func counted(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+	case map[string]any:
+		for k, e := range v {
+			v[k] = counted(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = counted(e)
+		}
+	}
+	return v
 }
 
 func decodeYAML(text string) (v any, err error) {
