@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 )
@@ -175,9 +176,20 @@ func encodeJSON(v any) (string, error) {
 }
 
 func encodeYAML(v any) (string, error) {
-	b, err := yaml.MarshalWithOptions(v, yaml.CustomMarshaler(func(n json.Number) ([]byte, error) { return []byte(n), nil }))
+	b, err := yaml.MarshalWithOptions(v,
+		yaml.CustomMarshaler(func(n json.Number) ([]byte, error) { return []byte(n), nil }),
+		yaml.CustomMarshaler(yamlString))
 	if err != nil {
 		return "", errors.New("has no YAML form")
 	}
 	return strings.TrimSuffix(string(b), "\n"), nil
+}
+
+// yamlString writes text with control characters as JSON has it, which is YAML
+// too: in other forms they do not come back.
+func yamlString(s string) ([]byte, error) {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return []byte(quoted(s)), nil
+	}
+	return yaml.Marshal(s)
 }

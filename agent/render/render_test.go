@@ -168,6 +168,21 @@ func TestReads(t *testing.T) {
 	}
 }
 
+// What toYAML writes reads as the same values.
+func TestYAMLComesBack(t *testing.T) {
+	documents[render.Document{DataID: "odd"}] = `{"a": "x\ty\r\nz\n", "b": "- c: d", "c": ["", " x ", "no", "1.0", "#", "\u00e9"], "k": {"x": {"y": "z\n\nz"}}}`
+	for _, path := range []string{"", "k", "c"} {
+		want, err := renderText(t, `{{ config "odd" | json | get "`+path+`" | toJSON }}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := renderText(t, `{{ config "odd" | json | get "`+path+`" | toYAML | yaml | toJSON }}`); err != nil || got != want {
+			text, _ := renderText(t, `{{ config "odd" | json | get "`+path+`" | toYAML }}`)
+			t.Errorf("%q comes back = %s, %v, want %s\n%s", path, got, err, want, text)
+		}
+	}
+}
+
 // Whatever a template and a document hold, there is an answer, and a good one
 // is the same again.
 func FuzzRender(f *testing.F) {
