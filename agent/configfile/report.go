@@ -23,11 +23,18 @@ const reportPause = time.Second
 type reporter struct {
 	keeper *Keeper
 	wake   chan struct{}
-	said   map[client.Name]api.ConfigReport // run's
+	said   map[client.Name]outcome // run's
+}
+
+// outcome is what became of a document. Where it was rejected, before says
+// which content stands in its place: the server, which hears at once what the
+// agent has read, may believe that it is the other.
+type outcome struct {
+	before, report api.ConfigReport
 }
 
 func newReporter(k *Keeper) *reporter {
-	return &reporter{keeper: k, wake: make(chan struct{}, 1), said: make(map[client.Name]api.ConfigReport)}
+	return &reporter{keeper: k, wake: make(chan struct{}, 1), said: make(map[client.Name]outcome)}
 }
 
 func (r *reporter) rouse() {
@@ -82,11 +89,14 @@ func (r *reporter) send(ctx context.Context) (more bool, err error) {
 		if r.said[n] == now[n] {
 			continue
 		}
-		if len(batch) == api.MaxConfigReports {
+		if len(batch)+2 > api.MaxConfigReports {
 			more = true
 			break
 		}
-		batch, names = append(batch, now[n]), append(names, n)
+		if o := now[n]; o.before.MD5 != "" {
+			batch = append(batch, o.before)
+		}
+		batch, names = append(batch, now[n].report), append(names, n)
 	}
 	if len(batch) == 0 {
 		return false, nil
@@ -94,27 +104,27 @@ func (r *reporter) send(ctx context.Context) (more bool, err error) {
 	if err := r.keeper.client.ReportConfigs(ctx, r.keeper.host.ID, batch); err != nil {
 		return more, err
 	}
-	for i, n := range names {
-		r.said[n] = batch[i]
+	for _, n := range names {
+		r.said[n] = now[n]
 	}
 	return more, nil
 }
 
 // outcomes returns what became of every document that is known. Of one that is
 // in several places it says the worst.
-func (k *Keeper) outcomes() map[client.Name]api.ConfigReport {
+func (k *Keeper) outcomes() map[client.Name]outcome {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	all := make(map[client.Name]api.ConfigReport, len(k.documents))
+	all := make(map[client.Name]outcome, len(k.documents))
 	for n, d := range k.documents {
 		if d.bare && d.exists {
-			all[n] = reportOf(n, d.content, api.ReportApplied, "", d.since)
+			all[n] = outcome{report: reportOf(n, d.content, api.ReportApplied, "", d.since)}
 		}
 	}
 	for _, t := range k.targets {
-		t.outcomes(func(n client.Name, report api.ConfigReport) {
-			if before, ok := all[n]; !ok || weight(report.State) > weight(before.State) {
-				all[n] = report
+		t.outcomes(func(n client.Name, o outcome) {
+			if other, ok := all[n]; !ok || weight(o.report.State) > weight(other.report.State) {
+				all[n] = o
 			}
 		})
 	}
@@ -135,21 +145,25 @@ func reportOf(n client.Name, d client.Document, state, detail string, at time.Ti
 
 // outcomes yields what became of the documents of a target. One that is the
 // same in what stands there has come through, whatever became of the others.
-func (t *target) outcomes(yield func(client.Name, api.ConfigReport)) {
+func (t *target) outcomes(yield func(client.Name, outcome)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next == nil || t.next.cached {
 		return
 	}
 	for n, d := range t.next.documents {
+		stands := t.stands[n.String()]
 		switch {
-		case t.next == t.done, t.stands[n.String()] == d.MD5:
-			yield(n, reportOf(n, d, api.ReportApplied, "", t.applied))
+		case t.next == t.done, stands == d.MD5:
+			yield(n, outcome{report: reportOf(n, d, api.ReportApplied, "", t.applied)})
 		case t.err == nil: // it is being worked on
 		case t.err.written:
-			yield(n, reportOf(n, d, api.ReportWritten, t.err.what, t.changed))
+			yield(n, outcome{report: reportOf(n, d, api.ReportWritten, t.err.what, t.changed)})
 		default:
-			yield(n, reportOf(n, d, api.ReportRejected, t.err.what, t.changed))
+			yield(n, outcome{
+				before: reportOf(n, client.Document{MD5: stands}, api.ReportApplied, "", t.applied),
+				report: reportOf(n, d, api.ReportRejected, t.err.what, t.changed),
+			})
 		}
 	}
 }

@@ -55,6 +55,10 @@ func TestReports(t *testing.T) {
 	// What a command prints may be content, and stays here.
 	h.server.mu.Lock()
 	defer h.server.mu.Unlock()
+	if all := h.server.reports; len(all) < 2 || all[len(all)-1].State != api.ReportRejected ||
+		all[len(all)-2].DataID != "a" || all[len(all)-2].MD5 != client.Digest([]byte("a 1")) || all[len(all)-2].State != api.ReportApplied {
+		t.Errorf("reports = %+v, want what stands before what was rejected", all)
+	}
 	for _, r := range h.server.reports {
 		if strings.Contains(r.Detail, "bad") || strings.Contains(r.Detail, "due") {
 			t.Errorf("report = %+v, and holds content", r)
