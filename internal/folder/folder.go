@@ -26,7 +26,7 @@ var (
 	ErrNotFound = errors.New("not found")        // of a Server: there is no such document
 	ErrNoFolder = errors.New("not a folder of a namespace")
 	ErrNoMatch  = errors.New("matches no document")
-	ErrTooMany  = fmt.Errorf("at most %d documents of %d MiB are published at once", atATime, atATimeBytes>>20)
+	ErrTooMany  = fmt.Errorf("at most %d documents, of %d MiB together, are published at once", atATime, atATimeBytes>>20)
 )
 
 // Server holds the documents of the folder's namespace.
