@@ -54,9 +54,13 @@ type QuotaError struct {
 	What  string // count, size or total
 	Limit int64
 	Would int64 // be, with the write
+	Key   Key   // of the document whose size it is
 }
 
 func (e *QuotaError) Error() string {
+	if e.What == "size" {
+		return fmt.Sprintf("quota of %s: %s has %d bytes, at most %d are allowed", e.Scope, e.Key, e.Would, e.Limit)
+	}
 	return fmt.Sprintf("quota of %s: %s would be %d, at most %d are allowed", e.Scope, e.What, e.Would, e.Limit)
 }
 

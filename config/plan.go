@@ -31,12 +31,12 @@ type plan struct {
 	now      time.Time
 	numbers  map[Key]int64 // last ones of the histories that go on
 	warnings []string
-	grown    map[scope]Usage // by what was put and removed
-	largest  map[scope]int64 // bytes of the largest content that was put
+	grown    map[scope]Usage     // by what was put and removed
+	largest  map[scope]*Document // of those that were put
 }
 
 func newPlan(snap *Snapshot) *plan {
-	return &plan{snap: snap, now: time.Now().UTC(), numbers: map[Key]int64{}, grown: map[scope]Usage{}, largest: map[scope]int64{}}
+	return &plan{snap: snap, now: time.Now().UTC(), numbers: map[Key]int64{}, grown: map[scope]Usage{}, largest: map[scope]*Document{}}
 }
 
 // check has the write fail if a record changes meanwhile.
@@ -137,8 +137,8 @@ func (p *plan) grow(k Key, was, is *Document) {
 	for _, o := range []scope{{k.Namespace, ""}, {k.Namespace, k.Group}} {
 		g := p.grown[o]
 		p.grown[o] = Usage{g.Count + d.Count, g.Total + d.Total}
-		if is != nil {
-			p.largest[o] = max(p.largest[o], int64(is.Size))
+		if is != nil && (p.largest[o] == nil || p.largest[o].Size < is.Size) {
+			p.largest[o] = is
 		}
 	}
 }

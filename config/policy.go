@@ -178,6 +178,11 @@ func (p *plan) holdQuotas() error {
 	for o, added := range p.grown {
 		policy, is := p.snap.Policy(o.namespace, o.group), p.snap.Usage(o.namespace, o.group)
 		would := Usage{is.Count + added.Count, is.Total + added.Total}
+		var size int64
+		var largest Key
+		if d := p.largest[o]; d != nil {
+			size, largest = int64(d.Size), d.Key
+		}
 		for _, q := range []struct {
 			what              string
 			hard, soft, would int64
@@ -185,9 +190,12 @@ func (p *plan) holdQuotas() error {
 		}{
 			{"count", policy.Hard.Count, policy.Soft.Count, would.Count, added.Count > 0},
 			{"total", policy.Hard.Total, policy.Soft.Total, would.Total, added.Total > 0},
-			{"size", policy.Hard.Size, policy.Soft.Size, p.largest[o], p.largest[o] > 0},
+			{"size", policy.Hard.Size, policy.Soft.Size, size, size > 0},
 		} {
-			over := &QuotaError{o.String(), q.what, q.hard, q.would}
+			over := &QuotaError{Scope: o.String(), What: q.what, Limit: q.hard, Would: q.would}
+			if q.what == "size" {
+				over.Key = largest
+			}
 			switch {
 			case q.grows && q.hard > 0 && q.would > q.hard:
 				return over

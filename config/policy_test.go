@@ -39,7 +39,7 @@ func TestQuotas(t *testing.T) {
 		{"too large", config.Policy{Hard: config.Quota{Size: 10}}, "a", "0123456789x", "size", ""},
 		{"as large as allowed", config.Policy{Hard: config.Quota{Size: 10}}, "a", "012345678x", "", ""},
 		{"over a soft count", config.Policy{Soft: config.Quota{Count: 2}}, "new", "x", "", "count would be 3"},
-		{"over a soft size", config.Policy{Soft: config.Quota{Size: 5}}, "a", "012345", "", "size would be 6"},
+		{"over a soft size", config.Policy{Soft: config.Quota{Size: 5}}, "a", "012345", "", "has 6 bytes"},
 		{"over a soft total", config.Policy{Soft: config.Quota{Total: 5}}, "new", "x", "", "total would be 21"},
 		{"of the group", config.Policy{Group: "DEFAULT_GROUP", Hard: config.Quota{Count: 2}}, "new", "x", "count", ""},
 		{"of another group", config.Policy{Group: "other", Hard: config.Quota{Count: 1}}, "new", "x", "", ""},

@@ -39,6 +39,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	c.DocsPath, c.SchemasPath = "", ""    // the pages load scripts from elsewhere
 	c.CreateHooks = nil                   // no $schema field in every answer
 	c.RejectUnknownQueryParameters = true // a dryRun that nobody understands would write
+	c.Transformers = append(c.Transformers, discreet)
 	a := humago.New(mux, c)
 	a.UseMiddleware(onceEach(a))
 	f.mountServices(a)

@@ -47,6 +47,9 @@ func (s *Server) RestartServer() {
 	s.awaitReady()
 }
 
+// Data returns the directory of what the server keeps.
+func (s *Server) Data() string { return s.data }
+
 // Forget removes all that the server knew, once it has ended.
 func (s *Server) Forget() {
 	s.tb.Helper()
