@@ -22,13 +22,14 @@ const (
 // aside. A name that ends in "/..." stands for that package and all below it.
 var arrows = map[string][]string{
 	// Rules: the domain, and what follows from it alone.
-	"registry":      {"internal/trie", "internal/view", "internal/digest"},
-	"config":        {"internal/trie", "internal/view", "internal/digest"},
-	"config/syntax": nil,
-	"config/vault":  {"internal/atomicfile"},
-	"answer":        {"registry", "internal/nearest"},
-	"zone":          {"registry", "answer"},
-	"update":        {"registry", "answer"},
+	"registry":       {"internal/trie", "internal/view", "internal/digest"},
+	"config":         {"internal/trie", "internal/view", "internal/digest"},
+	"config/syntax":  nil,
+	"config/vault":   {"internal/atomicfile"},
+	"config/archive": {"config"},
+	"answer":         {"registry", "internal/nearest"},
+	"zone":           {"registry", "answer"},
+	"update":         {"registry", "answer"},
 
 	// What is known of addresses, from outside.
 	"labels": {"internal/view", "internal/atomicfile"},
@@ -74,7 +75,7 @@ var arrows = map[string][]string{
 	"server/waiters":        {"config"},
 	"server/track":          {"config", "internal/boltpages"},
 	"server": {
-		"registry", "config", "config/syntax", "config/vault", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
 		"internal/atomicfile", "internal/dirlock", "internal/diff",
 	},

@@ -168,7 +168,7 @@ const restoreBatch = 20
 // dates and authors as they were. It writes the history first: until the last
 // step nobody sees any of it. Contents that were encrypted at rest are again.
 func (c *Center) Restore(ctx context.Context, past Past) (Receipt, error) {
-	if err := past.validate(); err != nil {
+	if err := past.Validate(); err != nil {
 		return Receipt{}, err
 	}
 	if snap := c.Snapshot(); snap != nil && snap.Sequence(past.Key).Last > 0 { // before anything is written
@@ -182,7 +182,8 @@ func (c *Center) Restore(ctx context.Context, past Past) (Receipt, error) {
 	return c.restore(ctx, past, nil, true)
 }
 
-func (p Past) validate() error {
+// Validate returns why nobody can restore p, nil when somebody can.
+func (p Past) Validate() error {
 	if err := p.Key.Validate(); err != nil {
 		return err
 	}
