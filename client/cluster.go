@@ -54,10 +54,15 @@ func (c *Client) RemoveMember(ctx context.Context, member string, force bool) er
 // same. Servers are tried one after another until one begins to answer; from then
 // on it takes as long as ctx lets it.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
+	return c.stream(ctx, "backup", api.PathBackup, w)
+}
+
+// stream writes the answer to a GET to w, as it comes.
+func (c *Client) stream(ctx context.Context, what, path string, w io.Writer) (int64, error) {
 	var last error
 	first := int(c.preferred.Load())
 	for i := range c.servers {
-		resp, err := c.begin(ctx, c.servers[(first+i)%len(c.servers)], api.PathBackup)
+		resp, err := c.begin(ctx, c.servers[(first+i)%len(c.servers)], path)
 		if err != nil {
 			last = err
 			if ctx.Err() == nil && (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnreachable)) {
@@ -68,7 +73,7 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
 		defer resp.Body.Close()
 		n, err := io.Copy(w, resp.Body)
 		if err != nil {
-			return n, fmt.Errorf("backup broke off after %d bytes: %w", n, err)
+			return n, fmt.Errorf("%s broke off after %d bytes: %w", what, n, err)
 		}
 		return n, nil
 	}

@@ -48,6 +48,7 @@ func (f *face) mountConfigs(a huma.API) {
 	f.mountParts(a)
 	f.mountPolicies(a)
 	f.mountTrack(a)
+	f.mountTransfer(a)
 }
 
 type configQuery struct {

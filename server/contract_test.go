@@ -54,7 +54,8 @@ func TestContract(t *testing.T) {
 }
 
 // refusing are the operations that a server alone in a test refuses.
-var refusing = map[string]int{"get-labels": http.StatusNotFound, "promote-release": http.StatusNotFound, "add-member": http.StatusConflict, "remove-member": http.StatusConflict}
+var refusing = map[string]int{"get-labels": http.StatusNotFound, "promote-release": http.StatusNotFound,
+	"import-configs": http.StatusBadRequest, "add-member": http.StatusConflict, "remove-member": http.StatusConflict}
 
 type contract struct {
 	t        *testing.T

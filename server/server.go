@@ -72,11 +72,12 @@ type Server struct {
 	dnsMu    sync.Mutex   // a reload may come when the server closes
 	dns      *dnsd.Server // nil once closed; guarded by dnsMu after Open
 
-	draining atomic.Bool
-	twins    bool          // that was said; owned by compare
-	backup   sync.Mutex    // held while one is streamed
-	stopping chan struct{} // closed when calls that wait must answer
-	stopOnce sync.Once
+	draining  atomic.Bool
+	twins     bool          // that was said; owned by compare
+	backup    sync.Mutex    // held while one is streamed
+	importing sync.Mutex    // held while an archive is brought in
+	stopping  chan struct{} // closed when calls that wait must answer
+	stopOnce  sync.Once
 }
 
 // Limits of the HTTP edge.

@@ -58,15 +58,19 @@ func makeBackup(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Link(part.Name(), path); err != nil { // unlike a rename, it replaces nothing
-		if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := os.Rename(part.Name(), path); err != nil { // a file system without hard links
-			return err
-		}
+	if err := nameNew(part.Name(), path); err != nil {
+		return err
 	}
 	return showInfo(c, "written", path, info)
+}
+
+// nameNew gives a complete file its name, which must be free.
+func nameNew(from, to string) error {
+	err := os.Link(from, to) // unlike a rename, it replaces nothing
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.Rename(from, to) // a file system without hard links
 }
 
 // backupOutput is what -o json prints of a backup.

@@ -22,8 +22,8 @@ type candidate struct{ value, text string }
 var choices = map[string]string{
 	"output": "table json yaml", "check": "tcp http mysql redis grpc none", "dns-mode": "ordered sampled single", "dns-topology": "prefer pin",
 	"log-level": "debug info warn error", "log-format": "text json", "type": "properties xml json text html yaml toml",
-	"validate": "off warn refuse",
-	"SHELL":    "bash zsh fish", "TYPE": "SRV A AAAA TXT HTTPS SVCB PTR",
+	"validate": "off warn refuse", "secrets": "clear omit", "on-conflict": "abort skip overwrite",
+	"SHELL": "bash zsh fish", "TYPE": "SRV A AAAA TXT HTTPS SVCB PTR",
 }
 
 // patience is how long somebody who pressed a key waits for a server.

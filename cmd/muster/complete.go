@@ -109,7 +109,7 @@ func valueKind(f cli.Flag) string {
 	switch name := f.Names()[0]; name {
 	case "namespace", "group", "cluster":
 		return strings.ToUpper(name)
-	case "output", "check", "dns-mode", "dns-topology", "log-level", "log-format", "type", "validate":
+	case "output", "check", "dns-mode", "dns-topology", "log-level", "log-format", "type", "validate", "secrets", "on-conflict":
 		return name
 	}
 	if doc, ok := f.(cli.DocGenerationFlag); ok {

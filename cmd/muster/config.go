@@ -37,6 +37,7 @@ func configCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "type", Usage: "only documents of this `TYPE`; repeatable: of one of them"}), Action: listConfigs},
 		configLogCommand(), configShowCommand(), configDiffCommand(), configRevertCommand(), configWatchCommand(),
 		configReleaseCommand(), configPartCommand(), configPolicyCommand(), configTrackCommand(),
+		configExportCommand(), configImportCommand(), configCopyCommand(),
 		configKeyCommand(),
 	}, folderCommands()...)}
 }

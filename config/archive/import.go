@@ -24,7 +24,7 @@ const (
 type ExistError struct{ Keys []config.Key }
 
 func (e *ExistError) Error() string {
-	return fmt.Sprintf("%d documents of the archive are there already, or were: %v", len(e.Keys), e.Keys[:min(len(e.Keys), 10)])
+	return fmt.Sprintf("%d documents are there already, or were: %v", len(e.Keys), e.Keys[:min(len(e.Keys), 10)])
 }
 
 // Unwrap returns config.ErrConflict.
