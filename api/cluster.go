@@ -104,7 +104,8 @@ type Heard struct {
 
 // Recent is the last revisions of a server's snapshots with their digests.
 type Recent struct {
-	Shown []Shown `json:"shown" nullable:"false"`
+	Shown   []Shown `json:"shown" nullable:"false" doc:"Of the registry"`
+	Configs []Shown `json:"configs" nullable:"false" doc:"Of the configuration centre"`
 }
 
 // Shown is one snapshot in short.

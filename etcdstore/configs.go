@@ -17,10 +17,11 @@ import (
 
 // Configs is the configuration centre's side of a Store, a config.Store.
 type Configs struct {
-	store *Store
-	view  config.View
-	cache *cache
-	vault Vault // nil: nothing is encrypted
+	store  *Store
+	view   config.View
+	recent recent
+	cache  *cache
+	vault  Vault // nil: nothing is encrypted
 }
 
 // View returns the view of the configuration centre's snapshots.

@@ -194,8 +194,11 @@ func (s *Store) show(f *feed, complete int64) {
 	revision, digests := f.stands()
 	f.shown.Store(&shownFeed{progress{f.era, complete}, revision, digests})
 	s.proof.show(f.domain, progress{f.era, complete})
-	if f.domain == registryDomain {
+	switch f.domain {
+	case registryDomain:
 		s.recent.add(Shown{revision, s.view.Snapshot().Digests()})
+	case configDomain:
+		s.configs.recent.add(Shown{revision, s.configs.view.Snapshot().Digests()})
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// Shown is a revision of the registry that this store has shown, with the digests
-// of what it showed.
+// Shown is a revision that this store has shown, with the digests of what it
+// showed.
 type Shown struct {
 	Revision int64
-	Digests  registry.Digests
+	Digests  registry.Digests // which are of the same kind in both domains
 }
 
 // recentShown is how many revisions a store remembers.
@@ -46,15 +46,20 @@ func (r *recent) add(now Shown) {
 	r.ring = append(r.ring, now)
 }
 
-// Recent returns the last revisions that this store has shown, newest first, to
-// compare servers at a revision that both have shown.
-func (s *Store) Recent() []Shown {
-	s.recent.mu.Lock()
-	defer s.recent.mu.Unlock()
-	out := slices.Clone(s.recent.ring)
+func (r *recent) newest() []Shown {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := slices.Clone(r.ring)
 	slices.Reverse(out)
 	return out
 }
+
+// Recent returns the last revisions of the registry that this store has shown,
+// newest first, to compare servers at a revision that both have shown.
+func (s *Store) Recent() []Shown { return s.recent.newest() }
+
+// Recent is that of the configuration centre.
+func (c *Configs) Recent() []Shown { return c.recent.newest() }
 
 // reconcileLoop reconciles now and then until ctx ends.
 func (s *Store) reconcileLoop(ctx context.Context) error {

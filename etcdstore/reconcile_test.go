@@ -203,6 +203,15 @@ func TestServersNumberTheSameAlike(t *testing.T) {
 	if a.Revision != b.Revision || !a.Digests.Equal(b.Digests) {
 		t.Errorf("newest shown = %d %x and %d %x, want the same", a.Revision, a.Digests.Sum(), b.Revision, b.Digests.Sum())
 	}
+	center := config.New(first.Configs(), config.Config{})
+	_, receipt, err := center.Publish(t.Context(), config.Draft{Key: config.Key{Namespace: "public", Group: "g", DataID: "d"}, Content: []byte("x")})
+	if err != nil || !second.Configs().View().Wait(t.Context(), receipt.Revision) {
+		t.Fatalf("Publish = %v, and the other server does not show it", err)
+	}
+	eventually(t, 20*time.Second, "both name the same configuration", func() bool {
+		a, b := first.Configs().Recent()[0], second.Configs().Recent()[0]
+		return a.Revision == receipt.Revision && b.Revision == a.Revision && a.Digests.Equal(b.Digests) && a.Digests.Sum() != 0
+	})
 	if first.Serial() != second.Serial() {
 		t.Errorf("serials = %d and %d, want the same", first.Serial(), second.Serial())
 	}

@@ -113,7 +113,7 @@ func New(client *clientv3.Client, cfg Config) *Store {
 	}
 	s.epoch.highest = cfg.HighestSerial
 	s.epochRead.Store(epochUnread)
-	s.configs = Configs{store: s, cache: newCache(contentCacheBytes), vault: cfg.Vault}
+	s.configs.store, s.configs.cache, s.configs.vault = s, newCache(contentCacheBytes), cfg.Vault
 	s.feeds = [domains]*feed{registryDomain: s.registryFeed(), configDomain: s.configs.feed()}
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s

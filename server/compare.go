@@ -4,11 +4,13 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/etcdstore"
 )
 
 // compareEvery is how often servers compare what they show.
@@ -21,9 +23,13 @@ func (f *face) recent(context.Context, *struct{}) (*recentAnswer, error) {
 }
 
 func (s *Server) recent() api.Recent {
-	out := api.Recent{Shown: []api.Shown{}}
-	for _, shown := range s.store.Recent() {
-		out.Shown = append(out.Shown, api.Shown{Revision: shown.Revision, Digest: hex(shown.Digests.Sum())})
+	return api.Recent{Shown: shownOf(s.store.Recent()), Configs: shownOf(s.store.Configs().Recent())}
+}
+
+func shownOf(recent []etcdstore.Shown) []api.Shown {
+	out := make([]api.Shown, len(recent))
+	for i, shown := range recent {
+		out[i] = api.Shown{Revision: shown.Revision, Digest: hex(shown.Digests.Sum())}
 	}
 	return out
 }
@@ -77,13 +83,16 @@ func (s *Server) differs(ctx context.Context, target string) bool {
 	if s.ask(ctx, http.MethodGet, target+api.PathRecent, nil, &theirs) != nil {
 		return false
 	}
-	ours := map[int64]string{}
-	for _, shown := range s.recent().Shown {
-		ours[shown.Revision] = shown.Digest
-	}
-	for _, shown := range theirs.Shown { // the newest first
-		if digest, both := ours[shown.Revision]; both {
-			return digest != shown.Digest
+	ours := s.recent()
+	return differ(ours.Shown, theirs.Shown) || differ(ours.Configs, theirs.Configs)
+}
+
+// differ reports whether two servers showed something else at the newest revision
+// that both have shown.
+func differ(ours, theirs []api.Shown) bool {
+	for _, their := range theirs { // the newest first
+		if i := slices.IndexFunc(ours, func(our api.Shown) bool { return our.Revision == their.Revision }); i >= 0 {
+			return ours[i].Digest != their.Digest
 		}
 	}
 	return false
