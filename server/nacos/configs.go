@@ -69,7 +69,7 @@ func (c *call) author() config.Author {
 // configured tells the caller of a write to the configuration centre.
 func (c *call) configured(r config.Receipt) {
 	c.wrote(r.Revision, r.Lagging)
-	for _, w := range r.Warnings {
+	for _, w := range r.Warnings[:min(mostWarnings, len(r.Warnings))] {
 		c.w.Header().Add(headerWarning, w)
 	}
 }

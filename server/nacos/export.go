@@ -60,7 +60,7 @@ func (h *Handler) pack(c *call, to *archive.Writer, head *config.Document) error
 	return to.Add(archive.Document{Group: d.Key.Group, DataID: d.Key.DataID, Type: d.Type, App: d.App, Desc: d.Desc, Tags: d.Tags}, content)
 }
 
-// mostWarnings bounds the documents that headers name.
+// mostWarnings bounds the documents that headers of one answer name.
 const mostWarnings = 20
 
 // carried returns the documents that a file can carry.

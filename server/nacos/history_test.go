@@ -77,7 +77,7 @@ func TestCapacity(t *testing.T) {
 			ask("POST "+capacity+"?tenant=public&quota=x", "400"),
 			ask("POST "+capacity+"?tenant=public&quota=1&maxSize=5", "200", `={"code":200,"message":"the capacity was set","data":true}`),
 			ask("POST "+doc+" content=hello", "200", "=true"),
-			ask("POST "+doc+" content=hello!", "429", "=false", ":Muster-Reason: quota of public: size would be 6, at most 5 are allowed"),
+			ask("POST "+doc+" content=hello!", "429", "=false", ":Muster-Reason: quota of public: public/g/d has 6 bytes, at most 5 are allowed"),
 			ask("POST /nacos/v1/cs/configs?dataId=e&group=g content=hello", "429", "=false"),
 			ask("POST /nacos/v2/cs/config?dataId=e&group=g content=hello", "429", `+{"code":5033,"message":"tenant capacity reach quota"`),
 			ask("POST /nacos/v3/admin/cs/config?dataId=d&groupName=g content=hello!", "429", `+{"code":5034`),

@@ -187,6 +187,7 @@ type Handler struct {
 	bodies   budget
 	polls    *seats.Seats
 	clock    clock
+	reading  chan struct{} // a seat for each zip file that is read at once
 
 	gets, publishes atomic.Int64 // calls for and of documents
 
@@ -205,7 +206,7 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("nacos: Config.Waiters is missing")
 	}
 	c = c.withDefaults()
-	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, requests: newRequests(), table: table{fixed: map[string]methods{}}, drained: make(chan struct{})}
+	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, requests: newRequests(), table: table{fixed: map[string]methods{}}, drained: make(chan struct{}), reading: make(chan struct{}, 2)}
 	h.bodies.limit = c.MaxBodies
 	h.polls = seats.New(c.MaxPolls, c.MaxPollsPerClient)
 	for _, o := range operations() {

@@ -1,14 +1,15 @@
 package nacos
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"net/http"
-	"path"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/config"
-	"github.com/musterhq/muster/server/nacos/archive"
 )
 
 // brought is what became of documents that were imported or cloned.
@@ -58,115 +59,105 @@ func (c *call) policy() (policy, error) {
 	return "", caused(http.StatusBadRequest, "invalid policy : %s", shortened(c.value("policy")))
 }
 
-// bring publishes documents one by one; draft makes each when its turn is.
+// atOnce is how many documents are published together, where one does not depend
+// on the other: the store groups their writes.
+const atOnce = 8
+
+// bring publishes documents; draft makes each when its turn is.
 func (h *Handler) bring(c *call, p policy, keys []config.Key, draft func(i int) (config.Draft, error)) (*brought, error) {
-	done := &brought{}
-	for i, k := range keys {
-		d, err := draft(i)
-		if err != nil {
-			return nil, err
-		}
-		d.Author = c.author()
-		d.If.Absent = p != policyOverwrite
-		_, receipt, err := h.cfg.Configs.Publish(c.r.Context(), d)
-		switch {
-		case err == nil:
-			c.configured(receipt)
-			done.SuccCount++
-			continue
-		case p == policySkip && errors.Is(err, config.ErrConflict) && !lost(err):
-			done.SkipData = append(done.SkipData, brief{k.DataID, k.Group, ""})
-			continue
-		case !is(err, config.ErrConflict, config.ErrInvalid, config.ErrQuota) || lost(err):
-			return nil, err
-		}
-		done.FailData = append(done.FailData, brief{k.DataID, k.Group, err.Error()})
-		if p == policyAbort {
-			for _, k := range keys[i+1:] {
-				done.SkipData = append(done.SkipData, brief{k.DataID, k.Group, ""})
+	at, stopped := newBringing(c, p, keys), len(keys)
+	work, ctx := errgroup.WithContext(c.r.Context())
+	work.SetLimit(atOnce)
+	for i := range keys {
+		one := func() error {
+			d, err := draft(i)
+			if err != nil {
+				return err
 			}
+			return at.publish(ctx, h.cfg.Configs, i, d)
+		}
+		if p != policyAbort {
+			work.Go(one)
+			continue
+		}
+		if err := one(); err != nil {
+			return nil, err
+		}
+		if at.failed[i] != "" {
+			stopped = i + 1
 			break
 		}
 	}
+	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	return at.result(stopped), nil
+}
+
+// bringing is what becomes of documents.
+type bringing struct {
+	c    *call
+	p    policy
+	by   config.Author
+	keys []config.Key
+
+	// By the place of a document, which one call of publish writes to.
+	skipped []bool
+	failed  []string // why
+
+	mu   sync.Mutex
+	last config.Receipt // guarded by mu: the newest, with warnings of all
+}
+
+func newBringing(c *call, p policy, keys []config.Key) *bringing {
+	return &bringing{c: c, p: p, by: c.author(), keys: keys, skipped: make([]bool, len(keys)), failed: make([]string, len(keys))}
+}
+
+// publish publishes the document at a place. What stands or the document is to
+// blame for is no error.
+func (b *bringing) publish(ctx context.Context, centre Configs, i int, d config.Draft) error {
+	d.Author = b.by
+	d.If.Absent = b.p != policyOverwrite
+	_, receipt, err := centre.Publish(ctx, d)
+	there := errors.Is(err, config.ErrConflict) && !lost(err)
+	switch {
+	case err == nil:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.last.Revision, b.last.Lagging = max(b.last.Revision, receipt.Revision), b.last.Lagging || receipt.Lagging
+		b.last.Warnings = append(b.last.Warnings, receipt.Warnings...)
+	case b.p == policySkip && there:
+		b.skipped[i] = true
+	case there || is(err, config.ErrInvalid, config.ErrQuota):
+		b.failed[i] = err.Error()
+	default:
+		return err
+	}
+	return nil
+}
+
+// result sums up, where the documents from a place on were left out.
+func (b *bringing) result(stopped int) *brought {
+	if b.last.Revision > 0 {
+		b.c.configured(b.last)
+	}
+	done := &brought{}
+	for i, k := range b.keys {
+		switch {
+		case i >= stopped || b.skipped[i]:
+			done.SkipData = append(done.SkipData, brief{k.DataID, k.Group, ""})
+		case b.failed[i] != "":
+			done.FailData = append(done.FailData, brief{k.DataID, k.Group, b.failed[i]})
+		default:
+			done.SuccCount++
+		}
+	}
 	done.SkipCount = len(done.SkipData)
-	return done, nil
+	return done
 }
 
 // target returns the namespace that documents are brought to.
 func (c *call) target(names ...string) (config.Key, bool) {
 	k := config.Key{Namespace: folded(c.value(names...)), Group: "g", DataID: "d"}
 	return k, k.Validate() == nil
-}
-
-// importZip publishes the documents of a file, after all of it was found sound.
-func (h *Handler) importZip(c *call) (any, error) {
-	file, err := c.upload()
-	if err != nil {
-		return nil, err
-	}
-	p, err := c.policy()
-	if err != nil {
-		return nil, err
-	}
-	name := "namespaceId"
-	if c.on == config1 {
-		name = "namespace"
-	}
-	to, ok := c.target(name)
-	if !ok {
-		return c.notBrought(importNamespace, "invalid namespace")
-	}
-	if len(file) == 0 {
-		return c.notBrought(importEmpty, "there is no file")
-	}
-	read, err := archive.Open(file, archive.Limits{Content: config.MaxContent})
-	switch {
-	case errors.Is(err, archive.ErrMetadata):
-		return c.notBrought(importMetadata, err.Error())
-	case err != nil:
-		return c.notBrought(importUnreadable, err.Error())
-	}
-	keys, places, unknown := sound(read, to.Namespace)
-	if len(keys) == 0 {
-		return c.notBrought(importEmpty, "there is no document")
-	}
-	done, err := h.bring(c, p, keys, func(i int) (config.Draft, error) {
-		d := read.Document(places[i])
-		content, err := read.Content(places[i])
-		return config.Draft{Key: keys[i], Content: content, Type: typeOf(d), App: d.App, Desc: d.Desc, Tags: d.Tags, Keep: true}, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	done.UnrecognizedCount, done.UnrecognizedData = len(unknown), each(unknown, func(name string) unrecognized { return unrecognized{name} })
-	return told{"import success", done}, nil
-}
-
-// sound returns the documents of a file whose names may be, with their places, and
-// the names of all else.
-func sound(read *archive.Reader, namespace string) (keys []config.Key, places []int, unknown []string) {
-	unknown = read.Unrecognized
-	for i := range read.Len() {
-		d := read.Document(i)
-		k := config.Key{Namespace: namespace, Group: d.Group, DataID: d.DataID}
-		if k.Validate() != nil {
-			unknown = append(unknown, shortened(d.Group+"/"+d.DataID))
-			continue
-		}
-		keys, places = append(keys, k), append(places, i)
-	}
-	return keys, places, unknown
-}
-
-// typeOf returns the type of a document of a file, which its name ends in where
-// the file does not tell.
-func typeOf(d archive.Document) string {
-	suffix := strings.ToLower(strings.TrimPrefix(path.Ext(d.DataID), "."))
-	switch suffix {
-	case "yml":
-		suffix = "yaml"
-	case "htm":
-		suffix = "html"
-	}
-	return cmp.Or(d.Type, suffix)
 }

@@ -19,14 +19,14 @@ var (
 
 // Limits bound what is read; counted is what comes out, whatever a file declares.
 type Limits struct {
-	Entries  int   // 0: 50,000
+	Entries  int   // 0: 120,000
 	Content  int64 // bytes of one document, 0: 10 MiB
 	Contents int64 // bytes of all, 0: 256 MiB
 }
 
 func (l Limits) withDefaults() Limits {
 	if l.Entries <= 0 {
-		l.Entries = 50000
+		l.Entries = 120000
 	}
 	if l.Content <= 0 {
 		l.Content = 10 << 20
