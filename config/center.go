@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -193,11 +194,8 @@ func (c *Center) GetFor(ctx context.Context, k Key, client Client) (Choice, []by
 		return Choice{}, nil, ErrUnavailable
 	}
 	choice := snap.Choose(k, client)
-	if _, ok := snap.unreadable.Get(RecordKey{Kind: KindDocument, Key: k}); ok && choice.Document == nil {
-		return Choice{}, nil, fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
-	}
 	if choice.Document == nil {
-		return Choice{}, nil, fmt.Errorf("document %s: %w", k, ErrNotFound)
+		return Choice{}, nil, cmp.Or(snap.Legible(k), fmt.Errorf("document %s: %w", k, ErrNotFound))
 	}
 	content, err := c.Content(ctx, choice.Document)
 	return choice, content, err

@@ -163,7 +163,8 @@ func share(k Key, release, client string) float64 {
 	return float64(x%10000) / 100
 }
 
-// Choice is what a client gets of a document.
+// Choice is what a client gets of a document. Where that is nothing,
+// [Snapshot.Legible] says whether nothing is there.
 type Choice struct {
 	Document *Document // nil: nothing
 	Release  string    // the gray release it is of, empty: the document's own content
@@ -183,6 +184,23 @@ func (s *Snapshot) Choose(k Key, c Client) Choice {
 		}
 	}
 	return Choice{Document: e.document}
+}
+
+// Legible returns ErrUnavailable, and why, where there is a document of which nobody
+// here can tell what it says. Told as absence, it would have clients drop what they
+// have.
+func (s *Snapshot) Legible(k Key) error {
+	if _, ok := s.unreadable.Get(RecordKey{Kind: KindDocument, Key: k}); ok {
+		return fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
+	}
+	return nil
+}
+
+// Differs returns the digest of what a client gets of a document, and whether that is
+// another one than it has. Nobody can tell of a document that is not legible.
+func (s *Snapshot) Differs(k Key, c Client, has string) (md5 string, differs bool) {
+	md5 = s.MD5(k, c)
+	return md5, md5 != has && (md5 != "" || s.Legible(k) == nil)
 }
 
 // MD5 returns the digest of what a client gets of a document, empty when that is

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -171,9 +172,14 @@ func (f *face) find(ctx context.Context, in *configGet, client config.Client) (f
 		out.Choice = snap.Choose(k, client)
 	}
 	if out.Document == nil {
-		return out, fmt.Errorf("document %s: %w", k, config.ErrNotFound)
+		return out, absent(snap, k)
 	}
 	return out, nil
+}
+
+// absent says that there is no document, or that nobody can tell.
+func absent(snap *config.Snapshot, k config.Key) error {
+	return cmp.Or(snap.Legible(k), fmt.Errorf("document %s: %w", k, config.ErrNotFound))
 }
 
 func (f *face) version(ctx context.Context, k config.Key, seq int64) (found, error) {
@@ -214,7 +220,7 @@ func (f *face) getConfigHead(ctx context.Context, p *ConfigPath) (*configHeadAns
 	}
 	d := snap.Head(p.key())
 	if d == nil {
-		return nil, f.failure(fmt.Errorf("document %s: %w", p.key(), config.ErrNotFound))
+		return nil, f.failure(absent(snap, p.key()))
 	}
 	return &configHeadAnswer{Shown{etag(d.MD5), snap.Revision()}, headOf(snap, d)}, nil
 }

@@ -87,7 +87,7 @@ func (f *face) differing(client config.Client, refs []api.ConfigRef) []api.Confi
 		return changed
 	}
 	for _, r := range refs {
-		if md5 := snap.MD5(keyOf(r), client); md5 != r.MD5 {
+		if md5, differs := snap.Differs(keyOf(r), client, r.MD5); differs {
 			r.MD5 = md5
 			changed = append(changed, r)
 		}

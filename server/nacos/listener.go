@@ -78,7 +78,7 @@ func keysOf(all []listened) iter.Seq[config.Key] {
 func differing(snap *config.Snapshot, all []listened, who config.Client) []listened {
 	var changed []listened
 	for _, l := range all {
-		if snap.MD5(l.key, who) != l.md5 {
+		if _, differs := snap.Differs(l.key, who, l.md5); differs {
 			changed = append(changed, l)
 		}
 	}

@@ -75,7 +75,7 @@ const rereads = 3
 func (h *Handler) chosen(c *call, k config.Key) (choice config.Choice, content []byte, err error) {
 	for range rereads {
 		if choice = h.choose(c, k); choice.Document == nil {
-			return choice, nil, nil
+			return choice, nil, h.cfg.Configs.View().Snapshot().Legible(k)
 		}
 		content, err = h.cfg.Configs.Content(c.r.Context(), choice.Document)
 		if err == nil || h.choose(c, k).Document == choice.Document {

@@ -48,9 +48,10 @@ func (h *Handler) catalog(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := h.cfg.Configs.View().Snapshot().Head(k)
+	snap := h.cfg.Configs.View().Snapshot()
+	d := snap.Head(k)
 	if d == nil {
-		return nil, nil
+		return nil, snap.Legible(k)
 	}
 	return struct {
 		advanced
@@ -70,8 +71,9 @@ func (h *Handler) formal(c *call) (*config.Document, []byte, error) {
 
 func (h *Handler) document(c *call, k config.Key) (d *config.Document, content []byte, err error) {
 	for range rereads {
-		if d = h.cfg.Configs.View().Snapshot().Head(k); d == nil {
-			return nil, nil, nil
+		snap := h.cfg.Configs.View().Snapshot()
+		if d = snap.Head(k); d == nil {
+			return nil, nil, snap.Legible(k)
 		}
 		content, err = h.cfg.Configs.Content(c.r.Context(), d)
 		if err == nil || h.cfg.Configs.View().Snapshot().Head(k) == d {
