@@ -2,9 +2,7 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -149,119 +147,4 @@ func (c *Center) Revert(ctx context.Context, k Key, seq int64, only Condition, b
 func (d *Document) draft(k Key, content []byte) Draft {
 	return Draft{Key: k, Content: content, Type: d.Type, Desc: d.Desc, App: d.App, Tags: d.Tags, Use: d.Use, Effect: d.Effect,
 		Schema: d.Schema, DataKey: d.DataKey, Encrypt: new(d.Encrypted())}
-}
-
-// Past is a document with all that belongs to it, as an export holds it.
-type Past struct {
-	Key      Key
-	Document *Document // nil: it was deleted, or has gray releases only
-	Releases []*Release
-	Parts    []*Part
-	History  []History         // the oldest first, numbered without gaps
-	Contents map[string][]byte // by digest, of all the above
-}
-
-// restoreBatch bounds the records that go into the store at once.
-const restoreBatch = 20
-
-// Restore puts a document where there is none and never was, with its history,
-// dates and authors as they were. It writes the history first: until the last
-// step nobody sees any of it. Contents that were encrypted at rest are again.
-func (c *Center) Restore(ctx context.Context, past Past) (Receipt, error) {
-	if err := past.Validate(); err != nil {
-		return Receipt{}, err
-	}
-	if snap := c.Snapshot(); snap != nil && snap.Sequence(past.Key).Last > 0 { // before anything is written
-		return c.restore(ctx, past, nil, true)
-	}
-	for batch := range slices.Chunk(past.History, restoreBatch) {
-		if receipt, err := c.restore(ctx, past, batch, false); err != nil {
-			return receipt, err
-		}
-	}
-	return c.restore(ctx, past, nil, true)
-}
-
-// Validate returns why nobody can restore p, nil when somebody can.
-func (p Past) Validate() error {
-	if err := p.Key.Validate(); err != nil {
-		return err
-	}
-	if len(p.History) == 0 {
-		return invalid("history", p.Key.String(), "is missing")
-	}
-	for i, h := range p.History {
-		if h.Seq != p.History[0].Seq+int64(i) || h.Seq < 1 || h.Key != p.Key {
-			return invalid("history", p.Key.String(), "has gaps, or is of another document")
-		}
-	}
-	heads := []*Document{p.Document}
-	for _, r := range p.Releases {
-		if err := errors.Join(validateName("release", r.Name, maxName), r.Rule.validate()); err != nil {
-			return err
-		}
-		heads = append(heads, &r.Document)
-	}
-	last := p.History[len(p.History)-1].Seq
-	for _, d := range heads {
-		if d == nil {
-			continue
-		}
-		content := p.Contents[d.Digest]
-		md5, _ := Sum(content)
-		if d.Key != p.Key || d.MD5 != md5 || d.Size != len(content) || d.Seq < 1 || d.Seq > last {
-			return invalid("document", p.Key.String(), "does not fit its content or its history")
-		}
-		if draft := d.draft(p.Key, content); draft.validate() != nil {
-			return draft.validate()
-		}
-	}
-	for _, part := range p.Parts {
-		if md5, _ := Sum(p.Contents[part.Digest]); part.Key != p.Key || part.MD5 != md5 || p.Document == nil {
-			return invalid("part", part.DatumID, "does not fit its content")
-		}
-	}
-	return nil
-}
-
-// restore writes a batch of history, or in the end what stands.
-func (c *Center) restore(ctx context.Context, past Past, batch []History, end bool) (Receipt, error) {
-	return c.apply(ctx, func(p *plan) error {
-		if q := p.snap.Sequence(past.Key); q.Last > 0 || p.snap.Head(past.Key) != nil {
-			return &ConflictError{Key: past.Key, Reason: "exists already, or did", Revision: q.Revision}
-		}
-		p.check(RecordKey{Kind: KindSequence, Key: past.Key})
-		p.check(RecordKey{Kind: KindDocument, Key: past.Key})
-		for _, h := range batch {
-			p.History = append(p.History, h)
-			p.bring(past, h.Head.Digest, h.Was)
-		}
-		if !end {
-			return nil
-		}
-		p.numbers[past.Key] = past.History[len(past.History)-1].Seq
-		if past.Document != nil {
-			p.Puts = append(p.Puts, new(*past.Document))
-			p.bring(past, past.Document.Digest)
-			p.grow(past.Key, nil, past.Document)
-		}
-		for _, r := range past.Releases {
-			p.Puts = append(p.Puts, new(*r))
-			p.bring(past, r.Digest)
-		}
-		for _, part := range past.Parts {
-			p.Puts = append(p.Puts, new(*part))
-			p.bring(past, part.Digest)
-		}
-		return nil
-	})
-}
-
-// bring has the contents under these digests stored, as far as there are any.
-func (p *plan) bring(past Past, digests ...string) {
-	for _, digest := range digests {
-		if content, ok := past.Contents[digest]; ok {
-			p.content(digest, content)
-		}
-	}
 }

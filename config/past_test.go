@@ -214,7 +214,17 @@ func TestRestoreOfWhatDoesNotFit(t *testing.T) {
 		"a key that none may have": func(p *config.Past) { p.Key.DataID = "../x" },
 		"a rule that names nobody": func(p *config.Past) { p.Releases[0].Rule = config.Rule{} },
 		"too many tags":            func(p *config.Past) { p.Document.Tags = make([]string, 6) },
-		"a part without a whole":   func(p *config.Past) { p.Document = nil; p.Parts = []*config.Part{{Key: p.Key, DatumID: "a"}} },
+		"a number out of bounds": func(p *config.Past) {
+			for i := range p.History {
+				p.History[i].Seq += 1e15
+			}
+		},
+		"a release twice":         func(p *config.Past) { p.Releases = append(p.Releases, p.Releases[0]) },
+		"a digest that is a path": func(p *config.Past) { p.Contents["sealed-a/b"] = []byte("z") },
+		"the digest of another":   func(p *config.Past) { p.Contents[p.History[0].Head.Digest] = []byte("z") },
+		"history of no digest":    func(p *config.Past) { p.History[0].Was = "sealed-a/b" },
+		"a whole without parts":   func(p *config.Past) { p.Document.Parts = 2 },
+		"a part without a whole":  func(p *config.Past) { p.Document = nil; p.Parts = []*config.Part{{Key: p.Key, DatumID: "a"}} },
 	} {
 		past := unnumbered(pastOf(t, from, key("app.properties")))
 		spoil(&past)
@@ -225,6 +235,26 @@ func TestRestoreOfWhatDoesNotFit(t *testing.T) {
 		}
 		if c.Snapshot().Revision() != 1 {
 			t.Errorf("%s: a restore that was refused wrote", name)
+		}
+	}
+}
+
+// The digest of an encrypted content is random: an archive that names one which is
+// there with another content was made up.
+func TestRestoreDoesNotTakeTheDigestOfAnother(t *testing.T) {
+	c := config.New(configtest.NewStore(), config.Config{Sealing: true})
+	secret := publish(t, c, config.Draft{Key: key("cipher-a"), Content: []byte("secret")})
+	for name, content := range map[string]string{"to read it": "secreu", "to write over it": "x"} {
+		from := config.New(configtest.NewStore(), config.Config{Sealing: true})
+		publish(t, from, config.Draft{Key: key("cipher-b"), Content: []byte(content)})
+		past := unnumbered(pastOf(t, from, key("cipher-b")))
+		past.Document.Digest, past.History[0].Head.Digest = secret.Digest, secret.Digest
+		past.Contents = map[string][]byte{secret.Digest: []byte(content)}
+		if _, err := c.Restore(t.Context(), past); !errors.Is(err, config.ErrInvalid) {
+			t.Errorf("%s: Restore = %v, want ErrInvalid", name, err)
+		}
+		if _, got, err := c.Get(t.Context(), secret.Key); err != nil || string(got) != "secret" {
+			t.Errorf("%s: the other document reads %q, %v", name, got, err)
 		}
 	}
 }
