@@ -43,6 +43,7 @@ func (c *Center) Release(ctx context.Context, d ReleaseDraft) (*Release, Receipt
 		from := was
 		if from == nil {
 			from = p.snap.Head(d.Key) // whose type and encryption a release has
+			p.check(RecordKey{Kind: KindDocument, Key: d.Key})
 		}
 		head, err := c.head(&d.Draft, sums, from)
 		if err != nil {

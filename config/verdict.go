@@ -30,7 +30,10 @@ func (v *verdicts) hold(p *plan, d *Document, content []byte) error {
 		} else if err = v.judge.Check(d.Type, content, d.Schema); err != nil {
 			err = fmt.Errorf("content is no valid %s: %w", d.Type, err)
 		}
-		v.known = map[string]error{key: err}
+		if v.known == nil {
+			v.known = map[string]error{}
+		}
+		v.known[key] = err
 	}
 	switch {
 	case err == nil:
