@@ -123,6 +123,17 @@ func (d *Draft) sums() sums {
 	return sums{md5, clear, sealedDigest()}
 }
 
+// encrypts reports whether the content of a draft is to be encrypted, over what stands.
+func (c *Center) encrypts(d *Draft, stands *Document) bool {
+	switch {
+	case d.Encrypt != nil:
+		return *d.Encrypt
+	case stands != nil:
+		return stands.Encrypted()
+	}
+	return c.cfg.Sealing && d.DataKey == "" && strings.HasPrefix(d.Key.DataID, sealedPrefix)
+}
+
 // head returns the document that a draft makes of what stands, nil: of nothing.
 func (c *Center) head(d *Draft, sums sums, stands *Document) (*Document, error) {
 	h := &Document{Key: d.Key, Type: d.Type, Desc: d.Desc, App: d.App, Tags: slices.Clone(d.Tags), Use: d.Use,
@@ -135,14 +146,7 @@ func (c *Center) head(d *Draft, sums sums, stands *Document) (*Document, error) 
 		}
 	}
 	h.Type = CleanType(h.Type)
-	encrypt := stands != nil && stands.Encrypted()
-	switch {
-	case d.Encrypt != nil:
-		encrypt = *d.Encrypt
-	case stands == nil:
-		encrypt = c.cfg.Sealing && d.DataKey == "" && strings.HasPrefix(d.Key.DataID, sealedPrefix)
-	}
-	if encrypt {
+	if c.encrypts(d, stands) {
 		if !c.cfg.Sealing {
 			return nil, invalid("encrypt", "true", "is not possible: this server has no encryption key")
 		}

@@ -14,15 +14,18 @@ import (
 // Part is the head of one part of an aggregate: a document whose content is that
 // of its parts, ordered by datum id, with [PartSeparator] between each two.
 type Part struct {
-	Key      Key       `json:"-"`
-	DatumID  string    `json:"-"`
-	Revision int64     `json:"-"`
-	MD5      string    `json:"md5"`
-	Digest   string    `json:"digest"`
-	Size     int       `json:"size"` // bytes
-	Modified time.Time `json:"modified"`
-	User     string    `json:"user,omitempty"`
-	IP       string    `json:"ip,omitempty"`
+	Key      Key    `json:"-"`
+	DatumID  string `json:"-"`
+	Revision int64  `json:"-"`
+	MD5      string `json:"md5,omitempty"`
+	Digest   string `json:"digest"`
+	Size     int    `json:"size"` // bytes
+	// SealedMD5 takes the place of MD5 in the store, where the content is sealed: as
+	// that of the whole is.
+	SealedMD5 []byte    `json:"sealedMd5,omitempty"`
+	Modified  time.Time `json:"modified"`
+	User      string    `json:"user,omitempty"`
+	IP        string    `json:"ip,omitempty"`
 }
 
 // RecordKey implements [Record].
@@ -51,11 +54,14 @@ func (c *Center) PutPart(ctx context.Context, d PartDraft) (*Document, Receipt, 
 		return nil, Receipt{}, invalid("content", "", "is not valid UTF-8")
 	}
 	part := &Part{Key: d.Key, DatumID: d.DatumID, Size: len(d.Content), User: d.Author.User, IP: d.Author.IP}
-	part.MD5, part.Digest = Sum(d.Content)
 	draft := Draft{Key: d.Key, Type: d.Type, App: d.App, Author: d.Author, Keep: true}
+	sums := (&Draft{Content: d.Content}).sums()
 	return c.join(ctx, draft, d.DatumID, func(p *plan, parts []*Part) ([]*Part, error) {
 		next := new(*part)
-		next.Modified = p.now
+		next.Modified, next.MD5, next.Digest = p.now, sums.md5, sums.clear
+		if c.encrypts(&draft, p.snap.Head(d.Key)) {
+			next.Digest = sums.sealed
+		}
 		p.Puts = append(p.Puts, next)
 		p.content(next.Digest, d.Content)
 		at, found := slices.BinarySearchFunc(parts, d.DatumID, byDatum)

@@ -62,6 +62,13 @@ func (c *Configs) encode(rec config.Record) ([]byte, error) {
 			return nil, err
 		}
 		return json.Marshal(r)
+	case *config.Part:
+		p := *rec
+		var err error
+		if p.MD5, p.SealedMD5, err = c.sealMD5(p.MD5, p.Digest); err != nil {
+			return nil, err
+		}
+		return json.Marshal(p)
 	}
 	return json.Marshal(rec)
 }
@@ -74,30 +81,41 @@ func (c *Configs) encodeHistory(h config.History) ([]byte, error) {
 	return json.Marshal(h)
 }
 
-// conceal seals the MD5 of a document whose content is sealed: it tells who can
-// guess the content that they have.
+// conceal seals the MD5 of a document whose content is sealed.
 func (c *Configs) conceal(d config.Document) (config.Document, error) {
-	if !d.Encrypted() {
-		return d, nil
+	var err error
+	d.MD5, d.SealedMD5, err = c.sealMD5(d.MD5, d.Digest)
+	return d, err
+}
+
+// sealMD5 seals the MD5 of a content that is sealed under its digest: it tells who can
+// guess the content that they have.
+func (c *Configs) sealMD5(md5, digest string) (clear string, sealed []byte, err error) {
+	if !config.Sealed(digest) {
+		return md5, nil, nil
 	}
 	if c.vault == nil {
-		return d, errNoKey
+		return "", nil, errNoKey
 	}
-	sealed, err := c.vault.Seal([]byte(d.MD5), []byte(d.Digest))
-	d.MD5, d.SealedMD5 = "", sealed
-	return d, err
+	sealed, err = c.vault.Seal([]byte(md5), []byte(digest))
+	return "", sealed, err
 }
 
 // reveal reverses conceal.
 func (c *Configs) reveal(d *config.Document) error {
-	if !d.Encrypted() {
+	return c.openMD5(&d.MD5, &d.SealedMD5, d.Digest)
+}
+
+// openMD5 reverses sealMD5.
+func (c *Configs) openMD5(md5 *string, sealed *[]byte, digest string) error {
+	if !config.Sealed(digest) {
 		return nil
 	}
 	if c.vault == nil {
 		return errNoKey
 	}
-	md5, err := c.vault.Open(d.SealedMD5, []byte(d.Digest))
-	d.MD5, d.SealedMD5 = string(md5), nil
+	opened, err := c.vault.Open(*sealed, []byte(digest))
+	*md5, *sealed = string(opened), nil
 	return err
 }
 
@@ -112,6 +130,8 @@ func (c *Configs) decode(k config.RecordKey, value []byte, revision int64) (conf
 		err = c.reveal(rec)
 	case *config.Release:
 		err = c.reveal(&rec.Document)
+	case *config.Part:
+		err = c.openMD5(&rec.MD5, &rec.SealedMD5, rec.Digest)
 	}
 	return rec, err
 }

@@ -50,6 +50,12 @@ func TestEncryptedDocuments(t *testing.T) {
 		Rule: config.Rule{IPs: []string{"192.0.2.1"}}}); err != nil {
 		t.Fatal(err)
 	}
+	joined := config.Key{Namespace: "public", Group: "g", DataID: "cipher-parts"}
+	for _, id := range []string{"a", "b"} {
+		if _, _, err := c.PutPart(t.Context(), config.PartDraft{Key: joined, DatumID: id, Content: []byte(secret)}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	md5, digest := config.Sum([]byte(secret))
 	all, err := client.Get(t.Context(), "/muster/", clientv3.WithPrefix())
 	if err != nil {
@@ -74,12 +80,15 @@ func TestEncryptedDocuments(t *testing.T) {
 			t.Errorf("another server reads %.60q, MD5 %s, %v, want %.60q, MD5 %s", content, choice.Document.MD5, err, want.content, sum)
 		}
 	}
+	if p, content, err := another.PartContent(t.Context(), joined, "b"); err != nil || string(content) != secret || p.MD5 != md5 || p.SealedMD5 != nil {
+		t.Errorf("another server reads of a part %q, %+v, %v", content, p, err)
+	}
 	records, total, err := another.History(t.Context(), k, 0, 10)
 	if err != nil || total != 4 || records[2].Head.MD5 != md5 {
 		t.Errorf("history = %d records, %v, want 4 with the MD5 of each", total, err)
 	}
-	if found, err := another.Search(t.Context(), config.Query{Content: "horse battery"}); err != nil || len(found) != 1 {
-		t.Errorf("Search by content = %d, %v, want the one that is encrypted", len(found), err)
+	if found, err := another.Search(t.Context(), config.Query{Content: "horse battery"}); err != nil || len(found) != 2 {
+		t.Errorf("Search by content = %d, %v, want those that are encrypted", len(found), err)
 	}
 	if head, _, err := another.Revert(t.Context(), k, 1, config.Condition{}, config.Author{}); err != nil || !head.Encrypted() || head.Digest == first.Digest {
 		t.Errorf("Revert = %+v, %v, want it encrypted anew", head, err)
@@ -101,6 +110,10 @@ func TestEncryptedDocumentsWithoutTheKey(t *testing.T) {
 		c := config.New(store.Configs(), config.Config{Sealing: cfg.Vault != nil})
 		if !c.View().Wait(t.Context(), receipt.Revision) {
 			t.Fatal("the view does not come to show the document")
+		}
+		if _, _, err := c.Release(t.Context(), config.ReleaseDraft{Draft: config.Draft{Key: k, Content: []byte(secret)}, Name: "beta",
+			Rule: config.Rule{Tag: "x"}}); !errors.Is(err, config.ErrUnavailable) {
+			t.Errorf("%s: Release beside it = %v, want ErrUnavailable: it would not be encrypted", name, err)
 		}
 		if _, _, err := c.Publish(t.Context(), config.Draft{Key: k, Content: []byte("x")}); !errors.Is(err, config.ErrUnavailable) {
 			t.Errorf("%s: Publish over it = %v, want ErrUnavailable", name, err)

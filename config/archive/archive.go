@@ -95,7 +95,7 @@ func (e entry) past(k config.Key) config.Past {
 	}
 	for _, one := range e.Parts {
 		is := one.Part
-		is.DatumID, is.Key = one.DatumID, k
+		is.DatumID, is.Key, is.SealedMD5 = one.DatumID, k, nil
 		p.Parts = append(p.Parts, &is)
 	}
 	for _, h := range e.History {
