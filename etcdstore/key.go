@@ -84,8 +84,11 @@ func configKey(k config.RecordKey) string {
 }
 
 // partsPrefix begins the keys of all parts of a document.
-func partsPrefix(k config.Key) string {
-	return configPrefix + string(config.KindPart) + "/" + docTail(k) + "/"
+func partsPrefix(k config.Key) string { return namedPrefix(config.KindPart, k) }
+
+// namedPrefix begins the keys of all records of a kind that a document has several of.
+func namedPrefix(kind config.Kind, k config.Key) string {
+	return configPrefix + string(kind) + "/" + docTail(k) + "/"
 }
 
 // docTail is what the keys of one document's history begin with, after their

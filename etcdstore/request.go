@@ -76,6 +76,12 @@ func (r *request) settled(prefix string, revision int64) {
 	r.ranged = true
 }
 
+// none adds the condition that there is no key below prefix.
+func (r *request) none(prefix string) {
+	r.compares = append(r.compares, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
+	r.ranged = true
+}
+
 func (r *request) put(key, value string) {
 	r.ops = append(r.ops, clientv3.OpPut(key, value))
 	r.touched = append(r.touched, key)

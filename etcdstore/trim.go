@@ -156,6 +156,7 @@ func (p *pass) forget(ctx context.Context, q config.Sequence, records []trace) e
 	r.check(judgeKey, p.office)
 	r.check(configKey(q.RecordKey()), q.Revision)
 	r.check(configKey(config.RecordKey{Kind: config.KindDocument, Key: q.Key}), 0)
+	r.none(namedPrefix(config.KindRelease, q.Key)) // one that cannot be read does not show in the snapshot
 	r.delete(configKey(q.RecordKey()))
 	r.clear(historyPrefix + docTail(q.Key) + "/")
 	res := p.configs.store.submit(ctx, r)

@@ -200,6 +200,35 @@ func TestHistoryIsKeptByCount(t *testing.T) {
 	}
 }
 
+// A judge without the key of a gray release does not see it: the history that it
+// goes on with is not forgotten all the same.
+func TestHistoryOfWhatTheJudgeCannotRead(t *testing.T) {
+	k := newKeeping(t, etcdstore.Config{})
+	with := config.New(runStoreWith(t, k.client, etcdstore.Config{Vault: newVault(t)}).Configs(), config.Config{Sealing: true})
+	key := keyOf("gray")
+	if _, _, err := with.Release(t.Context(), config.ReleaseDraft{Draft: config.Draft{Key: key, Content: []byte(secret), Encrypt: new(true)},
+		Name: "beta", Rule: config.Rule{Tag: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	records, _, err := with.History(t.Context(), key, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := config.Past{Key: keyOf("old"), History: records, Contents: map[string][]byte{records[0].Head.Digest: []byte(secret)}}
+	past.History[0].Key, past.History[0].Head.Key, past.History[0].At = past.Key, past.Key, time.Now().AddDate(0, 0, -90)
+	release := *with.Snapshot().Release(key, "beta")
+	release.Key = past.Key
+	past.Releases = []*config.Release{&release}
+	receipt, err := with.Restore(t.Context(), past)
+	if err != nil || !k.center.View().Wait(t.Context(), receipt.Revision) {
+		t.Fatalf("Restore = %v", err)
+	}
+	k.pass(nil)
+	if head, _, err := with.Promote(t.Context(), past.Key, "beta", config.Condition{}, config.Author{}); err != nil || head.Seq != 2 {
+		t.Errorf("Promote = %+v, %v, want version 2", head, err)
+	}
+}
+
 // at writes records of a document as they were made days ago, the oldest first.
 func (k *keeping) at(name string, gone bool, days ...int) {
 	k.t.Helper()

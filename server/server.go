@@ -354,7 +354,7 @@ func (s *Server) Close() error {
 	if s.release != nil {
 		s.release()
 	}
-	s.listener, s.etcd, s.track, s.release = nil, nil, nil, nil
+	s.listener, s.etcd, s.release = nil, nil, nil // the track: calls that were cut off may still tell it something
 	return errors.Join(errs...)
 }
 

@@ -30,7 +30,7 @@ func (f *face) mountTransfer(a huma.API) {
 		Summary: "Write documents with all that belongs to them, history included, to one archive", Tags: tags,
 		Responses: map[string]*huma.Response{"200": {Description: "The archive", Content: zip}}}, f.exportConfigs)
 	huma.Register(a, huma.Operation{OperationID: "import-configs", Method: http.MethodPost, Path: api.PathConfigImport,
-		Summary: "Bring the documents of an archive back, history included", Tags: tags,
+		Summary: "Bring the documents of an archive back, history included", Tags: tags, Middlewares: huma.Middlewares{f.oneImport(a)},
 		RequestBody: &huma.RequestBody{Required: true, Content: zip}}, f.importConfigs)
 	huma.Register(a, huma.Operation{OperationID: "clone-configs", Method: http.MethodPost, Path: api.PathConfigClone,
 		Summary: "Copy documents to another namespace", Tags: tags}, f.cloneConfigs)
@@ -119,6 +119,18 @@ func (in *importIn) Resolve(ctx huma.Context) []error {
 
 func (in *importIn) close() { _ = in.file.Close() } // it was only read since it came
 
+// oneImport lets one import in at a time, ahead of its upload: many would fill the disk.
+func (f *face) oneImport(a huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if !f.server.importing.TryLock() {
+			_ = huma.WriteErr(a, ctx, http.StatusTooManyRequests, "another import is under way") // a client that went away is no news
+			return
+		}
+		defer f.server.importing.Unlock()
+		next(ctx)
+	}
+}
+
 type importAnswer struct {
 	Written
 	Body api.ConfigImport
@@ -128,10 +140,6 @@ var conflicts = map[string]archive.Conflict{"": archive.Abort, api.OnConflictAbo
 
 func (f *face) importConfigs(ctx context.Context, in *importIn) (*importAnswer, error) {
 	defer in.close()
-	if !f.server.importing.TryLock() {
-		return nil, huma.Error429TooManyRequests("another import is under way")
-	}
-	defer f.server.importing.Unlock()
 	a, err := archive.Open(in.file, in.size)
 	if err != nil {
 		return nil, f.unimported(err)

@@ -3,8 +3,11 @@ package server_test
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/musterhq/muster/api"
@@ -80,5 +83,26 @@ func TestTransfer(t *testing.T) {
 	}
 	if head, err := c.ConfigHead(t.Context(), client.Name{Namespace: "copies", Name: "secret"}); err != nil || !head.Encrypted {
 		t.Errorf("the copy of secret = %+v, %v, want it encrypted", head, err)
+	}
+}
+
+// Each archive takes the disk it lies on: what comes beside one is refused unread.
+func TestOneImportAtATime(t *testing.T) {
+	s := running(t)
+	at := base(s) + api.PathConfigImport
+	body, upload := io.Pipe()
+	var first sync.WaitGroup
+	first.Go(func() { call(t, http.MethodPost, at, "application/zip", body) })
+	if _, err := upload.Write([]byte("PK")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a second import is refused", func() bool {
+		code, _, _ := call(t, http.MethodPost, at, "application/zip", strings.NewReader("x"))
+		return code == http.StatusTooManyRequests
+	})
+	upload.Close()
+	first.Wait()
+	if code, _, text := call(t, http.MethodPost, at, "application/zip", strings.NewReader("x")); code != http.StatusBadRequest {
+		t.Errorf("an import after the first one = %d %s, want it read, and refused as no archive", code, text)
 	}
 }
