@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -205,8 +206,17 @@ func (c *Center) GetFor(ctx context.Context, k Key, client Client) (Choice, []by
 // as absence, it would have clients drop the content that they have.
 func (c *Center) Content(ctx context.Context, d *Document) ([]byte, error) {
 	content, err := c.store.Content(ctx, d.Digest)
-	if err != nil {
-		return nil, fmt.Errorf("content of %s: %w", d.Key, err)
+	return content, missing("content of "+d.Key.String(), err)
+}
+
+// missing names what an error is about. That something stands without its content is
+// not ErrNotFound.
+func missing(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("%s is not in the store: %v", what, err) //nolint:errorlint // it hides what err is
 	}
-	return content, nil
+	return fmt.Errorf("%s: %w", what, err)
 }

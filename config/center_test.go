@@ -346,3 +346,21 @@ func TestDeleteOnlyOverTheContentThatIsMeant(t *testing.T) {
 		t.Errorf("Delete(its MD5) = %v, %v, want true", existed, err)
 	}
 }
+
+// Told that a document does not exist, clients drop the content they have.
+func TestContentThatIsMissingIsNotAbsence(t *testing.T) {
+	store := configtest.NewStore()
+	c := config.New(store, config.Config{})
+	publish(t, c, draft("a=1"))
+	putPart(t, c, config.PartDraft{Key: key("joined"), DatumID: "a", Content: []byte("1")})
+	store.Forget()
+	if _, _, err := c.Get(t.Context(), key("app.properties")); err == nil || errors.Is(err, config.ErrNotFound) {
+		t.Errorf("Get = %v, want an error that is not ErrNotFound", err)
+	}
+	if _, _, err := c.PartContent(t.Context(), key("joined"), "a"); err == nil || errors.Is(err, config.ErrNotFound) {
+		t.Errorf("PartContent = %v, want an error that is not ErrNotFound", err)
+	}
+	if _, _, err := c.PutPart(t.Context(), config.PartDraft{Key: key("joined"), DatumID: "b", Content: []byte("2")}); err == nil || errors.Is(err, config.ErrNotFound) {
+		t.Errorf("PutPart beside it = %v, want an error that is not ErrNotFound", err)
+	}
+}

@@ -104,7 +104,7 @@ func (c *Center) PartContent(ctx context.Context, k Key, datumID string) (*Part,
 		return nil, nil, fmt.Errorf("part %s of %s: %w", datumID, k, ErrNotFound)
 	}
 	content, err := c.store.Content(ctx, parts[at].Digest)
-	return parts[at], content, err
+	return parts[at], content, missing("part "+datumID+" of "+k.String(), err)
 }
 
 // join changes the parts of an aggregate, and publishes what they come to. All
@@ -171,7 +171,7 @@ func (c *Center) joined(ctx context.Context, p *plan, parts []*Part) ([]byte, er
 		}
 		content, err := c.store.Content(ctx, part.Digest)
 		if err != nil {
-			return nil, fmt.Errorf("part %s of %s: %w", part.DatumID, part.Key, err)
+			return nil, missing("part "+part.DatumID+" of "+part.Key.String(), err)
 		}
 		all[i] = content
 	}
