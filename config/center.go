@@ -29,10 +29,11 @@ type Config struct {
 type Center struct {
 	store Store
 	cfg   Config
+	turns *turns
 }
 
 // New returns a Center over a store.
-func New(store Store, cfg Config) *Center { return &Center{store, cfg} }
+func New(store Store, cfg Config) *Center { return &Center{store, cfg, newTurns()} }
 
 // View returns the view of the centre's snapshots.
 func (c *Center) View() *View { return c.store.View() }

@@ -116,6 +116,11 @@ func (c *Center) join(ctx context.Context, d Draft, datumID string, change func(
 	if err := validateName("datumId", datumID, maxDataID); err != nil {
 		return nil, Receipt{}, err
 	}
+	done, err := c.turns.take(ctx, d.Key)
+	if err != nil {
+		return nil, Receipt{}, err
+	}
+	defer done()
 	var next *Document
 	verdicts := verdicts{judge: c.cfg.Judge}
 	receipt, err := c.apply(ctx, func(p *plan) error {

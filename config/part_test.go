@@ -1,11 +1,13 @@
 package config_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/musterhq/muster/config"
@@ -138,5 +140,39 @@ func TestPartsAreBounded(t *testing.T) {
 	}
 	if _, _, err := c.PutPart(t.Context(), part("more", "x")); !errors.Is(err, config.ErrInvalid) {
 		t.Errorf("PutPart of one more than a thousand = %v, want ErrInvalid", err)
+	}
+}
+
+// countedCommits counts what is tried to be committed.
+type countedCommits struct {
+	config.Store
+	n atomic.Int64
+}
+
+func (c *countedCommits) Commit(ctx context.Context, w config.Write) (int64, error) {
+	c.n.Add(1)
+	return c.Store.Commit(ctx, w)
+}
+
+// What loses to another write has stored a whole content for nothing.
+func TestPartsOfManyTakeTurns(t *testing.T) {
+	store := &countedCommits{Store: configtest.NewStore()}
+	c := config.New(store, config.Config{})
+	var writers sync.WaitGroup
+	for i := range 20 {
+		writers.Go(func() {
+			if _, _, err := c.PutPart(t.Context(), part(fmt.Sprint(i), "x")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	if n := store.n.Load(); n != 20 {
+		t.Errorf("20 parts took %d commits, want 20", n)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := c.PutPart(ended, part("late", "x")); !errors.Is(err, context.Canceled) {
+		t.Errorf("PutPart of who went away = %v, want context.Canceled", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 )
 
 // Past is a document with all that belongs to it, as an export holds it.
@@ -35,12 +34,14 @@ func (c *Center) Restore(ctx context.Context, past Past) (Receipt, error) {
 	if err := c.unclaimed(ctx, past); err != nil {
 		return Receipt{}, err
 	}
-	for batch := range slices.Chunk(past.History, restoreBatch) {
-		if receipt, err := c.restore(ctx, past, batch, false); err != nil {
+	for rest := past.History; ; rest = rest[restoreBatch:] {
+		if len(rest) <= restoreBatch {
+			return c.restore(ctx, past, rest, true) // most documents come at once, so that none is left half
+		}
+		if receipt, err := c.restore(ctx, past, rest[:restoreBatch], false); err != nil {
 			return receipt, err
 		}
 	}
-	return c.restore(ctx, past, nil, true)
 }
 
 // unclaimed returns an error where something else lies under the digest of a content
