@@ -28,13 +28,17 @@ func (c *call) words() (group, namespace string) {
 }
 
 // tenant returns the namespace of a call as answers repeat it: as it was written
-// up to version 2.
+// up to version 2, whose search has the name of version 1 for it.
 func (c *call) tenant() string {
-	_, namespace := c.words()
-	if c.form == wrapped && c.on != config2 {
-		return folded(c.params[namespace])
+	switch {
+	case c.on == config1:
+		return c.params["tenant"]
+	case c.on == config2 && c.has("namespaceId"):
+		return c.params["namespaceId"]
+	case c.on == config2:
+		return c.params["tenant"]
 	}
-	return c.params[namespace]
+	return folded(c.params["namespaceId"])
 }
 
 // present refuses a configuration call that lacks a parameter. In version 1 a
@@ -59,6 +63,15 @@ func (c *call) documentKey() (config.Key, error) {
 	}
 	k := config.Key{Namespace: folded(c.params[namespace]), Group: c.value(group), DataID: c.value("dataId")}
 	return k, k.Validate()
+}
+
+// said returns a header of a publish, or the parameter of that name: who writes it
+// there must not publish to all, or over anything.
+func (c *call) said(name string) string {
+	if v := strings.TrimSpace(c.r.Header.Get(name)); v != "" {
+		return v
+	}
+	return c.value(name)
 }
 
 // author is who writes, and from where.

@@ -44,7 +44,7 @@ func TestConfigsOfVersion2(t *testing.T) {
 		}},
 		{"documents are found", []step{
 			ask("POST "+doc2+"&namespaceId=dev&type=json content=some+text+within", "200"),
-			ask("GET /nacos/v2/cs/config/searchDetail?tenant=dev&dataId=*&group=&search=blur&config_detail=*text*&pageNo=1&pageSize=10", "200", `+{"totalCount":1,"pageNumber":1,"pagesAvailable":1,"pageItems":[{"id":"`, `+"content":"some text within"`, `+"tenant":""`),
+			ask("GET /nacos/v2/cs/config/searchDetail?tenant=dev&dataId=*&group=&search=blur&config_detail=*text*&pageNo=1&pageSize=10", "200", `+{"totalCount":1,"pageNumber":1,"pagesAvailable":1,"pageItems":[{"id":"`, `+"content":"some text within"`, `+"tenant":"dev"`),
 			ask("GET /nacos/v2/cs/config/searchDetail?tenant=dev&config_detail=other", "200", `+"totalCount":0`),
 			ask("GET /nacos/v2/cs/config/searchDetail?tenant=dev&search=accurate&dataId=d&group=g", "200", `+"totalCount":1`),
 			ask("GET /nacos/v2/cs/config/searchDetail?tenant=dev&types=yaml", "200", `+"totalCount":0`),

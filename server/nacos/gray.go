@@ -16,7 +16,7 @@ const grayVersion = "1.0.0"
 // document itself.
 func (c *call) gray(d config.Draft) (*config.ReleaseDraft, error) {
 	g := &config.ReleaseDraft{Draft: d}
-	if ips := c.r.Header.Get("betaIps"); strings.TrimSpace(ips) != "" {
+	if ips := c.said("betaIps"); ips != "" {
 		betaOf(g, ips)
 		return g, nil
 	}

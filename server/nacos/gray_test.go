@@ -64,6 +64,13 @@ func TestGrayReleases(t *testing.T) {
 			ask("POST "+doc+"&tag="+strings.Repeat("t", 17)+" content=new", "400", "=caused: too long tag, over 16;"),
 			ask("GET "+doc, "200", "=hello").with("X-Forwarded-For: 192.0.2.1"),
 		}},
+		{"what belongs in a header counts as a parameter too", []step{
+			ask("POST "+doc+" content=hello", "200"),
+			ask("POST "+doc+"&betaIps=192.0.2.1 content=new", "200"),
+			ask("POST "+doc+"&casMd5=0123 content=third", "500", "=false"),
+			ask("GET "+doc, "200", "=hello"),
+			ask("GET "+doc, "200", "=new").with("X-Forwarded-For: 192.0.2.1"),
+		}},
 		{"a condition is held against the release", []step{
 			ask("POST "+doc+" content=hello", "200"),
 			ask("POST "+doc+" content=new", "200", "=true").with("betaIps: 192.0.2.1"),

@@ -85,6 +85,9 @@ func moreOf(h config.History) string {
 	if h.Rule != nil {
 		more["gray_rule"] = ruleText(h.Release, h.Rule, 0)
 	}
+	if h.Part != "" {
+		more["datum_id"] = h.Part
+	}
 	if h.From != 0 {
 		more["from"] = strconv.FormatInt(h.From, 10)
 	}

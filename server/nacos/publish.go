@@ -33,7 +33,7 @@ func (c *call) draft() (config.Draft, error) {
 		Key: k, Content: []byte(content), Type: c.value("type"), Desc: c.value("desc"), App: c.value("appName"),
 		Tags: entries(c.value(tags)), Use: c.value("use"), Effect: c.value("effect"), Schema: c.value("schema"),
 		DataKey: c.value("encryptedDataKey"), Author: c.author(),
-		If: config.Condition{MD5: strings.TrimSpace(c.r.Header.Get("casMd5"))},
+		If: config.Condition{MD5: c.said("casMd5")},
 	}, nil
 }
 
@@ -61,8 +61,8 @@ func (h *Handler) publish(c *call) (any, error) {
 	return true, nil
 }
 
-// said are the fields of a publish that version 1 refuses with the word false.
-var said = map[string]bool{"desc": true, "app": true, "use": true, "effect": true, "type": true, "schema": true, "tags": true,
+// onlyTold are the fields of a publish that version 1 refuses with the word false.
+var onlyTold = map[string]bool{"desc": true, "app": true, "use": true, "effect": true, "type": true, "schema": true, "tags": true,
 	"encryptedDataKey": true}
 
 // unpublished words why a publish was refused.
@@ -82,7 +82,7 @@ func (c *call) unpublished(d config.Draft, err error) error {
 		return c.onlyFalse(http.StatusBadRequest, e.Error(), refuse(http.StatusBadRequest, "%s", e).as(grayTooMany))
 	case strings.HasPrefix(e.Field, "rule"):
 		return caused(http.StatusBadRequest, "%s", e).as(grayRuleFormat)
-	case said[e.Field]:
+	case onlyTold[e.Field]:
 		return c.onlyFalse(http.StatusBadRequest, e.Error(), refuse(http.StatusBadRequest, "%s", e))
 	}
 	return err
