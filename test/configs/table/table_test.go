@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -27,15 +28,31 @@ func TestCalls(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			wire.Run(t, wire.Load(t, file), wire.Config{Address: server.HTTP, Values: values,
-				State: func(v map[string]string) (string, error) { return state(t, server.HTTP, v) }})
+			run(t, file, server)
 		})
 	}
 }
 
-func start(t *testing.T) *binary.Server {
+// TestSealed runs the cases of a server that encrypts what it stores.
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	keys := filepath.Join(t.TempDir(), "keys")
+	if out, err := exec.CommandContext(t.Context(), binary.Muster(), "config", "key", "init", keys).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	run(t, "testdata/alone/sealed.txt", start(t, "--config-key", keys))
+}
+
+func start(t *testing.T, args ...string) *binary.Server {
 	t.Helper()
-	return binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0")
+	return binary.StartServer(t, binary.Muster(), append([]string{"--dns", "127.0.0.1:0"}, args...)...)
+}
+
+// run runs the cases of a file.
+func run(t *testing.T, file string, server *binary.Server) {
+	t.Helper()
+	wire.Run(t, wire.Load(t, file), wire.Config{Address: server.HTTP, Values: values,
+		State: func(v map[string]string) (string, error) { return state(t, server.HTTP, v) }})
 }
 
 var number atomic.Int64
