@@ -16,6 +16,7 @@ type ConfigRecord struct {
 	Op       string    `json:"op" enum:"insert,update,delete"`
 	Release  string    `json:"release,omitempty" doc:"The gray release that changed; absent when the document itself did"`
 	Rule     *Rule     `json:"rule,omitempty" doc:"Of that release"`
+	Priority int       `json:"priority,omitempty" doc:"Of that release"`
 	Part     string    `json:"part,omitempty" doc:"The part of an aggregate whose change this was"`
 	Head     Config    `json:"head" doc:"As it was published, or as it was before it was removed"`
 	Revision int64     `json:"revision" doc:"Revision it was committed at"`

@@ -71,7 +71,7 @@ func (p *plan) release(was *Document, is *Release, content []byte, by Author) {
 	is.stamp(was, p.now)
 	p.Puts = append(p.Puts, is)
 	p.content(is.Digest, content)
-	p.record(History{Key: is.Key, Seq: is.Seq, Release: is.Name, Rule: &is.Rule}, was, &is.Document, by)
+	p.record(History{Key: is.Key, Seq: is.Seq, Release: is.Name, Rule: &is.Rule, Priority: is.Priority}, was, &is.Document, by)
 }
 
 // Withdraw removes a gray release and reports whether there was one.
@@ -94,7 +94,7 @@ func (c *Center) Withdraw(ctx context.Context, k Key, name string, by Author) (b
 func (p *plan) withdraw(r *Release, by Author) {
 	p.check(r.RecordKey())
 	p.Deletes = append(p.Deletes, r.RecordKey())
-	p.record(History{Key: r.Key, Seq: p.number(r.Key), Release: r.Name, Rule: &r.Rule}, &r.Document, nil, by)
+	p.record(History{Key: r.Key, Seq: p.number(r.Key), Release: r.Name, Rule: &r.Rule, Priority: r.Priority}, &r.Document, nil, by)
 }
 
 // Promote makes the content of a gray release that of the document, for all

@@ -154,6 +154,9 @@ func TestPromoteAndWithdraw(t *testing.T) {
 	if existed, _, err := c.Withdraw(t.Context(), k, "other", by); existed || err != nil {
 		t.Errorf("Withdraw again = %v, %v, want false", existed, err)
 	}
+	if h := history(t, store)[2]; h.Rule == nil || h.Rule.Percent != 5 || h.Priority != 1 {
+		t.Errorf("record of a release = %+v, want its rule and priority", h)
+	}
 	var told []string
 	for _, h := range history(t, store) {
 		told = append(told, strings.TrimSpace(fmt.Sprintf("%d %s %s %s", h.Seq, h.Op, h.User, h.Release)))

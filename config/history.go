@@ -22,6 +22,8 @@ type History struct {
 	// Release names the gray release that changed, empty: the document itself did.
 	Release string `json:"release,omitempty"`
 	Rule    *Rule  `json:"rule,omitempty"` // of that release
+	// Priority is that of the release.
+	Priority int `json:"priority,omitempty"`
 	// Part names the part of an aggregate whose change this was.
 	Part string `json:"part,omitempty"`
 	// Head is the document as it was published, or as it was before it was deleted.

@@ -59,7 +59,7 @@ func recordOf(h config.History) api.ConfigRecord {
 	out := api.ConfigRecord{Seq: h.Seq, Op: ops[h.Op], Release: h.Release, Part: h.Part, Head: configOf(&h.Head),
 		Revision: h.Revision, At: h.At, User: h.User, IP: h.IP, From: h.From}
 	if h.Rule != nil {
-		out.Rule = new(ruleOf(*h.Rule))
+		out.Rule, out.Priority = new(ruleOf(*h.Rule)), h.Priority
 	}
 	return out
 }

@@ -83,7 +83,7 @@ func moreOf(h config.History) string {
 		more["src_user"] = h.User
 	}
 	if h.Rule != nil {
-		more["gray_rule"] = ruleText(h.Release, h.Rule, 0)
+		more["gray_rule"] = ruleText(h.Release, h.Rule, h.Priority)
 	}
 	if h.Part != "" {
 		more["datum_id"] = h.Part
