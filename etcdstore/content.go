@@ -170,14 +170,16 @@ func (c *Configs) Holding(ctx context.Context, digests map[string]bool, text str
 	return found, err
 }
 
-// fewContents are read one by one.
-const fewContents = 32
+const (
+	fewContents = 32 // are read one by one
+	firstBlobs  = 64 // keys of contents that are read at first: 32 MiB at the most
+)
 
 // scan calls f with the pairs of each content that is stored, chunks and head.
 func (c *Configs) scan(ctx context.Context, f func(digest string, pairs []*mvccpb.KeyValue) error) error {
 	var pairs []*mvccpb.KeyValue
 	digest := ""
-	err := c.store.walk(ctx, blobPrefix, 0, func(page []*mvccpb.KeyValue) error {
+	err := c.store.walk(ctx, blobPrefix, clientv3.GetPrefixRangeEnd(blobPrefix), firstBlobs, func(page []*mvccpb.KeyValue) error {
 		for _, kv := range page {
 			name, _, _ := strings.Cut(strings.TrimPrefix(string(kv.Key), blobPrefix), "/")
 			if name != digest && len(pairs) > 0 {

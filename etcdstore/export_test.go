@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"context"
+	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -52,6 +53,13 @@ func (p *Passes) Idle() bool { return p.last.idle() }
 
 // ForgetContents empties the cache, so that contents are read from etcd.
 func ForgetContents(c *Configs) { c.cache = newCache(contentCacheBytes) }
+
+// CutContents has all contents gone through by slices for the time of a test.
+func CutContents(t *testing.T) {
+	was := manyKeys
+	manyKeys = 0
+	t.Cleanup(func() { manyKeys = was })
+}
 
 // References is the set of what contents are referred to.
 type References struct{ *references }

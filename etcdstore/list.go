@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	listPage = 5000
+	listPage = 5000 // keys of the first page, and of each without values
 	// leap is more than revisions ever grow by themselves between two writes of a
 	// domain; a restore raises them by twice as much.
 	leap = 1 << 29
@@ -111,9 +111,9 @@ func (s *Store) read(ctx context.Context, f *feed) (out listed, err error) {
 // it.
 func (s *Store) pages(ctx context.Context, prefix string, revision int64, each func([]*mvccpb.KeyValue), options ...clientv3.OpOption) (int64, error) {
 	from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
-	for {
+	for limit := listPage; ; {
 		page, err := s.page(ctx, from, append(slices.Clip(options),
-			clientv3.WithRange(end), clientv3.WithLimit(listPage), clientv3.WithRev(revision)))
+			clientv3.WithRange(end), clientv3.WithLimit(int64(limit)), clientv3.WithRev(revision)))
 		if err != nil {
 			return 0, err
 		}
@@ -125,6 +125,7 @@ func (s *Store) pages(ctx context.Context, prefix string, revision int64, each f
 			return revision, nil
 		}
 		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
+		limit = nextLimit(limit, page.Kvs)
 	}
 }
 

@@ -29,7 +29,7 @@ type trace struct {
 // history trims the history of each document, and takes in what the records that
 // stay refer to.
 func (p *pass) history(ctx context.Context) error {
-	err := p.configs.store.walk(ctx, historyPrefix, 0, func(page []*mvccpb.KeyValue) error {
+	err := p.configs.store.walk(ctx, historyPrefix, clientv3.GetPrefixRangeEnd(historyPrefix), firstRecords, func(page []*mvccpb.KeyValue) error {
 		for _, kv := range page {
 			k, seq, err := parseHistoryKey(string(kv.Key))
 			if err != nil {

@@ -45,9 +45,15 @@ func (c *Configs) Upkeep(ctx context.Context) error {
 	}
 }
 
-// namesPage is how many keys without their values are read at once: etcd reads the
-// values all the same, which may be 512 KiB each.
-const namesPage = 256
+const (
+	firstRecords = 500 // records that are read at first, of which one may have 128 KiB
+	// namesPage is how many keys without their values are read at once: etcd reads
+	// the values all the same, which may have 512 KiB each.
+	namesPage = 256
+)
+
+// manyKeys is how many keys of contents are many; fewer in tests.
+var manyKeys int64 = 20000
 
 // pass is one look through all that is below bulk. The references of records come
 // first, then history, then contents: what refers to a content moves from records
@@ -123,7 +129,7 @@ func (p *pass) rest(ctx context.Context) error {
 // records takes in what the records of the centre refer to. It reads etcd: a
 // snapshot may have missed something.
 func (p *pass) records(ctx context.Context) error {
-	return p.configs.store.walk(ctx, configPrefix, 0, func(page []*mvccpb.KeyValue) error {
+	return p.configs.store.walk(ctx, configPrefix, clientv3.GetPrefixRangeEnd(configPrefix), firstRecords, func(page []*mvccpb.KeyValue) error {
 		for _, kv := range page {
 			k, ok, err := parseConfigKey(string(kv.Key))
 			if err != nil {
@@ -143,10 +149,36 @@ func (p *pass) records(ctx context.Context) error {
 }
 
 // contents removes what nothing refers to, and what was begun and never finished.
+// Where there are many it goes by slices of the digests, as pages are short and
+// etcd passes over all of a range for each.
 func (p *pass) contents(ctx context.Context) error {
 	p.refs.settle()
+	from, last := blobPrefix, clientv3.GetPrefixRangeEnd(blobPrefix)
+	there, err := p.configs.store.page(ctx, from, []clientv3.OpOption{clientv3.WithRange(last), clientv3.WithCountOnly()})
+	if err != nil {
+		return outward(err)
+	}
+	for _, mark := range []string{"", sealedMark} {
+		for slice := range 256 {
+			if there.Count < manyKeys {
+				break
+			}
+			end := fmt.Sprintf("%s%s%02x", blobPrefix, mark, slice)
+			if err := p.slice(ctx, from, end); err != nil {
+				return err
+			}
+			from = end
+		}
+	}
+	return p.slice(ctx, from, last)
+}
+
+// sealedMark begins the digests of what is sealed, see [config.Sealed].
+const sealedMark = "sealed-"
+
+func (p *pass) slice(ctx context.Context, from, end string) error {
 	var b stored
-	err := p.configs.store.walk(ctx, blobPrefix, namesPage, func(page []*mvccpb.KeyValue) error {
+	err := p.configs.store.walk(ctx, from, end, namesPage, func(page []*mvccpb.KeyValue) error {
 		for _, kv := range page {
 			digest, name, _ := strings.Cut(strings.TrimPrefix(string(kv.Key), blobPrefix), "/")
 			if digest != b.digest {
