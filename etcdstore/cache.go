@@ -5,8 +5,10 @@ import (
 	"sync"
 )
 
-// contentCacheBytes bounds the contents kept in memory.
-const contentCacheBytes = 64 << 20
+const (
+	contentCacheBytes = 64 << 20 // bounds the contents kept in memory
+	entryBytes        = 300      // that a content takes beside itself: short ones are many
+)
 
 // cache keeps the contents used last, up to a sum of bytes. A content never
 // changes under its digest, so nothing in it is ever out of date.
@@ -44,9 +46,9 @@ func (c *cache) put(digest string, content []byte) {
 		return
 	}
 	c.byKey[digest] = c.order.PushFront(entry{digest, content})
-	for c.room -= len(content); c.room < 0 && c.order.Len() > 1; {
+	for c.room -= len(content) + entryBytes; c.room < 0 && c.order.Len() > 1; {
 		oldest := c.order.Remove(c.order.Back()).(entry)
 		delete(c.byKey, oldest.digest)
-		c.room += len(oldest.content)
+		c.room += len(oldest.content) + entryBytes
 	}
 }
