@@ -119,8 +119,8 @@ func (d *Draft) validate() error {
 type sums struct{ md5, clear, sealed string }
 
 func (d *Draft) sums() sums {
-	md5, clear := Sum(d.Content)
-	return sums{md5, clear, sealedDigest()}
+	md5, sha256 := Sum(d.Content)
+	return sums{md5, sha256, sealedDigest()}
 }
 
 // encrypts reports whether the content of a draft is to be encrypted, over what stands.

@@ -102,7 +102,7 @@ func refusal(err error) error {
 		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: field.Reason, Location: at + field.Field, Value: field.Value})
 	}
 	if quota, ok := errors.AsType[*config.QuotaError](err); ok {
-		return huma.Error403Forbidden(err.Error(), &huma.ErrorDetail{Message: fmt.Sprintf("would be %d", quota.Would), Location: "quota." + quota.What, Value: quota.Limit})
+		return huma.Error403Forbidden(err.Error(), &huma.ErrorDetail{Message: quota.Error(), Location: "quota." + quota.What, Value: quota.Limit})
 	}
 	if conflict, ok := errors.AsType[*config.ConflictError](err); ok {
 		return conflicting(err, conflict, at)

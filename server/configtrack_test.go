@@ -2,7 +2,7 @@ package server_test
 
 import (
 	"net/http"
-	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -129,4 +129,34 @@ func TestValidation(t *testing.T) {
 		t.Errorf("a content that its schema does not fit = %v, want 400", err)
 	}
 	publish(t, c, doc("a"), `{"port": 1}`, client.ConfigWrite{Schema: `{"properties": {"port": {"type": "integer"}}}`})
+}
+
+// The labels that the source has of an address go before those that a client says
+// of itself; Nacos clients are known to the push track as well.
+func TestReadersAreKnown(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "labels.csv")
+	if err := os.WriteFile(file, []byte("address,zone\n127.0.0.1,b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := start(t, server.Config{Labels: server.Labels{File: file}})
+	c := dial(t, s)
+	publish(t, c, doc("a"), "v: 1", client.ConfigWrite{})
+	if _, err := c.PutRelease(t.Context(), doc("a"), "zone-b", []byte("v: 2"), client.ReleaseWrite{Rule: api.Rule{Labels: map[string]string{"zone": "b"}}}); err != nil {
+		t.Fatal(err)
+	}
+	liar, err := client.New([]string{base(s)}, client.Config{Identity: client.Identity{ID: "web-1", Labels: map[string]string{"zone": "c"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the labels of the file choose the release", func() bool {
+		d, err := liar.Config(t.Context(), doc("a"))
+		return err == nil && d.Release == "zone-b"
+	})
+	if code, body := get(t, base(s)+"/nacos/v1/cs/configs?dataId=a&group=DEFAULT_GROUP"); code != http.StatusOK || body != "v: 2" {
+		t.Errorf("a Nacos client reads %d %q, want the release", code, body)
+	}
+	got, err := c.ConfigClient(t.Context(), "127.0.0.1")
+	if err != nil || len(got.Holders) != 1 || got.Holders[0].Offer == nil || got.Holders[0].Offer.Release != "zone-b" {
+		t.Errorf("what the Nacos client was given = %+v, %v, want the release", got, err)
+	}
 }
