@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -41,5 +42,41 @@ func TestTrackOfTwoServers(t *testing.T) {
 	got, err := as(one, "").ConfigTrack(t.Context(), n)
 	if err != nil || got.Clients != 1 || len(got.Silent) != 1 || got.Silent[0].Error == "" {
 		t.Errorf("track without the other server = %+v, %v, want one client, and that a server is silent", got, err)
+	}
+}
+
+// A watch tells of a document as it comes, changes, is released to this client, and
+// goes; to be interrupted is no failure.
+func TestWatchConfig(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, t.TempDir())
+	s.start()
+	t.Cleanup(s.stop)
+	c, err := client.New([]string{s.url()}, client.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &process{t: t, args: []string{"config", "watch", "app.yaml", "--server", s.url(), "--content", "--as-tag", "blue"}}
+	w.start()
+	t.Cleanup(w.stop)
+	n := client.Name{Name: "app.yaml"}
+	for _, step := range []struct {
+		do    func() error
+		says  string
+		times int
+	}{
+		{func() error { _, err := c.PutConfig(t.Context(), n, []byte("v: 1"), client.ConfigWrite{}); return err }, "published  version 1  md5 " + client.Digest([]byte("v: 1")) + "\nv: 1\n", 1},
+		{func() error { _, err := c.PutConfig(t.Context(), n, []byte("v: 2"), client.ConfigWrite{}); return err }, "published  version 2", 1},
+		{func() error {
+			_, err := c.PutRelease(t.Context(), n, "canary", []byte("v: 3"), client.ReleaseWrite{Rule: api.Rule{Tag: "blue"}})
+			return err
+		}, "release canary\nv: 3\n", 1},
+		{func() error { return c.WithdrawRelease(t.Context(), n, "canary") }, "published  version 2  md5 " + client.Digest([]byte("v: 2")) + "\nv: 2\n", 2},
+		{func() error { return c.DeleteConfig(t.Context(), n) }, "removed\n", 1},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 10*time.Second, "the watch says "+step.says, func() bool { return strings.Count(w.log.String(), step.says) == step.times })
 	}
 }
