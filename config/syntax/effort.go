@@ -19,14 +19,17 @@ const (
 )
 
 // effort is what a judgement may still cost.
-type effort struct{ parts, steps, price int }
+type effort struct {
+	parts, steps, price int
+	most                int // steps of one judgement
+}
 
 // renew begins a judgement of a document of some depth. There each part of the
 // effort costs more: the library looks back for circles, and an error holds its
 // path. It also calls itself for each part of the schema at each level, and a
 // stack that is too long ends a process: this keeps it below 70,000 parts.
 func (e *effort) renew(depth int) {
-	e.steps, e.price = maxSteps, 1+depth/8+e.parts*depth/5000
+	e.steps, e.price = e.most, 1+depth/8+e.parts*depth/5000
 }
 
 // tired is what spend panics with when nothing is left: the library has no other

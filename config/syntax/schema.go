@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"strconv"
@@ -22,8 +23,9 @@ const maxCached = 64
 
 // cache holds compiled schemas by the digest of their text.
 type cache struct {
-	mu   sync.Mutex
-	held map[[sha256.Size]byte]*schema
+	steps int // of one judgement; 0 means maxSteps
+	mu    sync.Mutex
+	held  map[[sha256.Size]byte]*schema // under mu
 }
 
 // compiled returns the schema of a text. Two that ask for a new one at once may
@@ -36,7 +38,7 @@ func (c *cache) compiled(text string) (*schema, *Error) {
 	if s != nil {
 		return s, nil
 	}
-	s, err := compile(text)
+	s, err := compile(text, cmp.Or(c.steps, maxSteps))
 	if err != nil {
 		err.Type = "schema"
 		return nil, err
@@ -71,7 +73,7 @@ var errNotFetched = errors.New("schemas of elsewhere are not fetched")
 
 func (nowhere) Load(string) (any, error) { return nil, errNotFetched }
 
-func compile(text string) (s *schema, err *Error) {
+func compile(text string, steps int) (s *schema, err *Error) {
 	defer func() {
 		if recover() != nil {
 			s, err = nil, beyond("the compiler gave up")
@@ -101,7 +103,7 @@ func compile(text string) (s *schema, err *Error) {
 	}
 
 	var parts []*jsonschema.Schema
-	e := new(effort)
+	e := &effort{most: steps}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nowhere{})
 	c.UseRegexpEngine(e.patterns())
