@@ -80,7 +80,7 @@ var arrows = map[string][]string{
 		"internal/atomicfile", "internal/dirlock", "internal/diff",
 	},
 	"agent/...": {
-		"agent/...", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/dirlock",
+		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/dirlock",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",

@@ -16,6 +16,7 @@ import (
 const (
 	configName = "config"
 	stepName   = "step"
+	tickName   = "tick"
 )
 
 // functions returns what a template may call. Those of text/template that make
@@ -23,11 +24,12 @@ const (
 func (r *run) functions() template.FuncMap {
 	return template.FuncMap{
 		stepName:   r.step,
+		tickName:   r.tick,
 		configName: r.config,
 
-		"json":       parsed(decodeJSON),
-		"yaml":       parsed(decodeYAML),
-		"properties": parsed(decodeProperties),
+		"json":       r.parsed(decodeJSON),
+		"yaml":       r.parsed(decodeYAML),
+		"properties": r.parsed(decodeProperties),
 		"get":        get,
 		"default":    fallback,
 

@@ -61,7 +61,7 @@ func Parse(name, text string) (*Template, error) {
 		}
 		s.within = defined.Name()
 		s.list(defined.Root)
-		defined.Root.Nodes = append([]parse.Node{step()}, defined.Root.Nodes...)
+		defined.Root.Nodes = append([]parse.Node{calling(stepName)}, defined.Root.Nodes...)
 	}
 	if err := s.circle(); err != nil {
 		return nil, err
@@ -122,6 +122,12 @@ func (r *run) step() (string, error) {
 	if r.steps++; r.steps > maxSteps {
 		return "", fmt.Errorf("takes more than %d steps", maxSteps)
 	}
+	return r.tick()
+}
+
+// tick is called before every action: a long text may keep each of them busy, and
+// there is room for many of them.
+func (r *run) tick() (string, error) {
 	select {
 	case <-r.done:
 		return "", r.cause()

@@ -3,6 +3,7 @@ package render_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 var documents = map[render.Document]string{
 	{DataID: "app.yaml"}:                      "db:\n  host: db.example.org\n  port: 5432\nlist: [a, b]\ntext: \"\"\n",
+	{DataID: "numbers"}:                       "[12345678901234567890, 1.50, 0x10, -7, 1e3, 2026-01-02, no]\n",
 	{DataID: "app.json"}:                      `{"db": {"id": 12345678901234567890, "n": 7, "on": true, "part": 1.50}}`,
 	{DataID: "app.properties"}:                "# a comment\ndb.host = h\\\n   ost\ndb.port:5432\nkey\\ with\\:odd some\\tthing\nempty\n",
 	{DataID: "plain", Group: "SHARED"}:        "shared <&>\nsecond\n",
@@ -46,6 +48,8 @@ func TestRender(t *testing.T) {
 		{"a value of YAML", `{{ (config "app.yaml" | yaml).db.host }}`, "db.example.org"},
 		{"a path", `{{ config "app.yaml" | yaml | get "db.port" }}`, "5432"},
 		{"a path through a list", `{{ config "app.yaml" | yaml | get "list.1" }}`, "b"},
+		{"numbers of YAML", `{{ range config "numbers" | yaml }}{{ . }} {{ end }}`, "12345678901234567890 1.50 16 -7 1e3 2026-01-02 no "},
+		{"numbers of YAML as JSON", `{{ config "numbers" | yaml | toJSON }}`, `[12345678901234567890,1.50,16,-7,1e3,"2026-01-02","no"]`},
 		{"a default of a path", `{{ config "app.yaml" | yaml | get "db.user" "root" }}`, "root"},
 		{"a default", `{{ config "app.yaml" | yaml | get "text" | default "none" }}`, "none"},
 		{"a long number of JSON", `{{ config "app.json" | json | get "db.id" }}`, "12345678901234567890"},
@@ -79,9 +83,14 @@ func TestRenderFails(t *testing.T) {
 		bomb += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+before+",", 9) + "*" + before + "]\n"
 	}
 	documents[render.Document{DataID: "bomb"}] = bomb
+	var keys strings.Builder
+	for i := range 150_000 {
+		fmt.Fprintf(&keys, "k%d: v\n", i)
+	}
 	documents[render.Document{DataID: "long"}] = "a: &a " + strings.Repeat("x", 1<<20) + "\nb: [" + strings.Repeat("*a,", 1000) + "]\n"
 	documents[render.Document{DataID: "deep"}] = strings.Repeat("[", 1<<20)
-	documents[render.Document{DataID: "dashes"}] = strings.Repeat("- ", 1<<20)
+	documents[render.Document{DataID: "dashes"}] = strings.Repeat("- ", 1<<15)
+	documents[render.Document{DataID: "keys"}] = keys.String()
 	documents[render.Document{DataID: "secret"}] = "\n{secret: [hunter2\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"an unknown function", `{{ env "HOME" }}`, `"env" not defined`},
@@ -101,12 +110,13 @@ func TestRenderFails(t *testing.T) {
 		{"a wide number", `{{ printf "%999999d" 1 }}`, "three digits"},
 		{"a width that is told", `{{ printf "%*d" 999999 1 }}`, "three digits"},
 		{"much output", `{{ range 100000 }}` + strings.Repeat("x", 1000) + `{{ end }}`, "too much text"},
-		{"a bomb of YAML", `{{ config "bomb" | yaml }}`, "too many values"},
+		{"a bomb of YAML", `{{ config "bomb" | yaml }}`, "it has over 100000 values"},
 		{"long text of YAML often", `{{ config "long" | yaml }}`, "too many values"},
-		{"brackets", `{{ config "deep" | yaml }}`, "too deep"},
+		{"brackets", `{{ config "deep" | yaml }}`, "it has over 500000 lines and values"},
+		{"many keys", `{{ config "keys" | yaml }}`, "it has over 100000 values"},
 		{"brackets of JSON", `{{ config "deep" | json }}`, "is no JSON"},
-		{"dashes", `{{ config "dashes" | yaml }}`, "too deep"},
-		{"no YAML", `{{ config "secret" | yaml }}`, "is no YAML, line"},
+		{"dashes", `{{ config "dashes" | yaml }}`, "levels deep"},
+		{"no YAML", `{{ config "secret" | yaml }}`, "yaml, line"},
 		{"no JSON", `{{ config "secret" | json }}`, "is no JSON, line 2"},
 		{"parentheses", "{{" + strings.Repeat("(", 100000) + "1" + strings.Repeat(")", 100000) + "}}", "depth"},
 		{"a long template", strings.Repeat("x", render.MaxTemplate+1), "longer"},
@@ -127,15 +137,21 @@ func TestRenderFails(t *testing.T) {
 	}
 }
 
+// A long text keeps the simplest functions busy, so that each action looks first.
 func TestRenderCanBeCalledOff(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	parsed, err := render.Parse("test", `{{ range 1000 }}{{ config "a" }}{{ end }}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = parsed.Render(ctx, func(render.Document) (string, error) { cancel(); return "", nil }, host)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Render = %v, want Canceled", err)
+	for _, text := range []string{
+		`{{ range 1000 }}{{ config "a" }}{{ end }}`, `{{ config "a" }}{{ trim " " }}`, `{{ config "a" }}{{ with trim "x" }}{{ end }}`,
+		`{{ define "a" }}{{ len . }}{{ end }}{{ template "a" (config "a") }}`,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		parsed, err := render.Parse("test", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = parsed.Render(ctx, func(render.Document) (string, error) { cancel(); return "", nil }, host)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Render of %s = %v, want Canceled", text, err)
+		}
 	}
 }
 

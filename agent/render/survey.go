@@ -8,7 +8,7 @@ import (
 
 // survey walks through a template before it is used: it notes the documents
 // that are named in words and which template uses which, and puts a step into
-// every loop.
+// every loop and a tick before every action.
 type survey struct {
 	name   string
 	within string // the template that is walked through
@@ -16,12 +16,12 @@ type survey struct {
 	calls  map[string][]string
 }
 
-// step returns the action {{ step }}.
-func step() parse.Node {
+// calling returns the action that calls a function of that name.
+func calling(name string) parse.Node {
 	return &parse.ActionNode{NodeType: parse.NodeAction, Pipe: &parse.PipeNode{
 		NodeType: parse.NodePipe,
 		Cmds: []*parse.CommandNode{{NodeType: parse.NodeCommand, Args: []parse.Node{
-			parse.NewIdentifier(stepName),
+			parse.NewIdentifier(name),
 		}}},
 	}}
 }
@@ -30,7 +30,12 @@ func (s *survey) list(l *parse.ListNode) {
 	if l == nil {
 		return
 	}
+	nodes := make([]parse.Node, 0, 2*len(l.Nodes))
 	for _, n := range l.Nodes {
+		if n.Type() != parse.NodeText {
+			nodes = append(nodes, calling(tickName))
+		}
+		nodes = append(nodes, n)
 		switch n := n.(type) {
 		case *parse.ActionNode:
 			s.pipe(n.Pipe)
@@ -40,12 +45,13 @@ func (s *survey) list(l *parse.ListNode) {
 			s.branch(&n.BranchNode)
 		case *parse.RangeNode:
 			s.branch(&n.BranchNode)
-			n.List.Nodes = append([]parse.Node{step()}, n.List.Nodes...)
+			n.List.Nodes = append([]parse.Node{calling(stepName)}, n.List.Nodes...)
 		case *parse.TemplateNode:
 			s.calls[s.within] = append(s.calls[s.within], n.Name)
 			s.pipe(n.Pipe)
 		}
 	}
+	l.Nodes = nodes
 }
 
 func (s *survey) branch(b *parse.BranchNode) {

@@ -8,20 +8,22 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/musterhq/muster/config/syntax"
 )
 
 // Bounds of a text that is parsed.
 const (
 	maxParsed = 4 << 20
-	maxDepth  = 200
 	maxValues = 1 << 20 // of the values in it, counted as often as they show
 )
 
 // parsed returns decode with its bounds. Errors say what is wrong without a
 // word of the text, which may be secret.
-func parsed(decode func(string) (any, error)) func(string) (any, error) {
+func (r *run) parsed(decode func(string) (any, error)) func(string) (any, error) {
 	return func(text string) (any, error) {
+		if _, err := r.step(); err != nil {
+			return nil, err
+		}
 		if len(text) > maxParsed {
 			return nil, fmt.Errorf("the text is longer than %d bytes", maxParsed)
 		}
@@ -68,37 +70,7 @@ func counted(v any) any {
 	return v
 }
 
-func decodeYAML(text string) (v any, err error) {
-	if deep(text) {
-		return nil, errors.New("is nested too deep")
-	}
-	err = yaml.Unmarshal([]byte(text), &v)
-	if y, ok := errors.AsType[yaml.Error](err); ok && y.GetToken() != nil && y.GetToken().Position != nil {
-		return nil, fmt.Errorf("is no YAML, line %d", y.GetToken().Position.Line)
-	}
-	if err != nil {
-		return nil, errors.New("is no YAML")
-	}
-	return v, nil
-}
-
-// deep reports whether text opens more than maxDepth things without closing
-// them; such a text would keep the parser busy for long.
-func deep(text string) bool {
-	open := 0
-	for i := range len(text) {
-		switch text[i] {
-		case '[', '{':
-			open++
-		case ']', '}':
-			open = max(0, open-1)
-		}
-		if open > maxDepth {
-			return true
-		}
-	}
-	return strings.Contains(text, strings.Repeat("- ", maxDepth))
-}
+func decodeYAML(text string) (any, error) { return syntax.YAML([]byte(text)) }
 
 // decodeProperties reads the format of Java's properties, but for escapes of
 // characters by number.

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"strconv"
@@ -109,7 +110,7 @@ func isMerge(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && key.Sh
 
 func yamlValues(content []byte) ([]any, *Error) {
 	var documents []any
-	var p plainYAML
+	p := plainYAML{scalar: scalar}
 	err := eachDocument(content, func(root *yaml.Node) *Error {
 		v, err := p.value(root, 0)
 		documents = append(documents, v)
@@ -118,9 +119,38 @@ func yamlValues(content []byte) ([]any, *Error) {
 	return documents, err
 }
 
+// YAML returns the first document of a stream: mappings with the text of their
+// keys, lists, texts, booleans, nil, whole numbers of 64 bits, and other numbers
+// as they are written ([json.Number]). A content that is none, or beyond the
+// bounds, is an [*Error].
+func YAML(content []byte) (v any, err error) {
+	defer func() {
+		if recover() != nil { // as in Judge.check
+			v, err = nil, &Error{Type: "yaml", Reason: "the parser gave up", Unjudged: true}
+		}
+	}()
+	p := plainYAML{scalar: asWritten}
+	first := true
+	failure := eachDocument(content, func(root *yaml.Node) (err *Error) {
+		if err = uniqueKeys(root, 0); err == nil && first {
+			v, err = p.value(root, 0)
+		}
+		first = false
+		return err
+	})
+	if failure != nil {
+		failure.Type = "yaml"
+		return nil, failure
+	}
+	return v, nil
+}
+
 // plainYAML makes plain values of nodes. An alias is a copy of what it names, so
 // that few lines can mean billions of values, or no end of them: they are counted.
-type plainYAML struct{ values int }
+type plainYAML struct {
+	values int
+	scalar func(*yaml.Node) any
+}
 
 func (p *plainYAML) value(n *yaml.Node, depth int) (any, *Error) {
 	if p.values++; p.values > MaxValues {
@@ -147,7 +177,7 @@ func (p *plainYAML) value(n *yaml.Node, depth int) (any, *Error) {
 	case yaml.MappingNode:
 		return p.mapping(n, depth)
 	}
-	return scalar(n), nil
+	return p.scalar(n), nil
 }
 
 func (p *plainYAML) mapping(n *yaml.Node, depth int) (any, *Error) {
@@ -208,6 +238,29 @@ func scalar(n *yaml.Node) any {
 		return float(v)
 	case uint64:
 		return float(float64(v))
+	}
+	return v
+}
+
+// asWritten returns the value of a scalar with its number as it is written, unless
+// that is an integer.
+func asWritten(n *yaml.Node) any {
+	tag := n.ShortTag()
+	if tag == "!!float" && json.Valid([]byte(n.Value)) {
+		return json.Number(n.Value)
+	}
+	if tag != "!!int" && tag != "!!float" {
+		return scalar(n)
+	}
+	var v any
+	if n.Decode(&v) != nil {
+		return n.Value
+	}
+	switch v := v.(type) {
+	case int:
+		return int64(v)
+	case uint64:
+		return json.Number(strconv.FormatUint(v, 10))
 	}
 	return v
 }
