@@ -67,6 +67,9 @@ type Draft struct {
 	DataKey string // see [Document]
 	// Keep leaves what is empty of the above, but for the content and its DataKey, as it stands.
 	Keep bool
+	// KeepApp and KeepTags leave the application and the tags as they stand, which
+	// Nacos does with what is not sent at all.
+	KeepApp, KeepTags bool
 	// Encrypt says whether the content is encrypted where it is stored; nil leaves it
 	// as it stands. A new document is when its data id begins with cipher-, the
 	// server has a key, and no DataKey tells that the client has done it.
@@ -138,12 +141,15 @@ func (c *Center) encrypts(d *Draft, stands *Document) bool {
 func (c *Center) head(d *Draft, sums sums, stands *Document) (*Document, error) {
 	h := &Document{Key: d.Key, Type: d.Type, Desc: d.Desc, App: d.App, Tags: slices.Clone(d.Tags), Use: d.Use,
 		Effect: d.Effect, Schema: d.Schema, DataKey: d.DataKey, MD5: sums.md5, Digest: sums.clear, Size: len(d.Content)}
+	if (d.Keep || d.KeepApp) && stands != nil {
+		h.App = cmp.Or(h.App, stands.App)
+	}
+	if (d.Keep || d.KeepTags) && stands != nil && len(h.Tags) == 0 {
+		h.Tags = stands.Tags
+	}
 	if d.Keep && stands != nil {
-		h.Type, h.Desc, h.App = cmp.Or(h.Type, stands.Type), cmp.Or(h.Desc, stands.Desc), cmp.Or(h.App, stands.App)
+		h.Type, h.Desc = cmp.Or(h.Type, stands.Type), cmp.Or(h.Desc, stands.Desc)
 		h.Use, h.Effect, h.Schema = cmp.Or(h.Use, stands.Use), cmp.Or(h.Effect, stands.Effect), cmp.Or(h.Schema, stands.Schema)
-		if len(h.Tags) == 0 {
-			h.Tags = stands.Tags
-		}
 	}
 	h.Type = CleanType(h.Type)
 	if c.encrypts(d, stands) {

@@ -87,7 +87,12 @@ func TestKeepLeavesWhatIsNotSaid(t *testing.T) {
 	if got.DataKey != "" {
 		t.Error("the key of one content was kept with another")
 	}
-	if got := publish(t, c, draft("a: 3")); got.Type != "text" || got.Desc != "" || len(got.Tags) != 0 {
+	again = draft("a: 3")
+	again.KeepApp, again.KeepTags = true, true
+	if got := publish(t, c, again); got.App != "app" || len(got.Tags) != 1 || got.Desc != "" {
+		t.Errorf("kept = %+v, want application and tags alone", got)
+	}
+	if got := publish(t, c, draft("a: 4")); got.Type != "text" || got.Desc != "" || len(got.Tags) != 0 {
 		t.Errorf("published anew = %+v, want nothing of what stood", got)
 	}
 }

@@ -32,7 +32,7 @@ func (c *call) draft() (config.Draft, error) {
 	return config.Draft{
 		Key: k, Content: []byte(content), Type: c.value("type"), Desc: c.value("desc"), App: c.value("appName"),
 		Tags: entries(c.value(tags)), Use: c.value("use"), Effect: c.value("effect"), Schema: c.value("schema"),
-		DataKey: c.value("encryptedDataKey"), Author: c.author(),
+		DataKey: c.value("encryptedDataKey"), Author: c.author(), KeepApp: !c.has("appName"), KeepTags: !c.has(tags),
 		If: config.Condition{MD5: c.said("casMd5")},
 	}, nil
 }
