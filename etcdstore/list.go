@@ -108,25 +108,43 @@ func (s *Store) read(ctx context.Context, f *feed) (out listed, err error) {
 }
 
 // pages reads all keys below a prefix at one revision, 0: the newest, and returns
-// it.
+// it. While each sees one page the next one is on its way: a start waits for both.
 func (s *Store) pages(ctx context.Context, prefix string, revision int64, each func([]*mvccpb.KeyValue), options ...clientv3.OpOption) (int64, error) {
-	from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
-	for limit := listPage; ; {
-		page, err := s.page(ctx, from, append(slices.Clip(options),
-			clientv3.WithRange(end), clientv3.WithLimit(int64(limit)), clientv3.WithRev(revision)))
-		if err != nil {
-			return 0, err
+	end := clientv3.GetPrefixRangeEnd(prefix)
+	ask := func(from string, limit int) <-chan answered {
+		at := append(slices.Clip(options), clientv3.WithRange(end), clientv3.WithLimit(int64(limit)), clientv3.WithRev(revision))
+		c := make(chan answered, 1)
+		go func() {
+			page, err := s.page(ctx, from, at)
+			c <- answered{page, err}
+		}()
+		return c
+	}
+	limit := listPage
+	for coming := ask(prefix, limit); ; {
+		got := <-coming
+		if got.err != nil {
+			return 0, got.err
 		}
+		page := got.page
 		if revision == 0 {
 			revision = page.Header.Revision
+		}
+		if page.More {
+			limit = nextLimit(limit, page.Kvs)
+			coming = ask(string(page.Kvs[len(page.Kvs)-1].Key)+"\x00", limit)
 		}
 		each(page.Kvs)
 		if !page.More {
 			return revision, nil
 		}
-		from = string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
-		limit = nextLimit(limit, page.Kvs)
 	}
+}
+
+// answered is a page, or why there is none.
+type answered struct {
+	page *clientv3.GetResponse
+	err  error
 }
 
 func (s *Store) page(ctx context.Context, from string, options []clientv3.OpOption) (*clientv3.GetResponse, error) {
