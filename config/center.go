@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +196,7 @@ func (c *Center) GetFor(ctx context.Context, k Key, client Client) (Choice, []by
 	}
 	choice := snap.Choose(k, client)
 	if choice.Document == nil {
-		return Choice{}, nil, cmp.Or(snap.Legible(k), fmt.Errorf("document %s: %w", k, ErrNotFound))
+		return Choice{}, nil, snap.Absent(k)
 	}
 	content, err := c.Content(ctx, choice.Document)
 	return choice, content, err

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -178,6 +179,16 @@ func (s *Snapshot) Len() int { return s.count }
 func (s *Snapshot) Head(k Key) *Document {
 	e, _ := s.entries.Get(k)
 	return e.document
+}
+
+// Absent returns why there is no document under a key: ErrNotFound, or, where there
+// is one and nobody here can tell what it says, ErrUnavailable. Told as absence that
+// would have clients drop what they have.
+func (s *Snapshot) Absent(k Key) error {
+	if _, ok := s.unreadable.Get(RecordKey{Kind: KindDocument, Key: k}); ok {
+		return fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
+	}
+	return fmt.Errorf("document %s: %w", k, ErrNotFound)
 }
 
 // Releases returns the gray releases of a document, the highest priority first;

@@ -172,7 +172,7 @@ func (f *face) find(ctx context.Context, in *configGet, client config.Client) (f
 		out.Choice = snap.Choose(k, client)
 	}
 	if out.Document == nil {
-		return out, absent(snap, k)
+		return out, snap.Absent(k)
 	}
 	return out, nil
 }
@@ -220,7 +220,7 @@ func (f *face) getConfigHead(ctx context.Context, p *ConfigPath) (*configHeadAns
 	}
 	d := snap.Head(p.key())
 	if d == nil {
-		return nil, f.failure(absent(snap, p.key()))
+		return nil, f.failure(snap.Absent(p.key()))
 	}
 	return &configHeadAnswer{Shown{etag(d.MD5), snap.Revision()}, headOf(snap, d)}, nil
 }

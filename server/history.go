@@ -128,7 +128,7 @@ func (f *face) side(ctx context.Context, k config.Key, field, which string) (dif
 		}
 		d := snap.Head(k)
 		if d == nil {
-			return diff.Text{}, 0, absent(snap, k)
+			return diff.Text{}, 0, snap.Absent(k)
 		}
 		content, err := f.configs.Content(ctx, d)
 		return diff.Text{Label: versionOf(k, d.Seq), Content: content}, d.Seq, err
