@@ -186,16 +186,6 @@ func (s *Snapshot) Choose(k Key, c Client) Choice {
 	return Choice{Document: e.document}
 }
 
-// Legible returns ErrUnavailable, and why, where there is a document of which nobody
-// here can tell what it says. Told as absence, it would have clients drop what they
-// have.
-func (s *Snapshot) Legible(k Key) error {
-	if _, ok := s.unreadable.Get(RecordKey{Kind: KindDocument, Key: k}); ok {
-		return fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
-	}
-	return nil
-}
-
 // Differs returns the digest of what a client gets of a document, and whether that is
 // another one than it has. Nobody can tell of a document that is not legible.
 func (s *Snapshot) Differs(k Key, c Client, has string) (md5 string, differs bool) {

@@ -181,14 +181,19 @@ func (s *Snapshot) Head(k Key) *Document {
 	return e.document
 }
 
-// Absent returns why there is no document under a key: ErrNotFound, or, where there
-// is one and nobody here can tell what it says, ErrUnavailable. Told as absence that
-// would have clients drop what they have.
+// Absent returns why there is no document under a key: ErrNotFound, or that it is not
+// legible.
 func (s *Snapshot) Absent(k Key) error {
+	return cmp.Or(s.Legible(k), fmt.Errorf("document %s: %w", k, ErrNotFound))
+}
+
+// Legible returns ErrUnavailable where there is a document and nobody here can tell
+// what it says. Told as absence that would have clients drop what they have.
+func (s *Snapshot) Legible(k Key) error {
 	if _, ok := s.unreadable.Get(RecordKey{Kind: KindDocument, Key: k}); ok {
 		return fmt.Errorf("document %s in the store cannot be read: %w", k, ErrUnavailable)
 	}
-	return fmt.Errorf("document %s: %w", k, ErrNotFound)
+	return nil
 }
 
 // Releases returns the gray releases of a document, the highest priority first;

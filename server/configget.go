@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -175,11 +174,6 @@ func (f *face) find(ctx context.Context, in *configGet, client config.Client) (f
 		return out, snap.Absent(k)
 	}
 	return out, nil
-}
-
-// absent says that there is no document, or that nobody can tell.
-func absent(snap *config.Snapshot, k config.Key) error {
-	return cmp.Or(snap.Legible(k), fmt.Errorf("document %s: %w", k, config.ErrNotFound))
 }
 
 func (f *face) version(ctx context.Context, k config.Key, seq int64) (found, error) {

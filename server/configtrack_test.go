@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,17 @@ func TestEncryptedDocumentsWithoutTheKey(t *testing.T) {
 	}
 	if _, err := c.Config(t.Context(), doc("secret")); status(err) != http.StatusServiceUnavailable {
 		t.Errorf("it reads %v, want 503", err)
+	}
+	nacos := base(s) + "/nacos/v1/cs/configs"
+	for _, query := range []string{"?dataId=secret&group=DEFAULT_GROUP", "?dataId=secret&group=DEFAULT_GROUP&show=all"} {
+		if code, body := get(t, nacos+query); code != http.StatusServiceUnavailable {
+			t.Errorf("a Nacos client reads %s: %d %q, want 503", query, code, body)
+		}
+	}
+	said := url.Values{"Listening-Configs": {"secret\x02DEFAULT_GROUP\x02" + head.MD5 + "\x01"}}
+	code, header, _ := call(t, http.MethodPost, nacos+"/listener", "application/x-www-form-urlencoded", strings.NewReader(said.Encode()))
+	if told := header.Get("Probe-Modify-Response-New"); code != http.StatusOK || told != "" {
+		t.Errorf("a Nacos listener is told %d %q, want nothing", code, told)
 	}
 	if _, err := c.ConfigHead(t.Context(), doc("secret")); status(err) != http.StatusServiceUnavailable {
 		t.Errorf("its head is %v, want 503", err)

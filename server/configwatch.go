@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -88,11 +87,7 @@ func (f *face) differing(client config.Client, refs []api.ConfigRef) []api.Confi
 		return changed
 	}
 	for _, r := range refs {
-		md5 := snap.MD5(keyOf(r), client)
-		if md5 == "" && errors.Is(snap.Absent(keyOf(r)), config.ErrUnavailable) {
-			continue // it is there, and not to be told as gone
-		}
-		if md5 != r.MD5 {
+		if md5, differs := snap.Differs(keyOf(r), client, r.MD5); differs {
 			r.MD5 = md5
 			changed = append(changed, r)
 		}
