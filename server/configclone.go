@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/musterhq/muster/api"
@@ -28,10 +29,15 @@ func (f *face) cloneConfigs(ctx context.Context, in *configClone) (*importAnswer
 	c := cloning{face: f, how: in.Body.OnConflict, author: author(ctx)}
 	var all, there []*config.Document
 	var keys []config.Key
+	missing := map[string]bool{}
+	for _, id := range in.Body.DataIDs {
+		missing[id] = true
+	}
 	for _, d := range snap.In(in.Body.From) {
 		if in.Body.Group != "" && d.Key.Group != in.Body.Group || len(in.Body.DataIDs) > 0 && !slices.Contains(in.Body.DataIDs, d.Key.DataID) {
 			continue
 		}
+		delete(missing, d.Key.DataID)
 		to := d.Key
 		to.Namespace = in.Body.To
 		if snap.Head(to) != nil {
@@ -39,6 +45,9 @@ func (f *face) cloneConfigs(ctx context.Context, in *configClone) (*importAnswer
 		} else {
 			all = append(all, d)
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(missing)) {
+		c.skip(config.Key{Namespace: in.Body.From, Group: in.Body.Group, DataID: id}, "is not there")
 	}
 	switch in.Body.OnConflict {
 	case api.OnConflictSkip:

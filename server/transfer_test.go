@@ -81,6 +81,10 @@ func TestTransfer(t *testing.T) {
 	if err != nil || copied.Published != 4 {
 		t.Errorf("clone = %+v, %v, want four documents", copied, err)
 	}
+	copied, err = c.CloneConfigs(t.Context(), api.ConfigClone{From: "public", To: "more", DataIDs: []string{"app.yaml", "nosuch"}})
+	if err != nil || copied.Published != 1 || len(copied.Skipped) != 1 || copied.Skipped[0].DataID != "nosuch" {
+		t.Errorf("clone of one that is there and one that is not = %+v, %v, want to be told", copied, err)
+	}
 	if head, err := c.ConfigHead(t.Context(), client.Name{Namespace: "copies", Name: "secret"}); err != nil || !head.Encrypted {
 		t.Errorf("the copy of secret = %+v, %v, want it encrypted", head, err)
 	}
