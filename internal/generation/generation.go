@@ -225,6 +225,11 @@ func (p Place) Switch(dir string) error {
 	if err := p.replaceable(root); err != nil {
 		return err
 	}
+	release, err := turn(root)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if info, err := root.Lstat(dir); err != nil || !info.IsDir() || !p.ours(dir) {
 		return fmt.Errorf("%s is no generation of %s", dir, filepath.Join(p.dir, p.link))
 	}
@@ -252,6 +257,11 @@ func (p Place) Clean(keep ...string) (n int, err error) {
 		return 0, err
 	}
 	defer root.Close()
+	release, err := turn(root)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	current, err := p.current(root)
 	if err != nil {
 		return 0, err

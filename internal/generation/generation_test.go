@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/musterhq/muster/internal/generation"
@@ -171,5 +173,57 @@ func TestOddPlaces(t *testing.T) {
 	}
 	if _, err := nowhere.Stage(files("one"), anyone); err == nil {
 		t.Error("Stage in a missing directory = nil, want an error")
+	}
+}
+
+// Two that keep the same link, against all advice, never leave it leading nowhere.
+func TestTwoOfOneLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "current")
+	p := generation.At(link)
+	if err := p.Switch(stage(t, p, "one")); err != nil {
+		t.Fatal(err)
+	}
+	staged, done := make(chan bool), make(chan bool)
+	var other sync.WaitGroup
+	other.Go(func() {
+		for range staged {
+			if _, err := p.Clean(); err != nil {
+				t.Error(err)
+			}
+			done <- true
+		}
+	})
+	switched := 0
+	for range 100 {
+		dir := stage(t, p, "one")
+		staged <- true
+		if p.Switch(dir) == nil {
+			switched++
+		}
+		<-done
+		if _, err := os.Stat(link); err != nil {
+			t.Errorf("after %d switches the link leads nowhere: %v", switched, err)
+			break
+		}
+	}
+	close(staged)
+	other.Wait()
+	t.Logf("%d switches came through", switched)
+}
+
+// Who holds the directory delays a switch and does not prevent it.
+func TestHeldDirectory(t *testing.T) {
+	parent := t.TempDir()
+	d, err := os.Open(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	p := generation.At(filepath.Join(parent, "current"))
+	if err := p.Switch(stage(t, p, "one")); err != nil {
+		t.Errorf("Switch in a directory that is held = %v, want nil", err)
 	}
 }
