@@ -341,3 +341,25 @@ func TestBundleRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A switch that fails again and again does not fill the disk.
+func TestFailedSwitchesLeaveLittle(t *testing.T) {
+	h := newHost(t)
+	h.publish("1")
+	b := h.bundle()
+	tries := h.path("tries")
+	// Something is where the new link would be before it is renamed.
+	b.Check = []string{"sh", "-c", `mkdir -p "$0.link/x"; echo >> ` + tries, "{{ .Staged }}"}
+	k, stop := h.startBundle(b)
+	eventually(t, func() string {
+		if b, err := os.ReadFile(tries); len(b) < 6 {
+			return fmt.Sprintf("%d tries, %v, want 6", len(b), err)
+		}
+		return ""
+	})
+	state(t, k, configfile.StateFailed, "not empty")
+	stop()
+	if got := h.generations(); len(got) > 6 {
+		t.Errorf("generations = %q, want those of the last tries", got)
+	}
+}

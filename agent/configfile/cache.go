@@ -17,7 +17,10 @@ import (
 
 // cache is one file for each document in a directory of its own: a line of
 // JSON, then the content as it is. Without a directory it keeps nothing.
-type cache struct{ dir string }
+type cache struct {
+	dir    string
+	frozen bool // it is read alone
+}
 
 // entry is that line, and the content after it.
 type entry struct {
@@ -62,7 +65,7 @@ func digest(text string) string {
 }
 
 func (c cache) store(e entry) error {
-	if c.dir == "" {
+	if c.dir == "" || c.frozen {
 		return nil
 	}
 	head, err := json.Marshal(e)
@@ -73,7 +76,7 @@ func (c cache) store(e entry) error {
 }
 
 func (c cache) remove(n client.Name) error {
-	if c.dir == "" {
+	if c.dir == "" || c.frozen {
 		return nil
 	}
 	return atomicfile.Remove(c.path(n))

@@ -157,7 +157,7 @@ func (k *Keeper) begin(c *client.Client) error {
 	defer k.mu.Unlock()
 	k.refresh()
 	k.track()
-	if k.cache.dir == "" {
+	if k.cache.dir == "" || k.cache.frozen {
 		return nil
 	}
 	wanted := make(map[string]bool)

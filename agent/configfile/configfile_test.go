@@ -62,7 +62,7 @@ func (h *host) start(files ...configfile.File) (*configfile.Keeper, func()) {
 // eventually waits until f returns "", and fails with what it returned last.
 func eventually(t *testing.T, f func() string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		problem := f()
 		if problem == "" {

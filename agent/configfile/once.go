@@ -13,6 +13,13 @@ import (
 // onceTries is how often Once and Plan ask a server that does not answer.
 const onceTries = 3
 
+// maxRounds is how often they read what has changed since they last read it.
+const maxRounds = 100
+
+// errRestless is met where documents change as fast as they are read, or the
+// server says so.
+var errRestless = errors.New("documents change faster than they can be read")
+
 // atOnce is how many targets Once works on together.
 const atOnce = 8
 
@@ -53,7 +60,7 @@ func (k *Keeper) Once(ctx context.Context, c *client.Client) error {
 // gather reads everything that is needed, until all of it stood on the server
 // at one moment.
 func (k *Keeper) gather(ctx context.Context) error {
-	for failures := 0; ; {
+	for rounds, failures := 1, 0; ; rounds++ {
 		k.mu.Lock()
 		refs := k.refs()
 		k.mu.Unlock()
@@ -61,6 +68,8 @@ func (k *Keeper) gather(ctx context.Context) error {
 		switch {
 		case err == nil && !differ:
 			return nil
+		case rounds == maxRounds:
+			return errors.Join(errRestless, err)
 		case err == nil:
 			failures = 0
 		case failures == onceTries-1 || ctx.Err() != nil:
@@ -115,7 +124,7 @@ type Change struct {
 // Plan returns what Once would change. It touches nothing, and runs no check
 // and no reload.
 func (k *Keeper) Plan(ctx context.Context, c *client.Client) ([]Change, error) {
-	k.cache.dir = ""
+	k.cache.frozen = true
 	if err := k.begin(c); err != nil {
 		return nil, err
 	}
@@ -135,6 +144,10 @@ func (t *target) plan(ctx context.Context) []Change {
 	t.mu.Unlock()
 	if next == nil {
 		return []Change{{Path: t.path, From: t.title(), Err: fmt.Errorf("config %s does not exist", t.sources[0].document)}}
+	}
+	if next.deleted {
+		old, err := t.place.read("")
+		return []Change{{Path: t.path, From: t.title(), Old: old, Same: old == nil || t.onDelete != OnDeleteRemove, Err: err}}
 	}
 	set, why := t.outputs(ctx, next)
 	if why != nil {

@@ -1,7 +1,11 @@
 package configfile_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,5 +107,61 @@ func TestPlanTouchesNothing(t *testing.T) {
 	}
 	if found, _ := filepath.Glob(h.cache + "*"); len(found) != 0 {
 		t.Errorf("cache = %v, want none", found)
+	}
+}
+
+// What is said of a document that was deleted is what Once then does.
+func TestPlanOfDeleted(t *testing.T) {
+	h := newHost(t)
+	h.server.put("removed", "x")
+	h.server.put("kept", "y")
+	files := []configfile.File{
+		{DataID: "removed", Path: h.path("removed"), OnDelete: configfile.OnDeleteRemove},
+		{DataID: "kept", Path: h.path("kept")},
+	}
+	k, c := h.keeper(files...)
+	if err := k.Once(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	h.server.remove("removed")
+	h.server.remove("kept")
+	for range 2 {
+		k, c = h.keeper(files...)
+		changes, err := k.Plan(t.Context(), c)
+		if err != nil || len(changes) != 2 || changes[0].Err != nil || changes[1].Err != nil {
+			t.Fatalf("Plan = %+v, %v, want two files", changes, err)
+		}
+		if removed, kept := changes[0], changes[1]; removed.Same || string(removed.Old) != "x" || removed.New != nil || !kept.Same {
+			t.Errorf("Plan = %+v, want that one is removed and the other stays", changes)
+		}
+	}
+	h.holds("removed", "x")
+	k, c = h.keeper(files...)
+	if err := k.Once(t.Context(), c); err != nil {
+		t.Errorf("Once = %v, want nil", err)
+	}
+	h.holds("kept", "y")
+	if _, err := os.Stat(h.path("removed")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("removed = %v, want it gone", err)
+	}
+}
+
+// A server that has something new to tell each time does not keep Once for ever.
+func TestOnceEnds(t *testing.T) {
+	h := newHost(t)
+	n := 0
+	nonsense := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		if r.Method == http.MethodGet {
+			fmt.Fprintf(w, "version %d", n)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(api.ConfigChanges{Changed: []api.ConfigRef{{Namespace: "public", Group: "DEFAULT_GROUP", DataID: "app"}}})
+	}))
+	defer nonsense.Close()
+	h.server.Server = nonsense
+	k, c := h.keeper(configfile.File{DataID: "app", Path: h.path("app.conf")})
+	if err := k.Once(t.Context(), c); err == nil || !strings.Contains(err.Error(), "faster than") {
+		t.Errorf("Once = %v, want an error", err)
 	}
 }

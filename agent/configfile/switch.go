@@ -49,7 +49,9 @@ func (t *target) replace(ctx context.Context, set []output, sum string, w *wante
 		return failed("note what is about to happen", errors.Join(err, s.Discard()))
 	}
 	if err := s.Commit(); err != nil {
-		return failed("", err)
+		// It may be in place all the same; what was staged by earlier tries is not.
+		_, cleaning := t.place.clean(&t.record)
+		return failed("", errors.Join(err, cleaning))
 	}
 	t.mu.Lock()
 	t.written = time.Now()

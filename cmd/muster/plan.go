@@ -40,6 +40,8 @@ func showChange(w io.Writer, change configfile.Change) (err error) {
 	switch {
 	case change.Same:
 		_, err = fmt.Fprintf(w, "%s: in step\n", name)
+	case change.New == nil && change.Old != nil:
+		_, err = fmt.Fprintf(w, "%s: would be removed, as %s was\n", name, change.From)
 	case bytes.Equal(change.Old, change.New) && change.Old != nil:
 		_, err = fmt.Fprintf(w, "%s: would stay as it is\n", name)
 	case !readable(change.Old) || !readable(change.New):
