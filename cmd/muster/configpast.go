@@ -58,6 +58,9 @@ func logConfig(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		if before > 0 && page.Next >= before {
+			return fmt.Errorf("the server says that records before %d go on before %d", before, page.Next)
+		}
 		all = append(all, page.Records...)
 		if before = page.Next; before == 0 || limit > 0 && len(all) >= limit {
 			break
@@ -112,7 +115,11 @@ func showConfig(c *cli.Context) error {
 	}
 	lines := append([][]string{{"record", strconv.FormatInt(r.Seq, 10)}, {"operation", r.Op}, {"note", orDash(noteOf(r))}, {"at", r.At.Format(time.RFC3339Nano)},
 		{"by", orDash(authorOf(r.User, r.IP))}}, headDetails(r.Head)...)
-	return showWithContent(c, lines, *r.Content)
+	content := ""
+	if r.Content != nil { // the server has been asked for it
+		content = *r.Content
+	}
+	return showWithContent(c, lines, content)
 }
 
 func showHead(c *cli.Context) error {

@@ -33,7 +33,7 @@ func TestTrackOfTwoServers(t *testing.T) {
 	}
 	for _, s := range []*serverProcess{one, two} {
 		var got api.ConfigTrack
-		eventually(t, 5*time.Second, "both clients are told by "+s.http, func() bool {
+		eventually(t, 30*time.Second, "both clients are told by "+s.http, func() bool {
 			got, err = as(s, "").ConfigTrack(t.Context(), n)
 			return err == nil && got.Clients == 2 && got.OnNewest == 2 && len(got.Silent) == 0
 		})
