@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 
 func configWatchCommand() *cli.Command {
 	return &cli.Command{Name: "watch", Usage: "follow a document as it changes, comes and goes", ArgsUsage: "DATAID",
-		Description: "What stands comes first, then what changes, until interrupted: as this client gets it, be it of a gray release.\n" +
+		Description: "What stands comes first, then what changes, until interrupted: as this client gets it, be it of a gray release. A server that\n" +
+			"goes away meanwhile is waited for.\n" +
 			"With -o json each line is one object.",
 		Flags: namedFlags(append(readerFlags(), newFlag(), &cli.BoolFlag{Name: "content", Usage: "print contents too"})...), Action: watchConfig}
 }
@@ -41,27 +43,43 @@ func watchConfig(c *cli.Context) error {
 		return err
 	}
 	known := ""
-	for first := true; ; first = false {
+	for first := true; c.Err() == nil; {
 		d, err := remote.Config(c.Context, n)
 		missing := errors.Is(err, client.ErrNotFound)
-		switch {
-		case c.Err() != nil:
-			return nil // interrupted
-		case err != nil && !missing:
-			return err
-		case missing && (first || known == ""), first && c.Bool("new"), !missing && d.MD5 == known:
-		default:
-			if err := printDocument(c, d, missing); err != nil {
-				return err
+		md5 := d.MD5
+		if missing {
+			err, md5 = nil, ""
+		}
+		if err == nil {
+			if md5 != known && (!first || !c.Bool("new")) {
+				if err := printDocument(c, d, missing); err != nil {
+					return err
+				}
 			}
+			known, first = md5, false
+			err = awaitChange(c, remote, n, known)
 		}
-		known = ""
-		if !missing {
-			known = d.MD5
-		}
-		if err := awaitChange(c, remote, n, known); err != nil {
+		if c.Err() == nil && err != nil && (first || !passing(err)) {
 			return err
 		}
+		// Away, or a server tells of a change that another one does not show yet.
+		rest(c.Context, watchPause)
+	}
+	return nil // interrupted
+}
+
+// watchPause is the shortest time between two reads.
+const watchPause = 200 * time.Millisecond
+
+// passing reports whether an error is one of a server that may be back soon.
+func passing(err error) bool {
+	return errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrLimited)
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -72,7 +90,7 @@ func awaitChange(c *cli.Context, remote *client.Client, n client.Name, known str
 	ref := api.ConfigRef{Namespace: n.Namespace, Group: n.Group, DataID: n.Name, MD5: known}
 	for c.Err() == nil {
 		changed, err := remote.WatchConfigs(c.Context, []api.ConfigRef{ref}, client.MaxWatchWait/2)
-		if len(changed) > 0 || err != nil && c.Err() == nil {
+		if len(changed) > 0 || err != nil {
 			return err
 		}
 	}
