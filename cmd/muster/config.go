@@ -106,6 +106,9 @@ func getConfig(c *cli.Context) error {
 			given++
 		}
 	}
+	if c.IsSet("version") && at.Version < 1 {
+		return usagef("version: %d is not the number of a record, which is 1 or more", at.Version)
+	}
 	if given > 1 {
 		return usagef("only one of --formal, --release, --version and --as-of may be given")
 	}

@@ -39,7 +39,9 @@ func TestConfigWatchSurvivesKills(t *testing.T) {
 	app := newApp()
 	app.Writer = out
 	ended := make(chan error, 1)
-	go func() { ended <- app.RunContext(ctx, []string{"muster", "config", "watch", "--server", s.url(), "--content", "app"}) }()
+	go func() {
+		ended <- app.RunContext(ctx, []string{"muster", "config", "watch", "--server", s.url(), "--content", "app"})
+	}()
 	for _, content := range []string{"one", "two", "three"} {
 		if content != "one" {
 			s.kill()

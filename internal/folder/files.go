@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strconv"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/musterhq/muster/config"
@@ -143,13 +140,7 @@ func (f *Folder) read(k Key) file {
 	case info.Size() > config.MaxContent:
 		return faulty("is %d bytes long, over %d", info.Size(), config.MaxContent)
 	}
-	// Should it become a pipe or a link meanwhile, neither is waited for nor followed.
-	open, err := f.root.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return faulty("%s", reason(err))
-	}
-	defer open.Close()
-	content, err := io.ReadAll(io.LimitReader(open, config.MaxContent+1))
+	content, err := atomicfile.ReadIn(f.root, at, config.MaxContent+1)
 	switch {
 	case err != nil:
 		return faulty("%s", reason(err))
