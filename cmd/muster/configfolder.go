@@ -98,6 +98,15 @@ func openFolder(dir string, servers []string) (*folder.Folder, folder.Server, er
 	return f, namespaceDocuments{remote, of.Namespace}, nil
 }
 
+// openAround opens the folder dir, or the one that it lies in.
+func openAround(dir string) (*folder.Folder, error) {
+	f, err := folder.Open(dir)
+	if errors.Is(err, folder.ErrNoFolder) {
+		return folder.Find(dir)
+	}
+	return f, err
+}
+
 // withFolder does something with the folder that the command line names.
 func withFolder(c *cli.Context, do func(*folder.Folder, folder.Server) error) error {
 	args, err := names(c, "[DIRECTORY]")
@@ -220,7 +229,11 @@ func folderStatus(c *cli.Context) error {
 // diffFolder compares a folder with its server. The flags of a document are of no
 // account: the folder knows, and what the environment says must not mislead it.
 func diffFolder(c *cli.Context) error {
-	f, err := folder.Find(c.String("dir"))
+	find := folder.Find
+	if c.IsSet("dir") {
+		find = openAround
+	}
+	f, err := find(c.String("dir"))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/dirlock"
@@ -148,7 +149,9 @@ func Open(dir string) (*Folder, error) {
 	return f, nil
 }
 
-// Find opens the folder that dir is in: dir, or the nearest one above it.
+// Find opens the folder that dir is in: dir, or the nearest one above it. It says to
+// which server the files go, so that one that another user has put there is refused,
+// as in a directory that all may write to: who means it opens it by name.
 func Find(dir string) (*Folder, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
@@ -157,12 +160,24 @@ func Find(dir string) (*Folder, error) {
 	for ; ; at = filepath.Dir(at) {
 		f, err := Open(at)
 		switch {
+		case err == nil && !f.own():
+			return nil, errors.Join(fmt.Errorf("%s is a folder of another user: name it to use it all the same", at), f.Close())
 		case !errors.Is(err, ErrNoFolder):
 			return f, err
 		case at == filepath.Dir(at):
 			return nil, fmt.Errorf("%s, or one above it: %w", dir, ErrNoFolder)
 		}
 	}
+}
+
+// own reports whether the folder is this user's.
+func (f *Folder) own() bool {
+	info, err := f.meta.Stat(".")
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || int(stat.Uid) == os.Geteuid()
 }
 
 // openMeta opens the directory of what the folder remembers. A link would lead

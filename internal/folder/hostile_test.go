@@ -259,3 +259,22 @@ func TestNamesAreShownSafely(t *testing.T) {
 		t.Errorf("Compare = %+v, %v, want both files without an escape", c, err)
 	}
 }
+
+// A folder that another user has put where this one works is not found by chance.
+func TestFolderOfAnotherUser(t *testing.T) {
+	f := clone(t, newNamespace(map[string]string{"g/a": "one"}))
+	inside := filepath.Join(f.Dir(), "g")
+	mine, err := folder.Find(inside)
+	must(t, err)
+	must(t, mine.Close())
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a folder away")
+	}
+	must(t, os.Chown(filepath.Join(f.Dir(), ".muster"), 65534, -1))
+	if _, err := folder.Find(inside); err == nil || !strings.Contains(err.Error(), "another user") {
+		t.Errorf("Find in a folder of another user = %v, want it refused", err)
+	}
+	named, err := folder.Open(f.Dir())
+	must(t, err)
+	must(t, named.Close())
+}
