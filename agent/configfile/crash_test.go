@@ -87,3 +87,20 @@ func TestDamagedRecord(t *testing.T) {
 	h.holdsBundle("2")
 	state(t, k, configfile.StateInStep, "")
 }
+
+// What could only be put back in part is not replaced.
+func TestFormerThatIsTooLong(t *testing.T) {
+	h := newHost(t)
+	h.server.put("app", "one")
+	if err := os.WriteFile(h.path("app.conf"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(h.path("app.conf"), 64<<20+1); err != nil {
+		t.Fatal(err)
+	}
+	k, _ := h.start(configfile.File{DataID: "app", Path: h.path("app.conf"), Rollback: true, Reload: []string{"false"}})
+	state(t, k, configfile.StateFailed, "too many to be put back")
+	if info, err := os.Stat(h.path("app.conf")); err != nil || info.Size() != 64<<20+1 {
+		t.Errorf("file = %v, %v, want it untouched", info, err)
+	}
+}

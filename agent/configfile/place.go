@@ -110,6 +110,9 @@ func (p onePlace) former(r *record) (err error) {
 		return nil
 	}
 	r.old, err = p.read("")
+	if len(r.old) == maxRead {
+		return fmt.Errorf("%s has %d bytes or more, too many to be put back", p.file.Path, maxRead)
+	}
 	r.HasOld = r.old != nil
 	return err
 }
