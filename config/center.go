@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Judge tells whether a content is what it is declared to be.
@@ -129,6 +130,7 @@ func (c *Center) plan(p *plan, e *Edit, sums sums, v *verdicts) (*Document, erro
 	if e.Delete {
 		if stands != nil {
 			p.remove(stands, e.Author)
+			p.warnOfReleases(e.Key)
 		}
 		return nil, nil
 	}
@@ -142,6 +144,9 @@ func (c *Center) plan(p *plan, e *Edit, sums sums, v *verdicts) (*Document, erro
 	}
 	if err := v.hold(p, head, e.Content); err != nil {
 		return nil, err
+	}
+	if stands == nil && !c.cfg.Sealing && e.DataKey == "" && strings.HasPrefix(e.Key.DataID, sealedPrefix) {
+		p.warn(e.Key.String() + ": it is not encrypted, as this server has no encryption key")
 	}
 	p.put(stands, head, e.Content, History{}, e.Author)
 	return head, nil
@@ -173,9 +178,18 @@ func (c *Center) Delete(ctx context.Context, k Key, only Condition, by Author) (
 			return err
 		}
 		p.remove(stands, by)
+		p.warnOfReleases(k)
 		return nil
 	})
 	return existed, receipt, err
+}
+
+// warnOfReleases tells who removes a document that some clients still get another
+// content of it.
+func (p *plan) warnOfReleases(k Key) {
+	for _, r := range p.snap.Releases(k) {
+		p.warn(k.String() + ": its gray release " + r.Name + " stays until it is withdrawn")
+	}
 }
 
 // Get returns a document's head and content; ErrNotFound when there is none.

@@ -201,3 +201,20 @@ func TestSearch(t *testing.T) {
 		}
 	}
 }
+
+// Whoever takes a name for encrypted is told when it is not.
+func TestWhatIsNotEncryptedIsTold(t *testing.T) {
+	for _, test := range []struct {
+		sealing bool
+		dataKey string
+		warned  bool
+	}{{false, "", true}, {false, "key", false}, {true, "", false}} {
+		c := config.New(configtest.NewStore(), config.Config{Sealing: test.sealing})
+		d := draft("x")
+		d.Key.DataID, d.DataKey = "cipher-x", test.dataKey
+		head, receipt, err := c.Publish(t.Context(), d)
+		if err != nil || (len(receipt.Warnings) > 0) != test.warned || head.Encrypted() != test.sealing {
+			t.Errorf("%+v: Publish = %+v, warnings %v, %v", test, head, receipt.Warnings, err)
+		}
+	}
+}

@@ -207,3 +207,17 @@ func TestReleasesThatNobodyMayMake(t *testing.T) {
 		t.Errorf("%d records, want 10: what was refused left some", n)
 	}
 }
+
+// Who removes a document is told of the clients that go on with another content.
+func TestDeleteTellsOfReleases(t *testing.T) {
+	c := config.New(configtest.NewStore(), config.Config{})
+	publish(t, c, draft("old"))
+	release(t, c, "canary", "new", 1, config.Rule{Percent: 100})
+	_, receipt, err := c.Delete(t.Context(), key("app.properties"), config.Condition{}, config.Author{})
+	if err != nil || len(receipt.Warnings) != 1 || !strings.Contains(receipt.Warnings[0], "canary") {
+		t.Errorf("Delete = %+v, %v, want a warning that names the release", receipt, err)
+	}
+	if got := got(t, c, config.Client{ID: "x"}); got != "canary new" {
+		t.Errorf("a client of the release reads %q, want it still", got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -91,19 +92,18 @@ func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 	if content, ok := c.cache.get(digest); ok {
 		return content, nil
 	}
-	if err := c.store.health.err(c.store.now()); err != nil {
-		return nil, configError(err)
-	}
 	if err := ctx.Err(); err != nil { // an etcd in this process may answer all the same
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
-	defer cancel()
-	resp, err := c.store.client.Get(ctx, blobPrefix+digest+"/", clientv3.WithPrefix())
-	if err != nil {
+	away := c.store.health.err(c.store.now())
+	pairs, err := c.pairs(ctx, digest, away != nil)
+	switch {
+	case away != nil && (err != nil || len(pairs) == 0):
+		return nil, configError(away)
+	case err != nil:
 		return nil, configError(outward(err))
 	}
-	stored, err := whole(resp.Kvs)
+	stored, err := whole(pairs)
 	if err != nil {
 		return nil, fmt.Errorf("content %s: %w", digest, err)
 	}
@@ -114,6 +114,25 @@ func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 	c.cache.put(digest, content)
 	return content, nil
 }
+
+// pairs returns what is stored under a digest. While etcd is away its member here
+// may still read what it has: under a digest there is never anything else.
+func (c *Configs) pairs(ctx context.Context, digest string, here bool) ([]*mvccpb.KeyValue, error) {
+	patience, options := 2*commitTimeout, []clientv3.OpOption{clientv3.WithPrefix()}
+	if here {
+		patience, options = readHere, append(options, clientv3.WithSerializable())
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	resp, err := c.store.client.Get(ctx, blobPrefix+digest+"/", options...)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Kvs, nil
+}
+
+// readHere is how long a member is asked that has lost the others.
+const readHere = 500 * time.Millisecond
 
 // whole joins the chunks of a content, of which the last pair is the head.
 func whole(pairs []*mvccpb.KeyValue) ([]byte, error) {

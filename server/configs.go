@@ -146,7 +146,12 @@ type configDelete struct {
 	ConfigTerms
 }
 
-func (f *face) deleteConfig(ctx context.Context, in *configDelete) (*noContent, error) {
+type configRemoved struct {
+	Written
+	Warnings []string `header:"Muster-Warning" doc:"What the caller should know although it was removed"`
+}
+
+func (f *face) deleteConfig(ctx context.Context, in *configDelete) (*configRemoved, error) {
 	only, err := in.condition()
 	if err != nil {
 		return nil, err
@@ -158,7 +163,7 @@ func (f *face) deleteConfig(ctx context.Context, in *configDelete) (*noContent, 
 	case !existed:
 		return nil, huma.Error404NotFound("document " + in.key().String() + ": not found")
 	}
-	return &noContent{written(receipt)}, nil
+	return &configRemoved{written(receipt), receipt.Warnings}, nil
 }
 
 // headOf returns a document as it travels, with the gray releases beside it.

@@ -146,6 +146,8 @@ func (f *face) getTrack(ctx context.Context, p *ConfigPath) (*trackAnswer, error
 	body := api.ConfigTrack{Holders: holdersOf(all), Silent: silent}
 	if d := snap.Head(k); d != nil {
 		body.MD5 = d.MD5
+	} else if len(all) == 0 && len(snap.Releases(k)) == 0 && snap.Sequence(k).Last == 0 {
+		return nil, f.failure(fmt.Errorf("document %s: %w", k, config.ErrNotFound))
 	}
 	published := f.changed(ctx, snap, k)
 	if !published.IsZero() {
@@ -193,6 +195,11 @@ func newest(snap *config.Snapshot, k config.Key, h track.Holder) string {
 	}
 	if r := snap.Release(k, name); r != nil {
 		return r.MD5
+	}
+	for _, r := range snap.Releases(k) {
+		if h.Offer != nil && h.Offer.MD5 == r.MD5 { // an agent that rejects it does not say what it was of
+			return r.MD5
+		}
 	}
 	c := config.Client{ID: h.Client.ID}
 	if _, err := netip.ParseAddr(h.Client.ID); err == nil {

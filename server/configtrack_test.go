@@ -56,6 +56,21 @@ func TestTrack(t *testing.T) {
 	if err != nil || got.Clients != 2 || got.OnNewest != 2 || got.Share != 1 || got.TookMs == nil {
 		t.Errorf("track = %+v, %v, want all on the newest", got, err)
 	}
+	gray, err := plain.PutRelease(t.Context(), doc("a"), "canary", []byte("4"), client.ReleaseWrite{Rule: api.Rule{Tag: "blue"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.ReportConfigs(t.Context(), "web-1", []api.ConfigReport{{DataID: "a", MD5: next.MD5, State: api.ReportApplied},
+		{DataID: "a", MD5: gray.Config.MD5, State: api.ReportRejected, At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err = plain.ConfigTrack(t.Context(), doc("a"))
+	if err != nil || got.Clients != 2 || got.OnNewest != 1 {
+		t.Errorf("track = %+v, %v, want one of two on the newest: the other rejected its gray release", got, err)
+	}
+	if _, err := plain.ConfigTrack(t.Context(), doc("nobody")); status(err) != http.StatusNotFound {
+		t.Errorf("track of a document that never was = %v, want 404", err)
+	}
 	if err := agent.ReportConfigs(t.Context(), "web-1", []api.ConfigReport{{DataID: "a b", MD5: next.MD5, State: api.ReportApplied}}); status(err) != http.StatusBadRequest {
 		t.Errorf("a report of a bad name = %v, want 400", err)
 	}

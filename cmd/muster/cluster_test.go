@@ -92,6 +92,26 @@ func TestClusterOfThree(t *testing.T) {
 	c.etcdIsKilled(t, c.servers[1])
 	c.memberErrors(t)
 	c.memberIsReplaced(t)
+	c.majorityIsKilled(t)
+}
+
+// majorityIsKilled kills all servers but the last, which goes on answering
+// documents whose contents it has never read before.
+func (c *cluster) majorityIsKilled(t *testing.T) {
+	t.Helper()
+	last := c.servers[len(c.servers)-1]
+	c.servers[0].publish("unread.yaml", "port: 1")
+	agree(t, c.servers)
+	for _, s := range c.without(last) {
+		s.kill()
+	}
+	eventually(t, 15*time.Second, "writes are refused without a majority", func() bool {
+		status, _, err := request(http.MethodPost, last.url()+pathInstance, persistent("alone", "10.0.0.7"))
+		return err == nil && status == http.StatusServiceUnavailable
+	})
+	if got := last.document("unread.yaml"); got != "port: 1" {
+		t.Errorf("document without a majority = %q, want what was published", got)
+	}
 }
 
 // judgeIsKilled kills the judge: the others do not fail anybody, one of them

@@ -13,6 +13,10 @@ func configKeyCommand() *cli.Command {
 		{Name: "init", Usage: "write a new key file, for its owner alone", ArgsUsage: "FILE", Action: keyAction("new key", vault.Generate)},
 		{Name: "rotate", Usage: "put a new key before those of a key file; the old ones still open", ArgsUsage: "FILE",
 			Action: keyAction("new current key", vault.Rotate)},
+		{Name: "add", Usage: "put a new key behind those of a key file: it opens, and does not encrypt yet", ArgsUsage: "FILE",
+			Description: "Where there are several servers, give the file to all of them, restart them, and then use the key: a server cannot open what is encrypted with a key that it does not have.",
+			Action:      keyAction("new last key", vault.Add)},
+		{Name: "use", Usage: "put a key of a key file before the others, so that it encrypts", ArgsUsage: "FILE NAME", Action: useKey},
 	}}
 }
 
@@ -31,4 +35,16 @@ func keyAction(says string, change func(path string) (id string, err error)) cli
 		_, err = fmt.Fprintf(c.App.Writer, "%s %s in %s\n", says, id, args[0])
 		return err
 	}
+}
+
+func useKey(c *cli.Context) error {
+	args, err := names(c, "FILE", "NAME")
+	if err != nil {
+		return err
+	}
+	if err := vault.Use(args[0], args[1]); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "current key %s in %s\n", args[1], args[0])
+	return err
 }

@@ -71,7 +71,7 @@ func trackDetails(t api.ConfigTrack) [][]string {
 	if t.TookMs != nil {
 		took = (time.Duration(*t.TookMs) * time.Millisecond).String()
 	}
-	return [][]string{{"md5", orDash(t.MD5)}, {"on the newest", fmt.Sprintf("%d of %d clients, %.0f %%", t.OnNewest, t.Clients, 100*t.Share)}, {"took", took}}
+	return [][]string{{"md5", orDash(t.MD5)}, {"on the newest", shareOf(t)}, {"took", took}}
 }
 
 const holderHeading = "MD5 RELEASE STATE SINCE SEEN OFFER"
@@ -85,4 +85,12 @@ func holderRow(h api.ConfigHolder) []string {
 		}
 	}
 	return []string{orDash(h.MD5), orDash(h.Release), orDash(h.State), h.Since.Format(time.RFC3339), h.Seen.Format(time.RFC3339), offer}
+}
+
+// shareOf tells how many clients have the newest; of none there is no share.
+func shareOf(t api.ConfigTrack) string {
+	if t.Clients == 0 {
+		return "no client is active"
+	}
+	return fmt.Sprintf("%d of %d clients, %.0f %%", t.OnNewest, t.Clients, 100*t.Share)
 }

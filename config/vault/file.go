@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -71,36 +72,70 @@ func Generate(path string) (id string, err error) {
 // Rotate puts a new key before all others of the key file path and returns its
 // name. Owner, mode, comments and the other keys stay.
 func Rotate(path string) (id string, err error) {
-	path, err = filepath.EvalSymlinks(path) // the file is replaced, not a link to it
+	id, line := newKey()
+	return id, rewrite(path, func(lines []string) ([]string, error) { return placeFirst(lines, line), nil })
+}
+
+// Add puts a new key behind all others of the key file path, so that it opens and
+// does not seal yet, and returns its name.
+func Add(path string) (id string, err error) {
+	id, line := newKey()
+	return id, rewrite(path, func(lines []string) ([]string, error) {
+		if last := lines[len(lines)-1]; !strings.HasSuffix(last, "\n") {
+			lines[len(lines)-1] = last + "\n"
+		}
+		return append(lines, line), nil
+	})
+}
+
+// Use puts the key of a name before all others of the key file path. ErrUnknownKey
+// when there is none.
+func Use(path, id string) error {
+	return rewrite(path, func(lines []string) ([]string, error) {
+		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(said([]byte(l))+" ", id+" ") })
+		if at < 0 || id == "" {
+			return nil, fmt.Errorf("%w %q", ErrUnknownKey, id)
+		}
+		line := strings.TrimSuffix(lines[at], "\n") + "\n"
+		return placeFirst(slices.Delete(lines, at, at+1), line), nil
+	})
+}
+
+// placeFirst puts a line before all that say something.
+func placeFirst(lines []string, line string) []string {
+	at := slices.IndexFunc(lines, func(l string) bool { return said([]byte(l)) != "" })
+	if at < 0 {
+		at = len(lines)
+	}
+	return slices.Insert(lines, at, line)
+}
+
+// rewrite changes the lines of a key file, whole or not at all.
+func rewrite(path string, change func(lines []string) ([]string, error)) error {
+	path, err := filepath.EvalSymlinks(path) // the file is replaced, not a link to it
 	if err != nil {
-		return "", err
+		return err
 	}
 	text, info, err := read(path)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer clear(text)
 	if _, err := parse(text); err != nil {
-		return "", fmt.Errorf("key file %s: %w", path, err)
+		return fmt.Errorf("key file %s: %w", path, err)
 	}
-	id, line := newKey()
-	at := 0
-	for l := range bytes.Lines(text) {
-		if said(l) != "" {
-			break
-		}
-		at += len(l)
+	lines, err := change(slices.Collect(strings.Lines(string(text))))
+	if err != nil {
+		return fmt.Errorf("key file %s: %w", path, err)
 	}
-	content := append(append(append([]byte(nil), text[:at]...), line...), text[at:]...)
-	defer clear(content)
 	perm := atomicfile.Perm{Mode: info.Mode().Perm(), UID: -1, GID: -1}
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok {
 		perm.UID, perm.GID = int(owner.Uid), int(owner.Gid)
 	}
-	if err := atomicfile.Write(path, content, perm); err != nil {
-		return "", fmt.Errorf("rotate key file: %w", err)
+	if err := atomicfile.Write(path, []byte(strings.Join(lines, "")), perm); err != nil {
+		return fmt.Errorf("rewrite key file: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // Wrap encrypts key under the current master key.

@@ -144,9 +144,10 @@ func (h *Handler) deleteConfig(c *call) (any, error) {
 	if tag := c.value("tag"); tag != "" {
 		return h.withdrawTag(c, k, tag)
 	}
-	_, receipt, err := h.cfg.Configs.Delete(c.r.Context(), k, config.Condition{}, c.author())
+	only := config.Condition{MD5: c.said("casMd5")}
+	_, receipt, err := h.cfg.Configs.Delete(c.r.Context(), k, only, c.author())
 	if err != nil {
-		return nil, err
+		return nil, c.unpublished(config.Draft{If: only}, err)
 	}
 	c.configured(receipt)
 	return true, nil

@@ -66,7 +66,12 @@ const mostWarnings = 20
 // carried returns the documents that a file can carry.
 func (c *call) carried(found []*config.Document) []*config.Document {
 	var all []*config.Document
-	leave := 0
+	told := 0
+	warn := func(d *config.Document, text string) {
+		if told++; told <= mostWarnings {
+			c.w.Header().Add(headerWarning, d.Key.String()+" "+text)
+		}
+	}
 	for _, d := range found {
 		why := ""
 		switch {
@@ -75,12 +80,12 @@ func (c *call) carried(found []*config.Document) []*config.Document {
 		case d.DataKey != "":
 			why = "the file has no place for its encryptedDataKey"
 		default:
-			all = append(all, d)
+			if all = append(all, d); d.Encrypted() {
+				warn(d, "is encrypted where it is stored, and in the clear in this file")
+			}
 			continue
 		}
-		if leave++; leave <= mostWarnings {
-			c.w.Header().Add(headerWarning, d.Key.String()+" is left out: "+why)
-		}
+		warn(d, "is left out: "+why)
 	}
 	return all
 }

@@ -180,7 +180,8 @@ func (h *Handler) historyPair(c *call) (any, error) {
 	return pair, nil
 }
 
-// previous answers the newest record of a document that its id names too.
+// previous answers the newest record of a document that its id names too. Those of
+// gray releases are passed over: a console publishes what it gets to all.
 func (h *Handler) previous(c *call) (any, error) {
 	k, err := c.documentKey()
 	if err != nil {
@@ -189,14 +190,32 @@ func (h *Handler) previous(c *call) (any, error) {
 	if err := c.present("id"); err != nil {
 		return nil, err
 	}
-	records, _, err := h.cfg.Configs.History(c.r.Context(), k, 0, 1)
-	if err != nil {
-		return nil, err
+	if c.value("id") == idOfDocument(k) {
+		record, found, err := h.newestFormal(c, k)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			return h.showRecord(c, record)
+		}
 	}
-	if len(records) == 0 || c.value("id") != idOfDocument(k) {
-		return nil, c.noRecord("previous config history for id = " + shortened(c.value("id")) + " not exist")
+	return nil, c.noRecord("previous config history for id = " + shortened(c.value("id")) + " not exist")
+}
+
+// newestFormal returns the newest record of a document that is of no gray release.
+func (h *Handler) newestFormal(c *call, k config.Key) (record config.History, found bool, err error) {
+	for before := int64(0); ; {
+		records, _, err := h.cfg.Configs.History(c.r.Context(), k, before, maxPage)
+		if err != nil || len(records) == 0 {
+			return config.History{}, false, err
+		}
+		for _, record := range records {
+			if record.Release == "" {
+				return record, true, nil
+			}
+			before = record.Seq
+		}
 	}
-	return h.showRecord(c, records[0])
 }
 
 // liveRow is a document in the list of those that a namespace has.

@@ -63,6 +63,8 @@ func TestHistory(t *testing.T) {
 		s.run(t, server.URL)
 	}
 	ask("GET /nacos/v1/cs/history/previous?dataId=d&group=g&id="+idOf(t, server.URL, "d"), "200", `+"content":"again"`, `+"id":"7"`).run(t, server.URL)
+	ask("POST /nacos/v1/cs/configs?dataId=d&group=g&content=gray&tag=blue", "200").run(t, server.URL)
+	ask("GET /nacos/v1/cs/history/previous?dataId=d&group=g&id="+idOf(t, server.URL, "d"), "200", `+"content":"again"`, `+"id":"7"`).run(t, server.URL)
 	ask("GET /nacos/v1/cs/history/previous?dataId=e&group=g&id="+idOf(t, server.URL, "d"), "403").run(t, server.URL)
 }
 

@@ -124,6 +124,7 @@ func TestHostileFiles(t *testing.T) {
 			archive.Limits{Contents: 1000}, archive.ErrUnreadable, "all entries are over 1000 bytes"},
 		{"too many entries", zipped(t, "g/a", "", "g/b", "", "g/c", ""), archive.Limits{Entries: 2}, archive.ErrUnreadable, "more than 2 entries"},
 		{"a document twice", zipped(t, "g/d", "1", "g/d", "2"), archive.Limits{}, archive.ErrUnreadable, "twice"},
+		{"an archive of Muster", zipped(t, "muster.json", "{}", "contents/0123", "1"), archive.Limits{}, archive.ErrUnreadable, "muster config import"},
 		{"both layouts", zipped(t, "g/d", "1", ".meta.yml", "", ".metadata.yml", ""), archive.Limits{}, archive.ErrMetadata, ""},
 		{"a line of metadata that is none", zipped(t, "g/d", "1", ".meta.yml", "secret"), archive.Limits{}, archive.ErrMetadata, ""},
 		{"metadata without a data id", zipped(t, ".metadata.yml", "metadata: [{group: g, type: text}]"), archive.Limits{}, archive.ErrMetadata, "missing"},

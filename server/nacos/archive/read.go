@@ -54,6 +54,9 @@ type Reader struct {
 	limits    Limits
 }
 
+// ofMuster is the entry by which the archives of our own API are known.
+const ofMuster = "muster.json"
+
 // Open checks a file: that it ends, that each content is what its checksum says
 // and within the limits, and that no document is in it twice.
 func Open(b []byte, limits Limits) (*Reader, error) {
@@ -77,6 +80,9 @@ func Open(b []byte, limits Limits) (*Reader, error) {
 			return nil, fmt.Errorf("entry %q is there twice: %w", f.Name, ErrUnreadable)
 		}
 		seen[f.Name] = true
+		if f.Name == ofMuster {
+			return nil, fmt.Errorf("it is an archive of Muster, which brings history too: import it by /v1/configs-import or `muster config import`: %w", ErrUnreadable)
+		}
 		n, err := r.copy(io.Discard, f)
 		if err != nil {
 			return nil, err
