@@ -16,7 +16,7 @@ import (
 
 // Reader is what a client that reads documents says of itself.
 type Reader struct {
-	Client string `header:"Muster-Client" maxLength:"256" doc:"Its name, for gray releases by percentage and for the push track; its address when absent"`
+	Client string `header:"Muster-Client" maxLength:"256" doc:"Its name, for gray releases by percentage and for the push track; when absent its address, which behind a proxy is that of all who come through it"`
 	Tag    string `header:"Muster-Client-Tag" maxLength:"128" doc:"Its tag, for gray releases by tag"`
 	Labels string `header:"Muster-Client-Labels" doc:"Its labels as name=value, separated by commas, for gray releases by label"`
 }
