@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,18 +241,21 @@ func TestPollOutlivesTheDeadlinesOfTheServer(t *testing.T) {
 		t.Errorf("poll = %d %q after %v, want 200 and nothing after 0.7s", got.status, got.body, took)
 	}
 
-	var wg sync.WaitGroup
-	wg.Go(func() {
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
 		got = do(t, server.URL, listen+probe([]string{"d", "g", ""}), "Long-Pulling-Timeout: 30000")
-	})
+	}()
 	for n := 0; n == 0; n, _ = w.Held() {
-		if t.Context().Err() != nil {
-			t.Fatal("the poll is never held")
+		select {
+		case <-answered:
+			t.Fatalf("poll = %d %q before it was held", got.status, got.body)
+		default:
+			runtime.Gosched()
 		}
-		runtime.Gosched()
 	}
 	publishDoc(t, w, "d", "1")
-	wg.Wait()
+	<-answered
 	if got.body != "d%02g%01\n" {
 		t.Errorf("poll = %d %q, want the document", got.status, got.body)
 	}
