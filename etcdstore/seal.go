@@ -90,7 +90,7 @@ func (c *Configs) conceal(d config.Document) (config.Document, error) {
 
 // sealMD5 seals the MD5 of a content that is sealed under its digest: it tells who can
 // guess the content that they have.
-func (c *Configs) sealMD5(md5, digest string) (clear string, sealed []byte, err error) {
+func (c *Configs) sealMD5(md5, digest string) (plain string, sealed []byte, err error) {
 	if !config.Sealed(digest) {
 		return md5, nil, nil
 	}
