@@ -176,6 +176,7 @@ func (s *Snapshot) Usage(namespace, group string) Usage {
 // One that is hard makes writers of the namespace take turns.
 func (p *plan) holdQuotas() error {
 	for o, added := range p.grown {
+		p.check(policyKey(o.namespace, o.group)) // that a policy was set meanwhile must not be missed
 		policy, is := p.snap.Policy(o.namespace, o.group), p.snap.Usage(o.namespace, o.group)
 		would := Usage{is.Count + added.Count, is.Total + added.Total}
 		var size int64

@@ -177,3 +177,21 @@ func TestHistoryThatIsKept(t *testing.T) {
 		}
 	}
 }
+
+// A policy that is set while a write is decided holds for that write.
+func TestPolicyIsCheckedAtTheCommit(t *testing.T) {
+	store := &interrupted{Store: configtest.NewStore()}
+	c, operator := config.New(store, config.Config{Judge: &judge{}}), config.New(store.Store, config.Config{})
+	store.next.Store(new(func() {
+		setPolicy(t, operator, config.Policy{Namespace: "public", Validate: config.ValidateRefuse, Hard: config.Quota{Count: 1}})
+	}))
+	if _, _, err := c.Publish(t.Context(), draft("bad")); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("Publish while validation is set = %v, want ErrInvalid", err)
+	}
+	store.next.Store(new(func() {
+		setPolicy(t, operator, config.Policy{Namespace: "public", Group: "DEFAULT_GROUP", Hard: config.Quota{Size: 1}})
+	}))
+	if _, _, err := c.Publish(t.Context(), draft("good")); !errors.Is(err, config.ErrQuota) {
+		t.Errorf("Publish while a quota is set = %v, want ErrQuota", err)
+	}
+}

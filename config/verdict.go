@@ -15,6 +15,7 @@ type verdicts struct {
 // hold judges a content as the policy of its namespace has it: what is wrong is
 // an error, or a warning of the plan.
 func (v *verdicts) hold(p *plan, d *Document, content []byte) error {
+	p.check(policyKey(d.Key.Namespace, ""))
 	policy := p.snap.Policy(d.Key.Namespace, "").Validate
 	if v.judge == nil || policy == ValidateOff || d.DataKey != "" || policy != ValidateRefuse && len(content) > mostWarned {
 		return nil

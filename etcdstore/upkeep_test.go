@@ -125,6 +125,10 @@ func (k *keeping) intact() {
 	k.t.Helper()
 	c := k.store.Configs()
 	etcdstore.ForgetContents(c)
+	newest, err := c.Newest(k.t.Context()) // a pass that was cut off may have written without hearing of it
+	if err != nil || !c.View().Wait(k.t.Context(), newest) {
+		k.t.Fatalf("the view does not come to show revision %d: %v", newest, err)
+	}
 	snap := k.center.Snapshot()
 	wanted := map[string]string{}
 	for key := range snap.Keys {

@@ -78,12 +78,18 @@ func TestSwitchUnderKill(t *testing.T) {
 	others.Go(func() { p.run(ctx) })
 	others.Go(func() { reads = watch(ctx, t, link) })
 	switched := 0
-	for range kills {
+	for i := range kills {
 		before, err := os.Readlink(link)
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(within/3 + rand.N(within))
+		if i%4 == 0 { // however busy the machine is, some are killed around a switch
+			moved := func() bool { now, err := os.Readlink(link); return err == nil && now != before }
+			agent.Await("a switch", moved)
+			<-time.After(rand.N(beyond / 4))
+		} else {
+			<-time.After(within/3 + rand.N(within))
+		}
 		agent.Kill()
 		if after, err := os.Readlink(link); err != nil {
 			t.Fatal(err)
