@@ -95,15 +95,13 @@ func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 	if err := ctx.Err(); err != nil { // an etcd in this process may answer all the same
 		return nil, err
 	}
-	away := c.store.health.err(c.store.now())
-	pairs, err := c.pairs(ctx, digest, away != nil)
-	switch {
-	case away != nil && (err != nil || len(pairs) == 0):
-		return nil, configError(away)
-	case err != nil:
-		return nil, configError(outward(err))
+	stored, err := c.stored(ctx, digest, true)
+	if err != nil { // it may not be here yet, or this member is busy
+		if away := c.store.health.err(c.store.now()); away != nil {
+			return nil, configError(away)
+		}
+		stored, err = c.stored(ctx, digest, false)
 	}
-	stored, err := whole(pairs)
 	if err != nil {
 		return nil, fmt.Errorf("content %s: %w", digest, err)
 	}
@@ -115,9 +113,10 @@ func (c *Configs) Content(ctx context.Context, digest string) ([]byte, error) {
 	return content, nil
 }
 
-// pairs returns what is stored under a digest. While etcd is away its member here
-// may still read what it has: under a digest there is never anything else.
-func (c *Configs) pairs(ctx context.Context, digest string, here bool) ([]*mvccpb.KeyValue, error) {
+// stored returns what lies under a digest. The member of etcd that is here may say
+// so without the others, from which it may be cut off: under a digest there is
+// never anything else, and what it lacks the others may have.
+func (c *Configs) stored(ctx context.Context, digest string, here bool) ([]byte, error) {
 	patience, options := 2*commitTimeout, []clientv3.OpOption{clientv3.WithPrefix()}
 	if here {
 		patience, options = readHere, append(options, clientv3.WithSerializable())
@@ -126,12 +125,12 @@ func (c *Configs) pairs(ctx context.Context, digest string, here bool) ([]*mvccp
 	defer cancel()
 	resp, err := c.store.client.Get(ctx, blobPrefix+digest+"/", options...)
 	if err != nil {
-		return nil, err
+		return nil, configError(outward(err))
 	}
-	return resp.Kvs, nil
+	return whole(resp.Kvs)
 }
 
-// readHere is how long a member is asked that has lost the others.
+// readHere is how long the member here is asked by itself.
 const readHere = 500 * time.Millisecond
 
 // whole joins the chunks of a content, of which the last pair is the head.
