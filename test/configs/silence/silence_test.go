@@ -125,8 +125,8 @@ func TestEncryptedContentsAreNotOnTheDisk(t *testing.T) {
 			c.ask(t, s.HTTP)
 		}
 	}
-	clear := call{method: "PUT", path: base + "clear", body: "open-" + secret[:4]}
-	clear.ask(t, s.HTTP)
+	open := call{method: "PUT", path: base + "clear", body: "open-" + secret[:4]}
+	open.ask(t, s.HTTP)
 	s.Kill()
 	found := false
 	err := filepath.WalkDir(s.Data(), func(path string, e fs.DirEntry, err error) error {
@@ -137,7 +137,7 @@ func TestEncryptedContentsAreNotOnTheDisk(t *testing.T) {
 		if bytes.Contains(b, []byte(secret)) {
 			t.Errorf("%s holds the content", path)
 		}
-		found = found || bytes.Contains(b, []byte(clear.body))
+		found = found || bytes.Contains(b, []byte(open.body))
 		return err
 	})
 	if err != nil {
