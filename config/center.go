@@ -77,7 +77,7 @@ func (c *Center) Edit(ctx context.Context, edits []Edit) ([]*Document, Receipt, 
 	receipt, err := c.apply(ctx, func(p *plan) error {
 		heads = make([]*Document, len(edits))
 		for i := range edits {
-			head, err := c.plan(p, &edits[i], all[i], &verdicts)
+			head, err := c.plan(p, &edits[i], all[i], &verdicts, History{})
 			if err != nil {
 				return of(edits, i, err)
 			}
@@ -120,8 +120,8 @@ func (d *Document) at(revision int64) *Document {
 	return &next
 }
 
-// plan plans one edit and returns the head it leads to.
-func (c *Center) plan(p *plan, e *Edit, sums sums, v *verdicts) (*Document, error) {
+// plan plans one edit, recorded as h has it, and returns the head it leads to.
+func (c *Center) plan(p *plan, e *Edit, sums sums, v *verdicts, h History) (*Document, error) {
 	stands := p.snap.Head(e.Key)
 	p.check(RecordKey{Kind: KindDocument, Key: e.Key})
 	if err := e.If.hold(e.Key, stands); err != nil {
@@ -148,7 +148,7 @@ func (c *Center) plan(p *plan, e *Edit, sums sums, v *verdicts) (*Document, erro
 	if stands == nil && !c.cfg.Sealing && e.DataKey == "" && strings.HasPrefix(e.Key.DataID, sealedPrefix) {
 		p.warn(e.Key.String() + ": it is not encrypted, as this server has no encryption key")
 	}
-	p.put(stands, head, e.Content, History{}, e.Author)
+	p.put(stands, head, e.Content, h, e.Author)
 	return head, nil
 }
 

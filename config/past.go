@@ -115,27 +115,16 @@ func (c *Center) Revert(ctx context.Context, k Key, seq int64, only Condition, b
 	if err != nil {
 		return nil, Receipt{}, fmt.Errorf("version %d of %s: %w", seq, k, err)
 	}
-	d := h.Head.draft(k, content)
-	d.If, d.Author = only, by
+	if h.Head.Parts > 0 {
+		return nil, Receipt{}, &ConflictError{Key: k, Reason: "was joined of parts then, which are published one by one"}
+	}
+	e := Edit{Draft: h.Head.draft(k, content)}
+	e.If, e.Author = only, by
 	var next *Document
-	sums, verdicts := d.sums(), verdicts{judge: c.cfg.Judge}
-	receipt, err := c.apply(ctx, func(p *plan) error {
-		stands := p.snap.Head(k)
-		p.check(RecordKey{Kind: KindDocument, Key: k})
-		if err := only.hold(k, stands); err != nil {
-			return err
-		}
-		if stands != nil && stands.Parts > 0 || h.Head.Parts > 0 {
-			return &ConflictError{Key: k, Reason: "is joined of parts, which are published one by one"}
-		}
-		if next, err = c.head(&d, sums, stands); err != nil {
-			return err
-		}
-		if err := verdicts.hold(p, next, content); err != nil {
-			return err
-		}
-		p.put(stands, next, content, History{From: seq}, by)
-		return nil
+	sums, verdicts := e.sums(), verdicts{judge: c.cfg.Judge}
+	receipt, err := c.apply(ctx, func(p *plan) (err error) {
+		next, err = c.plan(p, &e, sums, &verdicts, History{From: seq})
+		return err
 	})
 	if err != nil {
 		return nil, receipt, err
