@@ -127,6 +127,17 @@ func getConfig(c *cli.Context) error {
 	return err
 }
 
+// writeOf returns the content of a file, and what flags and conditions say of it.
+func writeOf(c *cli.Context, path string, on client.ConfigTerms) ([]byte, client.ConfigWrite, error) {
+	w, err := metaOf(c)
+	if err != nil {
+		return nil, w, err
+	}
+	w.IfMatch, w.IfRevision, w.CreateOnly = on.IfMatch, on.IfRevision, on.CreateOnly
+	content, err := readContent(path)
+	return content, w, err
+}
+
 func putConfig(c *cli.Context) error {
 	on, err := configTermsOf(c)
 	if err != nil {
@@ -136,15 +147,10 @@ func putConfig(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := metaOf(c)
+	content, w, err := writeOf(c, args[1], on)
 	if err != nil {
 		return err
 	}
-	content, err := readContent(args[1])
-	if err != nil {
-		return err
-	}
-	w.IfMatch, w.IfRevision, w.CreateOnly = on.IfMatch, on.IfRevision, on.CreateOnly
 	head, err := remote.PutConfig(c.Context, n, content, w)
 	if err != nil {
 		return err

@@ -91,15 +91,10 @@ func putRelease(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := metaOf(c)
+	content, w, err := writeOf(c, args[2], on)
 	if err != nil {
 		return err
 	}
-	content, err := readContent(args[2])
-	if err != nil {
-		return err
-	}
-	w.IfMatch, w.IfRevision, w.CreateOnly = on.IfMatch, on.IfRevision, on.CreateOnly
 	r, err := remote.PutRelease(c.Context, n, args[1], content, client.ReleaseWrite{ConfigWrite: w, Rule: rule, Priority: c.Int("priority")})
 	if err != nil {
 		return err
