@@ -15,18 +15,22 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/definition"
+	"github.com/musterhq/muster/agent/local"
+	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/dirlock"
 )
@@ -125,16 +129,22 @@ func (c Config) validate() error {
 	if err != nil {
 		return fmt.Errorf("http address %q is not host:port", c.HTTP)
 	}
-	if !c.Insecure && !isLoopback(host) {
+	if !c.Insecure && !local.IsLoopback(host) {
 		return fmt.Errorf("http address %q is not on loopback, where there is no authentication: set insecure to allow it", c.HTTP)
 	}
 	return nil
 }
 
-// isLoopback reports whether host is a loopback address or localhost.
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback() || err != nil && strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+// onLoopback reports whether all servers are on this host.
+func (c Config) onLoopback() bool {
+	return !slices.ContainsFunc(c.Servers, func(server string) bool {
+		_, rest, found := strings.Cut(server, "://")
+		if !found {
+			rest = server
+		}
+		rest, _, _ = strings.Cut(rest, "/")
+		return !local.IsLoopback(local.HostOf(rest))
+	})
 }
 
 // Agent is one agent. Its methods may be called by several goroutines.
@@ -144,9 +154,9 @@ type Agent struct {
 	incarnation string
 	started     time.Time
 
-	roll     *roll
-	sources  *sources
-	announce *announcer
+	roll     *roll.Roll
+	sources  *source.Sources
+	announce *announce.Announcer
 	keeper   *configfile.Keeper
 
 	reload   chan struct{}
@@ -180,9 +190,12 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.roll = newRoll(cfg.Logger)
-	a.sources = newSources(cfg, a.roll)
-	a.announce = newAnnouncer(c, a.roll, a.incarnation, cfg.Logger)
+	a.roll = roll.New(cfg.Logger)
+	a.sources = source.New(source.Config{
+		Dir: cfg.ServicesDir, Apps: filepath.Join(cfg.DataDir, appsName), Address: cfg.Address, Loopback: cfg.onLoopback(),
+		Namespace: cfg.Namespace, Rescan: cfg.Rescan, Logger: cfg.Logger,
+	}, a.roll)
+	a.announce = announce.New(c, a.roll, a.incarnation, hostname(), cfg.Logger)
 	return a, nil
 }
 
@@ -230,9 +243,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer os.Remove(addressesPath(a.cfg.DataDir)) // else it names a port that is somebody else's
+	api := local.New(local.Config{Host: face{a}, Sources: a.sources, Keeper: a.keeper, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger})
 	// Everything declared is known before the first set is sent, which would
 	// otherwise withdraw it.
-	a.sources.scan()
+	a.sources.Scan()
 
 	// Draining needs checks, beats and the local API, so they end after ctx.
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -241,15 +255,15 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer silence()
 	silent := make(chan struct{})
 	g, inner := errgroup.WithContext(inner)
-	g.Go(func() error { return a.roll.run(inner) })
-	g.Go(func() error { return a.serve(inner, listener) })
+	g.Go(func() error { return a.roll.Run(inner) })
+	g.Go(func() error { return api.Serve(inner, listener) })
 	g.Go(func() error {
 		defer close(silent)
-		return a.announce.run(beats, a.agentID())
+		return a.announce.Run(beats, a.agentID())
 	})
 	work, quit := context.WithCancel(ctx)
 	defer quit()
-	g.Go(func() error { return a.sources.watch(work, a.reload) })
+	g.Go(func() error { return a.sources.Watch(work, a.reload) })
 	g.Go(func() error { return a.keeper.Run(work, configs) })
 
 	select {
@@ -269,7 +283,7 @@ func (a *Agent) prepare() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.sources.load(); err != nil {
+	if err := a.sources.Load(); err != nil {
 		unlock()
 		return nil, err
 	}

@@ -1,16 +1,19 @@
 package agent
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
+	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/internal/atomicfile"
 )
 
@@ -81,6 +84,26 @@ func hostname() string {
 
 // addressesPath is where the addresses in use are written.
 func addressesPath(dir string) string { return filepath.Join(dir, addressesName) }
+
+// listen opens the local API's address, says which it is, and writes it down.
+func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
+	// A reader must not take an earlier run's address for this one's.
+	if err := os.Remove(addressesPath(a.cfg.DataDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := local.Listen(ctx, a.cfg.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeAddresses(a.cfg.DataDir, l.Addr().String()); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	a.mu.Lock()
+	a.http = l.Addr().String()
+	a.mu.Unlock()
+	a.cfg.Logger.Info("local API listens", "http", l.Addr().String())
+	return l, nil
+}
 
 // writeAddresses tells others on the host where the local API listens.
 func writeAddresses(dir, http string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/client"
 )
 
@@ -23,7 +24,7 @@ func (a *Agent) leave(silence func()) {
 		silence()
 		return
 	}
-	members, version := a.roll.drain()
+	members, version := a.roll.Drain()
 	if wait := *a.cfg.DrainWait; members > 0 && wait > 0 && !a.skipped() {
 		a.drain(version, wait)
 	}
@@ -41,7 +42,7 @@ func (a *Agent) leave(silence func()) {
 			a.cfg.Logger.Warn("agent not deregistered, the server will find its instances silent", "err", err)
 			return
 		}
-		rest(ctx, firstRetry)
+		announce.Rest(ctx, announce.FirstRetry)
 	}
 }
 
@@ -50,7 +51,7 @@ func (a *Agent) leave(silence func()) {
 func (a *Agent) drain(version uint64, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
 	defer cancel()
-	if !a.announce.await(ctx, version) {
+	if !a.announce.Await(ctx, version) {
 		a.cfg.Logger.Warn("weights not drained, the server does not answer")
 		return
 	}

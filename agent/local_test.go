@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/musterhq/muster/agent"
 	"github.com/musterhq/muster/agent/configfile"
+	"github.com/musterhq/muster/agent/local"
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 )
@@ -53,7 +54,7 @@ func TestLocalRegistration(t *testing.T) {
 	a := h.start()
 	body := fmt.Sprintf(`{"port": %d, "checks": [{"tcp": "127.0.0.1:%[1]d", "interval": "20ms"}]}`, port)
 	status, _, answer := a.call("PUT", "/v1/services/my-app", body)
-	var got agent.InstanceStatus
+	var got roll.InstanceStatus
 	if err := json.Unmarshal([]byte(answer), &got); err != nil || status != http.StatusCreated || got.Service != "my-app" || got.Address != "127.0.0.1" || got.Origin != "app my-app" {
 		t.Errorf("PUT = %d, %s, want 201 with the instance", status, answer)
 	}
@@ -72,7 +73,7 @@ func TestLocalRegistration(t *testing.T) {
 	kill()
 	h.holds("filed:80=passing", fmt.Sprintf("my-app:%d=critical", port))
 	status, _, answer = a.call("GET", "/v1/services", "")
-	var list agent.LocalServices
+	var list local.LocalServices
 	if err := json.Unmarshal([]byte(answer), &list); err != nil || status != http.StatusOK || len(list.Services) != 2 {
 		t.Fatalf("GET = %d, %s, want both", status, answer)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/agent"
+	"github.com/musterhq/muster/agent/source"
 )
 
 // A stop takes leave: nothing is left to be found silent.
@@ -55,12 +55,12 @@ func TestBrokenDefinitionStopsNothing(t *testing.T) {
 	t.Parallel()
 	f := newField(t)
 	f.pass(t)
-	status := func(origin string) (found agent.DefinitionStatus) {
+	status := func(origin string) (found source.DefinitionStatus) {
 		s, err := askAgent(t.Context(), f.agent.http)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i := slices.IndexFunc(s.Definitions, func(d agent.DefinitionStatus) bool { return strings.HasSuffix(d.Origin, origin) }); i >= 0 {
+		if i := slices.IndexFunc(s.Definitions, func(d source.DefinitionStatus) bool { return strings.HasSuffix(d.Origin, origin) }); i >= 0 {
 			found = s.Definitions[i]
 		}
 		return found

@@ -1,4 +1,6 @@
-package agent
+// Package source is where an agent's instances come from: definition files in a
+// directory that it watches, and registrations that outlive a restart.
+package source
 
 import (
 	"cmp"
@@ -6,24 +8,26 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/agent/definition"
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 )
 
-// sources joins what definition files and the local API declare, and hands
-// the roll the sum of it.
-type sources struct {
+// Sources joins what definition files and the local API declare, and hands
+// the roll the sum of it. It is safe for use by several goroutines.
+type Sources struct {
 	cfg  Config
-	roll *roll
+	roll *roll.Roll
 
 	mu        sync.Mutex
 	files     map[string]*file // by name; under mu
@@ -48,18 +52,38 @@ type file struct {
 	err      error // why the present content does not count; services are the last that did
 }
 
-func newSources(cfg Config, r *roll) *sources {
-	return &sources{
+// Config says where definitions lie and what they leave out.
+type Config struct {
+	// Dir holds the definition files; it may come to be later.
+	Dir string
+	// Apps is the file of what the local API registered.
+	Apps string
+	// Address is the IP address, or template of one, of definitions without;
+	// empty means the host's private one.
+	Address string
+	// Loopback takes the loopback address where there is no private one.
+	Loopback bool
+	// Namespace of definitions that name none.
+	Namespace string
+	// Rescan is how often Watch reads everything even when nothing told of a
+	// change.
+	Rescan time.Duration
+	Logger *slog.Logger
+}
+
+// New returns Sources that declare to r.
+func New(cfg Config, r *roll.Roll) *Sources {
+	return &Sources{
 		cfg: cfg, roll: r,
 		files: make(map[string]*file), apps: make(map[string]definition.Service), addresses: make(map[string]netip.Addr),
 	}
 }
 
-// scan reads the definition files and declares what they and the local API
+// Scan reads the definition files and declares what they and the local API
 // say. It reports whether the directory could be read; while it cannot, what
 // it last held stays declared.
-func (s *sources) scan() bool {
-	names, err := list(s.cfg.ServicesDir)
+func (s *Sources) Scan() bool {
+	names, err := list(s.cfg.Dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noteDirectory(err)
@@ -79,17 +103,17 @@ func (s *sources) scan() bool {
 	return err == nil
 }
 
-func (s *sources) noteDirectory(err error) {
+func (s *Sources) noteDirectory(err error) {
 	before := s.dirErr
 	s.dirErr = err
 	switch {
 	case err == nil && before != nil:
-		s.cfg.Logger.Info("services directory is there", "dir", s.cfg.ServicesDir)
+		s.cfg.Logger.Info("services directory is there", "dir", s.cfg.Dir)
 	case err == nil || before != nil && before.Error() == err.Error():
 	case s.seen:
-		s.cfg.Logger.Error("services directory cannot be read, what it held stays declared", "dir", s.cfg.ServicesDir, "err", err)
+		s.cfg.Logger.Error("services directory cannot be read, what it held stays declared", "dir", s.cfg.Dir, "err", err)
 	default:
-		s.cfg.Logger.Warn("services directory cannot be read, waiting for it", "dir", s.cfg.ServicesDir, "err", err)
+		s.cfg.Logger.Warn("services directory cannot be read, waiting for it", "dir", s.cfg.Dir, "err", err)
 	}
 }
 
@@ -109,13 +133,13 @@ func list(dir string) ([]string, error) {
 }
 
 // read takes up one definition file. s.mu is held.
-func (s *sources) read(name string) {
+func (s *Sources) read(name string) {
 	f := s.files[name]
 	if f == nil {
 		f = &file{}
 		s.files[name] = f
 	}
-	content, err := readFile(filepath.Join(s.cfg.ServicesDir, name))
+	content, err := readFile(filepath.Join(s.cfg.Dir, name))
 	sum := sha256.Sum256(content)
 	if err == nil && sum == f.sum {
 		return
@@ -161,8 +185,8 @@ func appOrigin(id string) string    { return "app " + id }
 // merge declares the sum of all sources: files in the order of their names,
 // then registrations of the local API. An instance that an earlier source
 // declares is a problem of the later one. s.mu is held.
-func (s *sources) merge() {
-	want := make(map[key]declared)
+func (s *Sources) merge() {
+	want := make(map[roll.Key]roll.Member)
 	before := s.problems
 	s.problems = make(map[string][]string)
 	s.resolved = make(map[string]resolution)
@@ -171,9 +195,9 @@ func (s *sources) merge() {
 			k, d, err := s.resolve(service)
 			if err == nil {
 				if first, taken := want[k]; taken {
-					err = fmt.Errorf("%s is declared by %s already", k, first.origin)
+					err = fmt.Errorf("%s is declared by %s already", k, first.Origin)
 				}
-			} else if k.address != "" {
+			} else if k.Address != "" {
 				s.problem(origin, err, before) // the last-known address serves
 				err = nil
 			}
@@ -181,7 +205,7 @@ func (s *sources) merge() {
 				s.problem(origin, err, before)
 				continue
 			}
-			d.origin = origin
+			d.Origin = origin
 			want[k] = d
 		}
 	}
@@ -191,11 +215,11 @@ func (s *sources) merge() {
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
 		add(appOrigin(id), []definition.Service{s.apps[id]})
 	}
-	s.roll.declare(want)
+	s.roll.Declare(want)
 }
 
 // problem notes what is wrong with one source, and logs it when it is new.
-func (s *sources) problem(origin string, err error, before map[string][]string) {
+func (s *Sources) problem(origin string, err error, before map[string][]string) {
 	text := err.Error()
 	s.problems[origin] = append(s.problems[origin], text)
 	if !slices.Contains(before[origin], text) {
@@ -205,18 +229,18 @@ func (s *sources) problem(origin string, err error, before map[string][]string) 
 
 // resolve returns the instance that d defines. When its address yields nothing
 // now but did earlier, that is returned together with the error. s.mu is held.
-func (s *sources) resolve(d definition.Service) (key, declared, error) {
+func (s *Sources) resolve(d definition.Service) (roll.Key, roll.Member, error) {
 	address, err := s.address(d.Address)
 	if err != nil {
 		err = fmt.Errorf("service %s: address: %w", d.Name, err)
 		if !address.IsValid() {
-			return key{}, declared{}, err
+			return roll.Key{}, roll.Member{}, err
 		}
 	}
 	n := client.Name{Namespace: cmp.Or(d.Namespace, s.cfg.Namespace), Group: d.Group, Name: d.Name}.WithDefaults()
-	k := key{namespace: n.Namespace, group: n.Group, service: n.Name, address: address.String(), port: uint16(d.Port)}
-	return k, declared{checks: d.Checks, instance: api.AgentInstance{
-		Namespace: k.namespace, Group: k.group, Service: k.service, Address: k.address, Port: k.port,
+	k := roll.Key{Namespace: n.Namespace, Group: n.Group, Service: n.Name, Address: address.String(), Port: uint16(d.Port)}
+	return k, roll.Member{Checks: d.Checks, Instance: api.AgentInstance{
+		Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port,
 		Cluster: d.Cluster, Weight: d.Weight, Enabled: d.Enabled, Metadata: d.Metadata,
 	}}, err
 }
@@ -224,7 +248,7 @@ func (s *sources) resolve(d definition.Service) (key, declared, error) {
 // address returns what text, or when that is empty the agent's own address,
 // yields now; with an error, what it last yielded, if anything: an interface
 // that is down for a moment must not move or withdraw instances. s.mu is held.
-func (s *sources) address(text string) (netip.Addr, error) {
+func (s *Sources) address(text string) (netip.Addr, error) {
 	text = cmp.Or(text, s.cfg.Address)
 	r, known := s.resolved[text]
 	if !known {
@@ -240,12 +264,12 @@ func (s *sources) address(text string) (netip.Addr, error) {
 }
 
 // yield resolves text, and the agent's default address when it is empty.
-func (s *sources) yield(text string) (netip.Addr, error) {
+func (s *Sources) yield(text string) (netip.Addr, error) {
 	if text != "" {
 		return definition.ResolveAddress(text)
 	}
 	address, err := definition.ResolveAddress(definition.PrivateIP)
-	if err != nil && s.onLoopback() {
+	if err != nil && s.cfg.Loopback {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
 	}
 	if err != nil {
@@ -254,51 +278,39 @@ func (s *sources) yield(text string) (netip.Addr, error) {
 	return address, nil
 }
 
-// onLoopback reports whether all servers are on this host.
-func (s *sources) onLoopback() bool {
-	return !slices.ContainsFunc(s.cfg.Servers, func(server string) bool {
-		_, rest, found := strings.Cut(server, "://")
-		if !found {
-			rest = server
-		}
-		rest, _, _ = strings.Cut(rest, "/")
-		return !isLoopback(hostOf(rest))
-	})
-}
+// ErrTaken is met when another source declares the same instance.
+var ErrTaken = errors.New("is declared already")
 
-// errTaken is met when another source declares the same instance.
-var errTaken = errors.New("is declared already")
-
-// putApp registers service as id, kept over a restart, and reports whether id
-// is new. The error is errTaken for an instance that another source declares,
+// Put registers service as id, kept over a restart, and reports whether id
+// is new. The error is ErrTaken for an instance that another source declares,
 // and fs.ErrInvalid when the address cannot be resolved.
-func (s *sources) putApp(id string, service definition.Service) (created bool, k key, err error) {
+func (s *Sources) Put(id string, service definition.Service) (created bool, k roll.Key, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resolved = make(map[string]resolution)
 	k, _, err = s.resolve(service)
 	if err != nil {
-		return false, key{}, fmt.Errorf("%w: %w", fs.ErrInvalid, err)
+		return false, roll.Key{}, fmt.Errorf("%w: %w", fs.ErrInvalid, err)
 	}
-	if origin, taken := s.roll.origin(k); taken && origin != appOrigin(id) {
-		return false, key{}, fmt.Errorf("%s %w by %s", k, errTaken, origin)
+	if origin, taken := s.roll.Origin(k); taken && origin != appOrigin(id) {
+		return false, roll.Key{}, fmt.Errorf("%s %w by %s", k, ErrTaken, origin)
 	}
 	apps := maps.Clone(s.apps)
 	_, exists := apps[id]
 	if !exists && len(apps) >= maxApps {
-		return false, key{}, errTooMany
+		return false, roll.Key{}, ErrTooMany
 	}
 	apps[id] = service
 	if err := s.store(apps); err != nil {
-		return false, key{}, err
+		return false, roll.Key{}, err
 	}
 	s.apps = apps
 	s.merge()
 	return !exists, k, nil
 }
 
-// removeApp withdraws id and reports whether it was registered.
-func (s *sources) removeApp(id string) (bool, error) {
+// Remove withdraws id and reports whether it was registered.
+func (s *Sources) Remove(id string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exists := s.apps[id]; !exists {

@@ -1,4 +1,6 @@
-package agent
+// Package roll is what an agent declares: the instances of its host, each with
+// the health that its checks find.
+package roll
 
 import (
 	"cmp"
@@ -15,31 +17,32 @@ import (
 	"github.com/musterhq/muster/probe"
 )
 
-// key tells instances apart.
-type key struct {
-	namespace, group, service, address string
-	port                               uint16
+// Key tells instances apart.
+type Key struct {
+	Namespace, Group, Service, Address string
+	Port                               uint16
 }
 
-func (k key) String() string {
-	return client.Name{Namespace: k.namespace, Group: k.group, Name: k.service}.String() + "/" + client.Endpoint(k.address, k.port)
+func (k Key) String() string {
+	return client.Name{Namespace: k.Namespace, Group: k.Group, Name: k.Service}.String() + "/" + client.Endpoint(k.Address, k.Port)
 }
 
-func (k key) compare(o key) int {
-	return cmp.Or(strings.Compare(k.namespace, o.namespace), strings.Compare(k.group, o.group),
-		strings.Compare(k.service, o.service), strings.Compare(k.address, o.address), cmp.Compare(k.port, o.port))
+func (k Key) compare(o Key) int {
+	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Group, o.Group),
+		strings.Compare(k.Service, o.Service), strings.Compare(k.Address, o.Address), cmp.Compare(k.Port, o.Port))
 }
 
-// declared is one instance as it is to be registered.
-type declared struct {
-	instance api.AgentInstance // without health
-	checks   []probe.Check
-	origin   string // the file or registration it comes from
+// Member is one instance as it is to be registered.
+type Member struct {
+	Instance api.AgentInstance // without health
+	Checks   []probe.Check
+	Origin   string // the file or registration it comes from
 }
 
 // member is one instance of the roll.
 type member struct {
-	declared
+	Member
+
 	running []*check
 	health  string
 }
@@ -48,31 +51,36 @@ type member struct {
 type check struct {
 	definition probe.Check
 	loop       *probe.Loop
-	state      probe.State        // under roll.mu
-	cancel     context.CancelFunc // nil until run has started it; under roll.mu
-	gone       bool               // its member wants it no more; under roll.mu
+	state      probe.State        // under Roll.mu
+	cancel     context.CancelFunc // nil until Run has started it; under Roll.mu
+	gone       bool               // its member wants it no more; under Roll.mu
 }
 
-// roll is the agent's declared set with the health of each member. run runs
-// the checks; everything else may be called from anywhere.
-type roll struct {
+// Roll is the agent's declared set with the health of each member. Run runs
+// the checks; everything else may be called by several goroutines.
+type Roll struct {
 	log     *slog.Logger
 	changed chan struct{} // something the server must learn, one is enough
 	started chan struct{} // checks wait to be started, one is enough
 
 	mu       sync.Mutex
-	members  map[key]*member
+	members  map[Key]*member
 	waiting  []*check
 	draining bool
 	version  uint64 // grows with each change the server must learn
 }
 
-func newRoll(log *slog.Logger) *roll {
-	return &roll{
-		log: log, members: make(map[key]*member), version: 1,
+// New returns an empty Roll.
+func New(log *slog.Logger) *Roll {
+	return &Roll{
+		log: log, members: make(map[Key]*member), version: 1,
 		changed: make(chan struct{}, 1), started: make(chan struct{}, 1),
 	}
 }
+
+// Changed returns a channel on which there is something when the server must
+// learn of a change.
+func (r *Roll) Changed() <-chan struct{} { return r.changed }
 
 func signal(c chan struct{}) {
 	select {
@@ -81,8 +89,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-// run runs the checks of the members until ctx ends.
-func (r *roll) run(ctx context.Context) error {
+// Run runs the checks of the members until ctx ends, and returns nil then. It
+// may be called once.
+func (r *Roll) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
@@ -108,9 +117,9 @@ func (r *roll) run(ctx context.Context) error {
 	}
 }
 
-// declare makes want the declared set. Members and checks that are in it
+// Declare makes want the declared set. Members and checks that are in it
 // unchanged go on as if nothing had happened.
-func (r *roll) declare(want map[key]declared) {
+func (r *Roll) Declare(want map[Key]Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.version
@@ -121,7 +130,7 @@ func (r *roll) declare(want map[key]declared) {
 			}
 			delete(r.members, k)
 			r.version++
-			r.log.Info("instance withdrawn", "instance", k.String(), "origin", m.origin)
+			r.log.Info("instance withdrawn", "instance", k.String(), "origin", m.Origin)
 		}
 	}
 	for k, d := range want {
@@ -129,12 +138,12 @@ func (r *roll) declare(want map[key]declared) {
 		if m == nil {
 			m = &member{}
 			r.members[k] = m
-			r.log.Info("instance declared", "instance", k.String(), "origin", d.origin, "checks", len(d.checks))
+			r.log.Info("instance declared", "instance", k.String(), "origin", d.Origin, "checks", len(d.Checks))
 		}
-		if !reflect.DeepEqual(m.instance, d.instance) {
+		if !reflect.DeepEqual(m.Instance, d.Instance) {
 			r.version++
 		}
-		m.declared = d
+		m.Member = d
 		r.recheck(k, m)
 		r.judge(k, m, nil)
 	}
@@ -145,10 +154,10 @@ func (r *roll) declare(want map[key]declared) {
 }
 
 // recheck makes the running checks of m those that it declares. r.mu is held.
-func (r *roll) recheck(k key, m *member) {
+func (r *Roll) recheck(k Key, m *member) {
 	old := m.running
 	m.running = nil
-	for _, def := range m.checks {
+	for _, def := range m.Checks {
 		i := slices.IndexFunc(old, func(c *check) bool { return reflect.DeepEqual(c.definition, def) })
 		if i >= 0 {
 			m.running = append(m.running, old[i])
@@ -180,7 +189,7 @@ func (c *check) stop() {
 }
 
 // observe takes up a new verdict of a check.
-func (r *roll) observe(k key, c *check, s probe.State, err error) {
+func (r *Roll) observe(k Key, c *check, s probe.State, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[k]
@@ -195,7 +204,7 @@ func (r *roll) observe(k key, c *check, s probe.State, err error) {
 
 // judge sets the health of m from its checks and reports whether it changed.
 // cause is what the latest check met. r.mu is held.
-func (r *roll) judge(k key, m *member, cause error) bool {
+func (r *Roll) judge(k Key, m *member, cause error) bool {
 	health := api.HealthPassing
 	for _, c := range m.running {
 		if c.state == probe.Critical {
@@ -221,9 +230,9 @@ func (r *roll) judge(k key, m *member, cause error) bool {
 	return true
 }
 
-// drain gives every member weight 0 from now on. It returns how many there
+// Drain gives every member weight 0 from now on. It returns how many there
 // are and the version that says so.
-func (r *roll) drain() (members int, version uint64) {
+func (r *Roll) Drain() (members int, version uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.draining = true
@@ -232,14 +241,14 @@ func (r *roll) drain() (members int, version uint64) {
 	return len(r.members), r.version
 }
 
-// set returns the declared set in a fixed order, and its version.
-func (r *roll) set() (set []api.AgentInstance, version uint64) {
+// Set returns the declared set in a fixed order, and its version.
+func (r *Roll) Set() (set []api.AgentInstance, version uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set = make([]api.AgentInstance, 0, len(r.members))
-	for _, k := range slices.SortedFunc(maps.Keys(r.members), key.compare) {
+	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.compare) {
 		m := r.members[k]
-		i := m.instance
+		i := m.Instance
 		i.Health = m.health
 		if r.draining {
 			i.Weight = new(0.0)
@@ -249,12 +258,12 @@ func (r *roll) set() (set []api.AgentInstance, version uint64) {
 	return set, r.version
 }
 
-// origin returns where the instance k comes from, if it is declared.
-func (r *roll) origin(k key) (string, bool) {
+// Origin returns where the instance k comes from, if it is declared.
+func (r *Roll) Origin(k Key) (string, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.members[k]; m != nil {
-		return m.origin, true
+		return m.Origin, true
 	}
 	return "", false
 }

@@ -1,4 +1,6 @@
-package agent
+// Package announce tells the server what an agent declares, and that the agent is
+// alive in between.
+package announce
 
 import (
 	"bytes"
@@ -11,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 )
@@ -24,8 +27,8 @@ const (
 	// coalesce is how long changes gather before they are sent: short, so that
 	// a first passing check is answered for soon.
 	coalesce = 10 * time.Millisecond
-	// firstRetry and maxRetry bound the pause after a call that failed.
-	firstRetry = 250 * time.Millisecond
+	// FirstRetry and maxRetry bound the pause after a call that failed.
+	FirstRetry = 250 * time.Millisecond
 	maxRetry   = 5 * time.Second
 	// retryRejected is how often a set is sent again of which the server
 	// refused members, for the reason may pass.
@@ -36,15 +39,16 @@ const (
 // in milliseconds.
 const beatInterval = "preserved.heart.beat.interval"
 
-// announcer tells the server the roll: all of it when it changed, and that
+// Announcer tells the server the roll: all of it when it changed, and that
 // the agent is alive in between.
-type announcer struct {
+type Announcer struct {
 	client      *client.Client
-	roll        *roll
+	roll        *roll.Roll
 	incarnation string
+	host        string
 	log         *slog.Logger
 
-	// run's goroutine only
+	// Run's goroutine only
 	sent     []byte // the set the server last took, nil when it must get it
 	accepted []api.AgentInstance
 	resend   time.Time // when a set of which members were rejected goes again
@@ -52,18 +56,19 @@ type announcer struct {
 	failures int
 
 	mu       sync.Mutex
-	acked    uint64         // version of the roll the server has; under mu
-	news     chan struct{}  // closed when acked grows; under mu
-	server   ServerStatus   // under mu
-	rejected map[key]string // why the server refused members; under mu
+	acked    uint64              // version of the roll the server has; under mu
+	news     chan struct{}       // closed when acked grows; under mu
+	server   Status              // under mu
+	rejected map[roll.Key]string // why the server refused members; under mu
 }
 
-func newAnnouncer(c *client.Client, r *roll, incarnation string, log *slog.Logger) *announcer {
-	return &announcer{client: c, roll: r, incarnation: incarnation, log: log, news: make(chan struct{})}
+// New returns an Announcer of one incarnation of an agent.
+func New(c *client.Client, r *roll.Roll, incarnation, host string, log *slog.Logger) *Announcer {
+	return &Announcer{client: c, roll: r, incarnation: incarnation, host: host, log: log, news: make(chan struct{})}
 }
 
-// run announces until ctx ends, and returns nil then.
-func (a *announcer) run(ctx context.Context, id string) error {
+// Run announces until ctx ends, and returns nil then.
+func (a *Announcer) Run(ctx context.Context, id string) error {
 	timer := time.NewTimer(coalesce)
 	defer timer.Stop()
 	for {
@@ -71,8 +76,8 @@ func (a *announcer) run(ctx context.Context, id string) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
-		case <-a.roll.changed:
-			rest(ctx, coalesce)
+		case <-a.roll.Changed():
+			Rest(ctx, coalesce)
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -85,8 +90,8 @@ func (a *announcer) run(ctx context.Context, id string) error {
 }
 
 // knows reports whether the server has the roll as it is.
-func (a *announcer) knows() bool {
-	set, version := a.roll.set()
+func (a *Announcer) knows() bool {
+	set, version := a.roll.Set()
 	if a.sent == nil || !bytes.Equal(a.sent, encode(set)) {
 		return false
 	}
@@ -96,8 +101,8 @@ func (a *announcer) knows() bool {
 
 // announce makes one call, or two when the server asks for the set, and
 // returns how long to wait for the next.
-func (a *announcer) announce(ctx context.Context, id string) time.Duration {
-	set, version := a.roll.set()
+func (a *Announcer) announce(ctx context.Context, id string) time.Duration {
+	set, version := a.roll.Set()
 	var answer api.AgentAnswer
 	var err error
 	if a.sent != nil && bytes.Equal(a.sent, encode(set)) && (a.resend.IsZero() || time.Now().Before(a.resend)) {
@@ -117,7 +122,7 @@ func (a *announcer) announce(ctx context.Context, id string) time.Duration {
 	a.note(answer, err)
 	if err != nil {
 		a.failures++
-		d := min(firstRetry<<min(a.failures-1, 10), maxRetry)
+		d := min(FirstRetry<<min(a.failures-1, 10), maxRetry)
 		return d/2 + rand.N(d/2)
 	}
 	a.failures = 0
@@ -129,7 +134,7 @@ func (a *announcer) announce(ctx context.Context, id string) time.Duration {
 	return next - rand.N(next/10) // early, never late, and not all hosts at once
 }
 
-func (a *announcer) beat(ctx context.Context, id string) (api.AgentAnswer, error) {
+func (a *Announcer) beat(ctx context.Context, id string) (api.AgentAnswer, error) {
 	a.sequence++
 	digest, health := api.Digest(a.accepted)
 	return a.client.BeatAgent(ctx, id, api.AgentBeat{Incarnation: a.incarnation, Sequence: a.sequence, Digest: digest, Health: health})
@@ -137,9 +142,9 @@ func (a *announcer) beat(ctx context.Context, id string) (api.AgentAnswer, error
 
 // declare sends the whole set. What the server refuses of it is left out of
 // the digests of later beats, or they would never match.
-func (a *announcer) declare(ctx context.Context, id string, set []api.AgentInstance, version uint64) (api.AgentAnswer, error) {
+func (a *Announcer) declare(ctx context.Context, id string, set []api.AgentInstance, version uint64) (api.AgentAnswer, error) {
 	a.sent = nil
-	answer, err := a.client.PutAgent(ctx, id, api.AgentSet{Incarnation: a.incarnation, Host: hostname(), Instances: set})
+	answer, err := a.client.PutAgent(ctx, id, api.AgentSet{Incarnation: a.incarnation, Host: a.host, Instances: set})
 	if err != nil {
 		return answer, err
 	}
@@ -147,7 +152,7 @@ func (a *announcer) declare(ctx context.Context, id string, set []api.AgentInsta
 	for _, r := range answer.Rejected {
 		reasons[r.Index] = r.Reason
 	}
-	rejected := make(map[key]string)
+	rejected := make(map[roll.Key]string)
 	a.accepted = make([]api.AgentInstance, 0, len(set))
 	for i, m := range set {
 		if reason, refused := reasons[i]; refused {
@@ -166,7 +171,7 @@ func (a *announcer) declare(ctx context.Context, id string, set []api.AgentInsta
 	return answer, nil
 }
 
-func (a *announcer) noteRejected(rejected map[key]string) {
+func (a *Announcer) noteRejected(rejected map[roll.Key]string) {
 	a.mu.Lock()
 	before := a.rejected
 	a.rejected = rejected
@@ -179,14 +184,14 @@ func (a *announcer) noteRejected(rejected map[key]string) {
 }
 
 // note keeps the outcome of a call, and logs when it is another than before.
-func (a *announcer) note(answer api.AgentAnswer, err error) {
+func (a *Announcer) note(answer api.AgentAnswer, err error) {
 	a.mu.Lock()
 	before := a.server
 	a.server.URL = a.client.Server()
 	if err != nil {
 		a.server.Error = err.Error()
 	} else {
-		a.server = ServerStatus{
+		a.server = Status{
 			URL: a.server.URL, Reached: time.Now(), Interval: time.Duration(answer.Interval) * time.Millisecond,
 			DNS: answer.DNS, Revision: answer.Revision,
 		}
@@ -201,7 +206,7 @@ func (a *announcer) note(answer api.AgentAnswer, err error) {
 }
 
 // ack notes that the server has the roll of version.
-func (a *announcer) ack(version uint64) {
+func (a *Announcer) ack(version uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if version > a.acked {
@@ -211,9 +216,9 @@ func (a *announcer) ack(version uint64) {
 	}
 }
 
-// await returns true once the server has the roll of version, and false when
+// Await returns true once the server has the roll of version, and false when
 // ctx ends before that.
-func (a *announcer) await(ctx context.Context, version uint64) bool {
+func (a *Announcer) Await(ctx context.Context, version uint64) bool {
 	for {
 		a.mu.Lock()
 		acked, news := a.acked, a.news
@@ -240,8 +245,8 @@ func interval(set []api.AgentInstance) time.Duration {
 	return least
 }
 
-func keyOf(m api.AgentInstance) key {
-	return key{namespace: m.Namespace, group: m.Group, service: m.Service, address: m.Address, port: m.Port}
+func keyOf(m api.AgentInstance) roll.Key {
+	return roll.Key{Namespace: m.Namespace, Group: m.Group, Service: m.Service, Address: m.Address, Port: m.Port}
 }
 
 // encode returns a form of the set that differs when the set does.
@@ -253,12 +258,19 @@ func encode(set []api.AgentInstance) []byte {
 	return b
 }
 
-// rest waits for d or the end of ctx.
-func rest(ctx context.Context, d time.Duration) {
+// Rest waits for d or the end of ctx.
+func Rest(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// Rejected returns why the server refuses the instance k, empty when it does not.
+func (a *Announcer) Rejected(k roll.Key) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rejected[k]
 }

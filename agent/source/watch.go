@@ -1,4 +1,4 @@
-package agent
+package source
 
 import (
 	"context"
@@ -17,9 +17,9 @@ const (
 	missingRescan = time.Second
 )
 
-// watch scans whenever the directory changes, reload says so, and every
+// Watch scans whenever the directory changes, reload says so, and every
 // rescan besides. It returns nil when ctx ends.
-func (s *sources) watch(ctx context.Context, reload <-chan struct{}) error {
+func (s *Sources) Watch(ctx context.Context, reload <-chan struct{}) error {
 	events, lost, add, end := s.notifications()
 	defer end()
 	rescan := time.NewTimer(0) // what changed before the watcher was there
@@ -37,7 +37,7 @@ func (s *sources) watch(ctx context.Context, reload <-chan struct{}) error {
 		}
 		add()
 		next := s.cfg.Rescan
-		if !s.scan() {
+		if !s.Scan() {
 			next = min(next, missingRescan)
 		}
 		rescan.Reset(next)
@@ -48,7 +48,7 @@ func (s *sources) watch(ctx context.Context, reload <-chan struct{}) error {
 // that hide changes, a function that starts watching it, again and again if
 // need be, and one that ends it. Where the system has no watches left, the
 // rescan must do.
-func (s *sources) notifications() (events chan fsnotify.Event, lost chan error, add, end func()) {
+func (s *Sources) notifications() (events chan fsnotify.Event, lost chan error, add, end func()) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.cfg.Logger.Warn("services directory is not watched, changes are seen at the next rescan", "rescan", s.cfg.Rescan, "err", err)
@@ -56,7 +56,7 @@ func (s *sources) notifications() (events chan fsnotify.Event, lost chan error, 
 	}
 	failed := false
 	add = func() {
-		err := w.Add(s.cfg.ServicesDir)
+		err := w.Add(s.cfg.Dir)
 		s.mu.Lock()
 		there := s.dirErr == nil
 		s.mu.Unlock()

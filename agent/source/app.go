@@ -1,4 +1,4 @@
-package agent
+package source
 
 import (
 	"encoding/json"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/musterhq/muster/agent/definition"
 	"github.com/musterhq/muster/internal/atomicfile"
@@ -15,23 +14,21 @@ import (
 // maxApps bounds the registrations of the local API.
 const maxApps = 1000
 
-var errTooMany = fmt.Errorf("more than %d registrations", maxApps)
+// ErrTooMany is met when no more registrations are kept.
+var ErrTooMany = fmt.Errorf("more than %d registrations", maxApps)
 
-// appsPath is where registrations of the local API outlive a restart.
-func (s *sources) appsPath() string { return filepath.Join(s.cfg.DataDir, appsName) }
-
-func (s *sources) store(apps map[string]definition.Service) error {
+func (s *Sources) store(apps map[string]definition.Service) error {
 	b, err := json.MarshalIndent(apps, "", "  ")
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(s.appsPath(), append(b, '\n'), atomicfile.Private)
+	return atomicfile.Write(s.cfg.Apps, append(b, '\n'), atomicfile.Private)
 }
 
-// load takes up the registrations of an earlier run. A file that cannot be
+// Load takes up the registrations of an earlier run. A file that cannot be
 // understood is put aside: it must not keep everything else from running.
-func (s *sources) load() error {
-	b, err := os.ReadFile(s.appsPath())
+func (s *Sources) Load() error {
+	b, err := os.ReadFile(s.cfg.Apps)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -40,9 +37,9 @@ func (s *sources) load() error {
 	}
 	apps, err := decodeApps(b)
 	if err != nil {
-		aside := s.appsPath() + ".broken"
+		aside := s.cfg.Apps + ".broken"
 		s.cfg.Logger.Error("registrations of the local API are lost, the file is put aside", "file", aside, "err", err)
-		return os.Rename(s.appsPath(), aside)
+		return os.Rename(s.cfg.Apps, aside)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

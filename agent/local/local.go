@@ -1,4 +1,5 @@
-package agent
+// Package local is the agent's HTTP API for programs on its own host.
+package local
 
 import (
 	"cmp"
@@ -12,14 +13,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/definition"
+	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 )
@@ -38,29 +41,43 @@ const (
 	PathLocalService  = "/v1/services/{name}"
 )
 
-// listen opens the local API's address, says which it is, and writes it down.
-func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
-	// A reader must not take an earlier run's address for this one's.
-	if err := os.Remove(addressesPath(a.cfg.DataDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", a.cfg.HTTP)
+// Host is the agent whose API it is.
+type Host interface {
+	// Status returns what the agent says of itself, as JSON has it.
+	Status() any
+	// Instances returns what the agent declares, in a fixed order.
+	Instances() []roll.InstanceStatus
+	// Draining reports whether the agent is stopping.
+	Draining() bool
+}
+
+// Config is what an API stands on. All but Insecure is required.
+type Config struct {
+	Host    Host
+	Sources *source.Sources
+	Keeper  *configfile.Keeper
+	// Insecure lets requests through that name any address of the host.
+	Insecure bool
+	Logger   *slog.Logger
+}
+
+// API is the local API of one agent.
+type API struct{ cfg Config }
+
+// New returns the API that cfg describes.
+func New(cfg Config) *API { return &API{cfg} }
+
+// Listen opens the address of an API.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	if err := writeAddresses(a.cfg.DataDir, l.Addr().String()); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	a.mu.Lock()
-	a.http = l.Addr().String()
-	a.mu.Unlock()
-	a.cfg.Logger.Info("local API listens", "http", l.Addr().String())
 	return netutil.LimitListener(l, maxLocalConns), nil
 }
 
-// serve serves the local API on l until ctx ends, and returns nil then.
-func (a *Agent) serve(ctx context.Context, l net.Listener) error {
+// Serve serves the API on l until ctx ends, and returns nil then. It closes l.
+func (a *API) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -88,7 +105,7 @@ func (a *Agent) serve(ctx context.Context, l net.Listener) error {
 }
 
 // handler returns the local API.
-func (a *Agent) handler() http.Handler {
+func (a *API) handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, methods map[string]http.HandlerFunc) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +124,7 @@ func (a *Agent) handler() http.Handler {
 	handle(PathLocalService, map[string]http.HandlerFunc{http.MethodPut: a.putService, http.MethodDelete: a.deleteService})
 	handle(api.PathConfig, map[string]http.HandlerFunc{http.MethodGet: a.getConfig})
 	handle(api.PathStatus, map[string]http.HandlerFunc{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, a.Status())
+		write(w, http.StatusOK, a.cfg.Host.Status())
 	}})
 	handle("/livez", map[string]http.HandlerFunc{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
@@ -127,11 +144,11 @@ func (a *Agent) handler() http.Handler {
 // guard lets only requests through that name this host by a loopback name or
 // address: a web page whose name was made to resolve to 127.0.0.1 names
 // itself. Where the API listens elsewhere on purpose, any address will do.
-func (a *Agent) guard(next http.Handler) http.Handler {
+func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := hostOf(r.Host)
+		host := HostOf(r.Host)
 		_, err := netip.ParseAddr(host)
-		if allowed := isLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
+		if allowed := IsLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
 			fail(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
 			return
 		}
@@ -141,34 +158,40 @@ func (a *Agent) guard(next http.Handler) http.Handler {
 	})
 }
 
-// hostOf returns the host of host:port, or of host alone.
-func hostOf(hostport string) string {
+// HostOf returns the host of host:port, or of host alone.
+func HostOf(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
 }
 
-func (a *Agent) ready(w http.ResponseWriter, _ *http.Request) {
-	if a.isDraining() {
+// IsLoopback reports whether host is a loopback address or localhost.
+func IsLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback() || err != nil && strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+}
+
+func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
+	if a.cfg.Host.Draining() {
 		fail(w, http.StatusServiceUnavailable, "the agent is stopping")
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-func (a *Agent) listServices(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, LocalServices{Services: a.instances()})
+func (a *API) listServices(w http.ResponseWriter, _ *http.Request) {
+	write(w, http.StatusOK, LocalServices{Services: a.cfg.Host.Instances()})
 }
 
 // LocalServices answers GET /v1/services of the local API: every instance the
 // agent declares, of files and of registrations.
 type LocalServices struct {
-	Services []InstanceStatus `json:"services"`
+	Services []roll.InstanceStatus `json:"services"`
 }
 
 // putService registers what the body defines under the name in the path.
-func (a *Agent) putService(w http.ResponseWriter, r *http.Request) {
+func (a *API) putService(w http.ResponseWriter, r *http.Request) {
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
 		fail(w, http.StatusUnsupportedMediaType, "the body must be application/json")
 		return
@@ -194,17 +217,17 @@ func (a *Agent) putService(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if a.isDraining() {
+	if a.cfg.Host.Draining() {
 		fail(w, http.StatusServiceUnavailable, "the agent is stopping")
 		return
 	}
-	created, k, err := a.sources.putApp(name, service)
+	created, k, err := a.cfg.Sources.Put(name, service)
 	switch {
 	case errors.Is(err, fs.ErrInvalid):
 		fail(w, http.StatusBadRequest, err.Error(), api.ProblemField{Message: "yields no address", Location: "body.address"})
-	case errors.Is(err, errTaken):
+	case errors.Is(err, source.ErrTaken):
 		fail(w, http.StatusConflict, err.Error())
-	case errors.Is(err, errTooMany):
+	case errors.Is(err, source.ErrTooMany):
 		fail(w, http.StatusTooManyRequests, err.Error())
 	case err != nil:
 		a.cfg.Logger.Error("registration not kept", "name", name, "err", err)
@@ -219,9 +242,9 @@ func (a *Agent) putService(w http.ResponseWriter, r *http.Request) {
 }
 
 // writeInstance answers the instance k.
-func (a *Agent) writeInstance(w http.ResponseWriter, status int, k key) {
-	for _, i := range a.instances() {
-		if k == (key{i.Namespace, i.Group, i.Service, i.Address, i.Port}) {
+func (a *API) writeInstance(w http.ResponseWriter, status int, k roll.Key) {
+	for _, i := range a.cfg.Host.Instances() {
+		if k == i.Key() {
 			write(w, status, i)
 			return
 		}
@@ -229,9 +252,9 @@ func (a *Agent) writeInstance(w http.ResponseWriter, status int, k key) {
 	fail(w, http.StatusConflict, "it was withdrawn at once by another call")
 }
 
-func (a *Agent) deleteService(w http.ResponseWriter, r *http.Request) {
+func (a *API) deleteService(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	existed, err := a.sources.removeApp(name)
+	existed, err := a.cfg.Sources.Remove(name)
 	switch {
 	case err != nil:
 		a.cfg.Logger.Error("registration not removed", "name", name, "err", err)
@@ -244,12 +267,12 @@ func (a *Agent) deleteService(w http.ResponseWriter, r *http.Request) {
 }
 
 // getConfig serves a document that the agent keeps, as the server would.
-func (a *Agent) getConfig(w http.ResponseWriter, r *http.Request) {
+func (a *API) getConfig(w http.ResponseWriter, r *http.Request) {
 	n := client.Name{Namespace: r.PathValue("namespace"), Group: r.PathValue("group"), Name: r.PathValue("dataId")}
-	d, ok := a.keeper.Document(n)
+	d, ok := a.cfg.Keeper.Document(n)
 	if !ok {
 		detail := "this agent keeps no config " + n.String() + ", its settings name those it does"
-		if a.keeper.Keeps(n) {
+		if a.cfg.Keeper.Keeps(n) {
 			detail = "config " + n.String() + " does not exist, as far as is known"
 		}
 		fail(w, http.StatusNotFound, detail)

@@ -1,0 +1,25 @@
+package announce
+
+import (
+	"cmp"
+	"time"
+)
+
+// Status is what became of the latest announcement.
+type Status struct {
+	URL      string        `json:"url"`
+	Reached  time.Time     `json:"reached,omitzero"`  // when it last took one
+	Error    string        `json:"error,omitempty"`   // why it did not since
+	Interval time.Duration `json:"-"`                 // the server's, 0 when it named none
+	DNS      []string      `json:"dns,omitempty"`     // addresses of the servers' DNS
+	Revision int64         `json:"revision,omitzero"` //
+}
+
+// Status returns what became of the latest announcement.
+func (a *Announcer) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.server
+	s.URL = cmp.Or(s.URL, a.client.Server())
+	return s
+}

@@ -1,0 +1,79 @@
+package roll
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/musterhq/muster/probe"
+)
+
+// InstanceStatus is one declared instance with its health.
+type InstanceStatus struct {
+	Namespace string            `json:"namespace"`
+	Group     string            `json:"group"`
+	Service   string            `json:"service"`
+	Address   string            `json:"address"`
+	Port      uint16            `json:"port"`
+	Cluster   string            `json:"cluster,omitempty"`
+	Weight    *float64          `json:"weight,omitempty"`
+	Enabled   *bool             `json:"enabled,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	Health    string            `json:"health"`             // passing, critical or unknown
+	Origin    string            `json:"origin"`             // "file NAME" or "app NAME"
+	Rejected  string            `json:"rejected,omitempty"` // why the server refuses it
+	Checks    []CheckStatus     `json:"checks,omitempty"`
+}
+
+// Key returns which instance it is.
+func (s InstanceStatus) Key() Key {
+	return Key{Namespace: s.Namespace, Group: s.Group, Service: s.Service, Address: s.Address, Port: s.Port}
+}
+
+// CheckStatus is one check of an instance and its latest result.
+type CheckStatus struct {
+	Check string      `json:"check"` // kind and target
+	State probe.State `json:"state"`
+	Error string      `json:"error,omitempty"`
+	At    time.Time   `json:"at,omitzero"` // when it last ended
+}
+
+// Status returns the members in a fixed order.
+func (r *Roll) Status() []InstanceStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]InstanceStatus, 0, len(r.members))
+	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.compare) {
+		m := r.members[k]
+		s := InstanceStatus{
+			Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port,
+			Cluster: m.Instance.Cluster, Weight: m.Instance.Weight, Enabled: m.Instance.Enabled, Metadata: m.Instance.Metadata,
+			Health: m.health, Origin: m.Origin,
+		}
+		if r.draining {
+			s.Weight = new(0.0)
+		}
+		for _, c := range m.running {
+			s.Checks = append(s.Checks, c.status())
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// status returns the check's latest result. The roll's mutex is held.
+func (c *check) status() CheckStatus {
+	s := CheckStatus{Check: c.definition.String(), State: c.state}
+	if c.loop != nil {
+		last := c.loop.Last()
+		s.Error, s.At = text(last.Err), last.At
+	}
+	return s
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,45 @@
+package source
+
+import (
+	"maps"
+	"slices"
+)
+
+// DirectoryStatus tells of the services directory.
+type DirectoryStatus struct {
+	Path  string `json:"path"`
+	Error string `json:"error,omitempty"` // why it cannot be read
+}
+
+// DefinitionStatus tells of one definition file or registration.
+type DefinitionStatus struct {
+	Origin   string   `json:"origin"`             // "file NAME" or "app NAME"
+	Services int      `json:"services"`           // how many of it stand
+	Error    string   `json:"error,omitempty"`    // why its present content does not count
+	Problems []string `json:"problems,omitempty"` // what of it could not be declared
+}
+
+// Status returns how the directory and each definition are.
+func (s *Sources) Status() (DirectoryStatus, []DefinitionStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := DirectoryStatus{Path: s.cfg.Dir, Error: text(s.dirErr)}
+	all := []DefinitionStatus{}
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		f := s.files[name]
+		all = append(all, DefinitionStatus{
+			Origin: fileOrigin(name), Services: len(f.services), Error: text(f.err), Problems: s.problems[fileOrigin(name)],
+		})
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
+		all = append(all, DefinitionStatus{Origin: appOrigin(id), Services: 1, Problems: s.problems[appOrigin(id)]})
+	}
+	return d, all
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
