@@ -14,8 +14,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +78,7 @@ type Keeper struct {
 
 	mu        sync.Mutex
 	documents map[client.Name]*document // under mu
+	news      chan struct{}             // closed when one of them changes; under mu
 	reached   time.Time                 // when the server last answered; under mu
 	err       error                     // what the latest call to it met; under mu
 }
@@ -83,7 +86,7 @@ type Keeper struct {
 // New returns a Keeper, or an error that names the entry that is wrong. It
 // touches nothing.
 func New(cfg Config) (*Keeper, error) {
-	k := &Keeper{cfg: cfg.withDefaults(), documents: make(map[client.Name]*document), kick: make(chan struct{}, 1)}
+	k := &Keeper{cfg: cfg.withDefaults(), documents: make(map[client.Name]*document), kick: make(chan struct{}, 1), news: make(chan struct{})}
 	k.reports = newReporter(k)
 	k.cache.dir = cfg.Dir
 	entries := len(cfg.Files)
@@ -217,6 +220,27 @@ func (k *Keeper) Document(n client.Name) (client.Document, bool) {
 		return client.Document{}, false
 	}
 	return d.content, true
+}
+
+// News returns a channel that is closed when what is known of a document
+// changes, or which documents are kept.
+func (k *Keeper) News() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.news
+}
+
+// tell wakes who waits for news. k.mu is held.
+func (k *Keeper) tell() {
+	close(k.news)
+	k.news = make(chan struct{})
+}
+
+// Kept returns the documents that are kept, in no order.
+func (k *Keeper) Kept() []client.Name {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Collect(maps.Keys(k.documents))
 }
 
 // Keeps reports whether n is among the documents that are kept.

@@ -72,6 +72,7 @@ func (k *Keeper) track() {
 	for n, d := range k.documents {
 		if len(d.targets) == 0 && !d.bare {
 			delete(k.documents, n)
+			k.tell()
 			k.uncache(n)
 		}
 	}
@@ -83,6 +84,7 @@ func (k *Keeper) track() {
 // held.
 func (k *Keeper) take(d *document, content client.Document, exists bool) (parsed bool) {
 	d.known, d.exists, d.content, d.since = true, exists, content, time.Now()
+	k.tell()
 	for _, t := range d.targets {
 		t.pending = true
 		for _, s := range t.sources {

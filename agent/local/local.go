@@ -221,7 +221,7 @@ func (a *API) putService(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, "the agent is stopping")
 		return
 	}
-	created, k, err := a.cfg.Sources.Put(name, service)
+	created, k, err := a.cfg.Sources.Put(name, service, source.Caller{UID: source.Nobody})
 	switch {
 	case errors.Is(err, fs.ErrInvalid):
 		fail(w, http.StatusBadRequest, err.Error(), api.ProblemField{Message: "yields no address", Location: "body.address"})
@@ -254,7 +254,7 @@ func (a *API) writeInstance(w http.ResponseWriter, status int, k roll.Key) {
 
 func (a *API) deleteService(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	existed, err := a.cfg.Sources.Remove(name)
+	existed, err := a.cfg.Sources.Remove(name, source.Caller{UID: source.Nobody})
 	switch {
 	case err != nil:
 		a.cfg.Logger.Error("registration not removed", "name", name, "err", err)

@@ -27,7 +27,8 @@ func (k Key) String() string {
 	return client.Name{Namespace: k.Namespace, Group: k.Group, Name: k.Service}.String() + "/" + client.Endpoint(k.Address, k.Port)
 }
 
-func (k Key) compare(o Key) int {
+// Compare orders keys by namespace, group, service, address and port.
+func (k Key) Compare(o Key) int {
 	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Group, o.Group),
 		strings.Compare(k.Service, o.Service), strings.Compare(k.Address, o.Address), cmp.Compare(k.Port, o.Port))
 }
@@ -37,6 +38,9 @@ type Member struct {
 	Instance api.AgentInstance // without health
 	Checks   []probe.Check
 	Origin   string // the file or registration it comes from
+	// Health is what whoever declares it knows of its health; empty means passing.
+	// The worst of it and of what the checks find counts.
+	Health string
 }
 
 // member is one instance of the roll.
@@ -67,20 +71,36 @@ type Roll struct {
 	members  map[Key]*member
 	waiting  []*check
 	draining bool
-	version  uint64 // grows with each change the server must learn
+	version  uint64        // grows with each change the server must learn
+	news     chan struct{} // closed when version grows; under mu
 }
 
 // New returns an empty Roll.
 func New(log *slog.Logger) *Roll {
 	return &Roll{
 		log: log, members: make(map[Key]*member), version: 1,
-		changed: make(chan struct{}, 1), started: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), started: make(chan struct{}, 1), news: make(chan struct{}),
 	}
 }
 
 // Changed returns a channel on which there is something when the server must
 // learn of a change.
 func (r *Roll) Changed() <-chan struct{} { return r.changed }
+
+// Version returns a number that grows with every change of the roll, and a
+// channel that is closed at the next one.
+func (r *Roll) Version() (uint64, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.version, r.news
+}
+
+// bump notes a change. r.mu is held.
+func (r *Roll) bump() {
+	r.version++
+	close(r.news)
+	r.news = make(chan struct{})
+}
 
 func signal(c chan struct{}) {
 	select {
@@ -129,7 +149,7 @@ func (r *Roll) Declare(want map[Key]Member) {
 				c.stop()
 			}
 			delete(r.members, k)
-			r.version++
+			r.bump()
 			r.log.Info("instance withdrawn", "instance", k.String(), "origin", m.Origin)
 		}
 	}
@@ -141,7 +161,7 @@ func (r *Roll) Declare(want map[Key]Member) {
 			r.log.Info("instance declared", "instance", k.String(), "origin", d.Origin, "checks", len(d.Checks))
 		}
 		if !reflect.DeepEqual(m.Instance, d.Instance) {
-			r.version++
+			r.bump()
 		}
 		m.Member = d
 		r.recheck(k, m)
@@ -205,13 +225,13 @@ func (r *Roll) observe(k Key, c *check, s probe.State, err error) {
 // judge sets the health of m from its checks and reports whether it changed.
 // cause is what the latest check met. r.mu is held.
 func (r *Roll) judge(k Key, m *member, cause error) bool {
-	health := api.HealthPassing
+	health := cmp.Or(m.Health, api.HealthPassing)
 	for _, c := range m.running {
 		if c.state == probe.Critical {
 			health = api.HealthCritical
 			break
 		}
-		if c.state == probe.Unknown {
+		if c.state == probe.Unknown && health == api.HealthPassing {
 			health = api.HealthUnknown
 		}
 	}
@@ -226,7 +246,7 @@ func (r *Roll) judge(k Key, m *member, cause error) bool {
 		log.Info("instance health")
 	}
 	m.health = health
-	r.version++
+	r.bump()
 	return true
 }
 
@@ -236,7 +256,7 @@ func (r *Roll) Drain() (members int, version uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.draining = true
-	r.version++
+	r.bump()
 	signal(r.changed)
 	return len(r.members), r.version
 }
@@ -246,7 +266,7 @@ func (r *Roll) Set() (set []api.AgentInstance, version uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set = make([]api.AgentInstance, 0, len(r.members))
-	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.compare) {
+	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.Compare) {
 		m := r.members[k]
 		i := m.Instance
 		i.Health = m.health

@@ -43,7 +43,7 @@ func (r *Roll) Status() []InstanceStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]InstanceStatus, 0, len(r.members))
-	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.compare) {
+	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.Compare) {
 		m := r.members[k]
 		s := InstanceStatus{
 			Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port,

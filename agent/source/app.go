@@ -17,7 +17,7 @@ const maxApps = 1000
 // ErrTooMany is met when no more registrations are kept.
 var ErrTooMany = fmt.Errorf("more than %d registrations", maxApps)
 
-func (s *Sources) store(apps map[string]definition.Service) error {
+func (s *Sources) store(apps map[string]app) error {
 	b, err := json.MarshalIndent(apps, "", "  ")
 	if err != nil {
 		return err
@@ -47,18 +47,40 @@ func (s *Sources) Load() error {
 	return nil
 }
 
-func decodeApps(b []byte) (map[string]definition.Service, error) {
-	var raw map[string]json.RawMessage
+func decodeApps(b []byte) (map[string]app, error) {
+	var raw map[string]map[string]json.RawMessage
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return nil, err
 	}
-	apps := make(map[string]definition.Service, len(raw))
-	for id, content := range raw {
-		service, err := definition.DecodeService(id, content)
+	apps := make(map[string]app, len(raw))
+	for id, fields := range raw {
+		a, err := decodeApp(id, fields)
 		if err != nil {
 			return nil, fmt.Errorf("registration %q: %w", id, err)
 		}
-		apps[id] = service
+		apps[id] = a
 	}
 	return apps, nil
+}
+
+// decodeApp reads one registration. Nobody adds to it by hand what the local
+// API does not take.
+func decodeApp(id string, fields map[string]json.RawMessage) (a app, err error) {
+	if uid, ok := fields["uid"]; ok {
+		if err := json.Unmarshal(uid, &a.UID); err != nil {
+			return a, fmt.Errorf("uid: %w", err)
+		}
+		delete(fields, "uid")
+	}
+	content, err := json.Marshal(fields)
+	if err != nil {
+		return a, err
+	}
+	if a.Service, err = definition.DecodeService(id, content); err != nil {
+		return a, err
+	}
+	if field := LocalOnly(a.Service); field != "" {
+		return a, fmt.Errorf("%s %w", field, ErrLocal)
+	}
+	return a, nil
 }

@@ -30,13 +30,14 @@ type Sources struct {
 	roll *roll.Roll
 
 	mu        sync.Mutex
-	files     map[string]*file // by name; under mu
-	dirErr    error            // why the directory could not be read; under mu
-	seen      bool             // the directory has been read once; under mu
-	apps      map[string]definition.Service
-	problems  map[string][]string   // by origin, what could not be declared; under mu
-	addresses map[string]netip.Addr // what templates last yielded; under mu
-	resolved  map[string]resolution // what they yield in this merge; under mu
+	files     map[string]*file         // by name; under mu
+	dirErr    error                    // why the directory could not be read; under mu
+	seen      bool                     // the directory has been read once; under mu
+	apps      map[string]app           // by name; under mu
+	joined    map[roll.Key]roll.Member // under mu
+	problems  map[string][]string      // by origin, what could not be declared; under mu
+	addresses map[string]netip.Addr    // what templates last yielded; under mu
+	resolved  map[string]resolution    // what they yield in this merge; under mu
 }
 
 // resolution is what an address template yields.
@@ -75,7 +76,7 @@ type Config struct {
 func New(cfg Config, r *roll.Roll) *Sources {
 	return &Sources{
 		cfg: cfg, roll: r,
-		files: make(map[string]*file), apps: make(map[string]definition.Service), addresses: make(map[string]netip.Addr),
+		files: make(map[string]*file), apps: make(map[string]app), addresses: make(map[string]netip.Addr),
 	}
 }
 
@@ -213,8 +214,9 @@ func (s *Sources) merge() {
 		add(fileOrigin(name), s.files[name].services)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
-		add(appOrigin(id), []definition.Service{s.apps[id]})
+		add(appOrigin(id), []definition.Service{s.apps[id].Service})
 	}
+	s.join(want, before)
 	s.roll.Declare(want)
 }
 
@@ -283,11 +285,18 @@ var ErrTaken = errors.New("is declared already")
 
 // Put registers service as id, kept over a restart, and reports whether id
 // is new. The error is ErrTaken for an instance that another source declares,
-// and fs.ErrInvalid when the address cannot be resolved.
-func (s *Sources) Put(id string, service definition.Service) (created bool, k roll.Key, err error) {
+// ErrOwned where another user registered id, ErrLocal for what only files may
+// ask for, and fs.ErrInvalid when the address cannot be resolved.
+func (s *Sources) Put(id string, service definition.Service, by Caller) (created bool, k roll.Key, err error) {
+	if field := LocalOnly(service); field != "" {
+		return false, roll.Key{}, fmt.Errorf("%s %w", field, ErrLocal)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resolved = make(map[string]resolution)
+	if err := s.apps[id].by(id, by); err != nil {
+		return false, roll.Key{}, err
+	}
 	k, _, err = s.resolve(service)
 	if err != nil {
 		return false, roll.Key{}, fmt.Errorf("%w: %w", fs.ErrInvalid, err)
@@ -296,11 +305,11 @@ func (s *Sources) Put(id string, service definition.Service) (created bool, k ro
 		return false, roll.Key{}, fmt.Errorf("%s %w by %s", k, ErrTaken, origin)
 	}
 	apps := maps.Clone(s.apps)
-	_, exists := apps[id]
+	before, exists := apps[id]
 	if !exists && len(apps) >= maxApps {
 		return false, roll.Key{}, ErrTooMany
 	}
-	apps[id] = service
+	apps[id] = by.owned(service, before, exists)
 	if err := s.store(apps); err != nil {
 		return false, roll.Key{}, err
 	}
@@ -309,12 +318,17 @@ func (s *Sources) Put(id string, service definition.Service) (created bool, k ro
 	return !exists, k, nil
 }
 
-// Remove withdraws id and reports whether it was registered.
-func (s *Sources) Remove(id string) (bool, error) {
+// Remove withdraws id and reports whether it was registered. The error is
+// ErrOwned where another user did.
+func (s *Sources) Remove(id string, by Caller) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, exists := s.apps[id]; !exists {
+	before, exists := s.apps[id]
+	if !exists {
 		return false, nil
+	}
+	if err := before.by(id, by); err != nil {
+		return true, err
 	}
 	apps := maps.Clone(s.apps)
 	delete(apps, id)
