@@ -40,6 +40,7 @@ var arrows = map[string][]string{
 	"internal/digest":    {"internal/trie"},
 	"internal/nearest":   nil,
 	"internal/crew":      nil,
+	"internal/command":   nil,
 	"internal/cookie":    nil,
 	"internal/diff":      nil,
 	"internal/ratelimit": nil,
@@ -81,6 +82,7 @@ var arrows = map[string][]string{
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/dirlock",
+		"internal/command",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",

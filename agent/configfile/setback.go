@@ -1,6 +1,10 @@
 package configfile
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/musterhq/muster/internal/command"
+)
 
 // setback is why a target is not in step.
 type setback struct {
@@ -28,8 +32,8 @@ func failed(before string, err error) *setback {
 	if s, ok := errors.AsType[*setback](err); ok {
 		return s
 	}
-	if c, ok := errors.AsType[*commandError](err); ok {
-		return &setback{what: before + c.brief(), more: c.output}
+	if c, ok := errors.AsType[*command.Error](err); ok {
+		return &setback{what: before + c.Brief(), more: c.Output}
 	}
 	return &setback{what: before + err.Error()}
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/musterhq/muster/internal/command"
 )
 
 // turn returns how long a change has to wait until it is this host's turn,
@@ -68,7 +70,7 @@ func (t *target) check(ctx context.Context, path string) error {
 	for i, arg := range t.action.check {
 		argv[i] = staged.ReplaceAllLiteralString(arg, path)
 	}
-	return command(ctx, argv, t.timeout())
+	return t.execute(ctx, argv)
 }
 
 func (t *target) timeout() time.Duration { return cmp.Or(t.action.timeout, 30*time.Second) }
@@ -130,7 +132,13 @@ func (t *target) reload(ctx context.Context) error {
 	if len(t.action.reload) == 0 {
 		return nil
 	}
-	return command(ctx, t.action.reload, t.timeout())
+	return t.execute(ctx, t.action.reload)
+}
+
+// execute runs a command of the target's.
+func (t *target) execute(ctx context.Context, argv []string) error {
+	_, err := command.Command{Argv: argv, Timeout: t.timeout()}.Run(ctx)
+	return err
 }
 
 // digestsOf returns the digests of the documents that w was made of, by name.
