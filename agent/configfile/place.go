@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,6 +32,8 @@ type place interface {
 	turn(r *record) bool
 	// settle forgets in r what was there before: what is in place is good.
 	settle(r *record)
+	// remove takes away what is in place: its document was deleted.
+	remove() error
 	// read returns the content of an output that is in place, nil for none.
 	read(name string) ([]byte, error)
 }
@@ -48,18 +51,43 @@ const maxRead = 64 << 20
 // onePlace is a file.
 type onePlace struct{ file File }
 
-func (p onePlace) clean(*record) (int, error) { return atomicfile.Clean(p.file.Path) }
+// open opens the directory of the file; name is the file in it.
+func (p onePlace) open() (dir *atomicfile.Dir, name string, err error) {
+	dir, err = atomicfile.OpenDir(filepath.Dir(p.file.Path))
+	return dir, filepath.Base(p.file.Path), err
+}
+
+func (p onePlace) clean(*record) (int, error) {
+	dir, name, err := p.open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	return dir.Clean(name)
+}
 
 func (p onePlace) stands(set []output) (same, there bool, err error) {
-	same, old, err := atomicfile.Holds(p.file.Path, set[0].content)
+	same, old, err := p.holds(set[0].content)
 	return same, old != nil, err
 }
 
+func (p onePlace) holds(content []byte) (same bool, old fs.FileInfo, err error) {
+	dir, name, err := p.open()
+	if err != nil {
+		return false, nil, err
+	}
+	defer dir.Close()
+	return dir.Holds(name, content)
+}
+
 // perm returns whose the file is to be. old is what stands, nil for nothing.
-func (p onePlace) perm(old fs.FileInfo) (atomicfile.Perm, error) {
+func (p onePlace) perm(dir *atomicfile.Dir, old fs.FileInfo) (atomicfile.Perm, error) {
 	perm := atomicfile.Private
-	if old != nil && old.Mode().IsRegular() {
-		perm.Mode = old.Mode().Perm()
+	if old != nil && old.Mode().IsRegular() && dir.Trusts(old) {
+		perm.Mode, perm.Label = old.Mode().Perm(), true
 		// Only root may give a file away, so only root can keep the owner.
 		if stat, ok := old.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
 			perm.UID, perm.GID = int(stat.Uid), int(stat.Gid)
@@ -76,32 +104,49 @@ func (p onePlace) perm(old fs.FileInfo) (atomicfile.Perm, error) {
 	return perm, err
 }
 
-// restore leaves the content of the file alone.
+// restore leaves the content of the file alone. One that has another name beside
+// is written anew: what lies under that name is somebody else's.
 func (p onePlace) restore() error {
-	root, err := os.OpenRoot(filepath.Dir(p.file.Path))
+	dir, name, err := p.open()
 	if err != nil {
 		return err
 	}
-	defer root.Close()
-	name := filepath.Base(p.file.Path)
-	old, err := root.Lstat(name)
+	defer dir.Close()
+	old, err := dir.Lstat(name)
 	if err != nil {
 		return err
 	}
-	want, err := p.perm(old)
+	want, err := p.perm(dir, old)
 	if err != nil {
 		return err
 	}
 	stat, ok := old.Sys().(*syscall.Stat_t)
-	if ok && (want.UID >= 0 && int(stat.Uid) != want.UID || want.GID >= 0 && int(stat.Gid) != want.GID) {
-		if err := root.Lchown(name, want.UID, want.GID); err != nil {
+	given := ok && (want.UID >= 0 && int(stat.Uid) != want.UID || want.GID >= 0 && int(stat.Gid) != want.GID)
+	switch {
+	case !given && old.Mode().Perm() == want.Mode:
+		return nil
+	case atomicfile.Links(old) > 1 || !dir.Trusts(old):
+		content, err := dir.Read(name, maxRead)
+		if err != nil {
+			return err
+		}
+		if len(content) == maxRead {
+			return fmt.Errorf("%s has another owner or mode than it is to have, and %d bytes or more", p.file.Path, maxRead)
+		}
+		s, err := dir.Stage(name, content, want, false)
+		if err != nil {
+			return err
+		}
+		return s.Commit()
+	case given:
+		if err := dir.Lchown(name, want.UID, want.GID); err != nil {
 			return err
 		}
 	}
-	if old.Mode().Perm() != want.Mode {
-		return root.Chmod(name, want.Mode)
+	if now, err := dir.Lstat(name); err != nil || now.Mode().Perm() == want.Mode {
+		return err
 	}
-	return nil
+	return dir.Chmod(name, want.Mode)
 }
 
 func (p onePlace) former(r *record) (err error) {
@@ -122,15 +167,20 @@ func (p onePlace) stage(_ *record, set []output, named bool) (staging, error) {
 }
 
 func (p onePlace) staged(content []byte, named bool) (staging, error) {
-	_, old, err := atomicfile.Holds(p.file.Path, nil)
+	dir, name, err := p.open()
 	if err != nil {
 		return nil, err
 	}
-	perm, err := p.perm(old)
+	defer dir.Close()
+	_, old, err := dir.Holds(name, nil)
 	if err != nil {
 		return nil, err
 	}
-	s, err := atomicfile.Stage(p.file.Path, content, perm, named)
+	perm, err := p.perm(dir, old)
+	if err != nil {
+		return nil, err
+	}
+	s, err := dir.Stage(name, content, perm, named)
 	if err != nil {
 		return nil, err // not a staging that is nil inside
 	}
@@ -141,7 +191,7 @@ func (p onePlace) staged(content []byte, named bool) (staging, error) {
 // prevented that the new content came into place, nothing is due.
 func (p onePlace) complete(r *record) error {
 	if r.back() {
-		same, _, err := atomicfile.Holds(p.file.Path, r.old)
+		same, _, err := p.holds(r.old)
 		if err != nil || same {
 			return err
 		}
@@ -168,7 +218,30 @@ func (p onePlace) turn(r *record) bool {
 
 func (p onePlace) settle(r *record) { r.HasOld, r.old = false, nil }
 
-func (p onePlace) read(string) ([]byte, error) { return atomicfile.Read(p.file.Path, maxRead) }
+func (p onePlace) read(string) ([]byte, error) {
+	dir, name, err := p.open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Read(name, maxRead)
+}
+
+// remove removes the file. That it is not there is no error.
+func (p onePlace) remove() error {
+	dir, name, err := p.open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Remove(name)
+}
 
 // bundlePlace is a link that leads to a generation of files.
 type bundlePlace struct {
@@ -250,6 +323,9 @@ func (p bundlePlace) turn(r *record) bool {
 	r.Dir, r.Previous, r.Set = r.Good, r.Dir, ""
 	return true
 }
+
+// remove leaves everything: all documents of a bundle must exist.
+func (p bundlePlace) remove() error { return nil }
 
 func (p bundlePlace) settle(r *record) { r.Good = r.Dir }
 

@@ -133,7 +133,13 @@ func (s *source) refresh() bool {
 // readTemplate returns the text of a local template, unless it is the one with
 // the stamp known.
 func readTemplate(path string, known stamp) (text string, now stamp, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe is not waited for
+	// A pipe is not waited for, nor a device opened, which may do something then.
+	if info, err := os.Stat(path); err != nil {
+		return "", stamp{}, err
+	} else if !info.Mode().IsRegular() {
+		return "", stamp{}, fmt.Errorf("%s is no regular file", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", stamp{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -180,6 +181,12 @@ func (t *target) recover(ctx context.Context) {
 			log.Error("record of a config file does not count", "err", err)
 		}
 	}
+	if dir, err := atomicfile.OpenDir(filepath.Dir(t.path)); err == nil {
+		if dir.Anyone {
+			log.Warn("everybody may replace a config file: its directory is writable for all and has no sticky bit")
+		}
+		dir.Close()
+	}
 	if n, err := t.place.clean(&t.record); n > 0 || err != nil {
 		log.Info("removed what a crash left", "entries", n, "err", err)
 	}
@@ -232,7 +239,7 @@ func (t *target) apply(ctx context.Context, w *wanted) (wait time.Duration, _ *s
 		if t.onDelete != OnDeleteRemove {
 			return 0, nil
 		}
-		return 0, failed("", atomicfile.Remove(t.path))
+		return 0, failed("", t.place.remove())
 	}
 	set, why := t.outputs(ctx, w)
 	if why != nil {

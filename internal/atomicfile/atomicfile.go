@@ -10,7 +10,6 @@
 package atomicfile
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,7 +19,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -36,6 +34,9 @@ type Perm struct {
 	Mode fs.FileMode // permission bits; 0 means 0600
 	UID  int         // -1 leaves it to the process
 	GID  int         // -1 leaves it to the process
+	// Label keeps the SELinux label and the access list of the file that is
+	// replaced.
+	Label bool
 }
 
 // Private is a file for this process's user alone.
@@ -62,7 +63,7 @@ func Stage(path string, content []byte, perm Perm, keepExt bool) (*Staged, error
 	if keepExt && len(filepath.Ext(name)) <= maxExt {
 		ext = filepath.Ext(name)
 	}
-	return stage(root, name, ext, content, perm)
+	return stage(root, root.Name(), name, ext, content, perm)
 }
 
 // StageIn is Stage for a file below root, which no name leads out of.
@@ -72,12 +73,12 @@ func StageIn(root *os.Root, path string, content []byte, perm Perm) (*Staged, er
 	if err != nil {
 		return nil, err
 	}
-	return stage(below, name, "", content, perm)
+	return stage(below, below.Name(), name, "", content, perm)
 }
 
-// stage takes over root, the directory of the file name.
-func stage(root *os.Root, name, ext string, content []byte, perm Perm) (*Staged, error) {
-	s := &Staged{dir: root.Name(), root: root, name: name, temp: prefixOf(name) + rand.Text()[:10] + ext}
+// stage takes over root, the directory of the file name; dir is its path.
+func stage(root *os.Root, dir, name, ext string, content []byte, perm Perm) (*Staged, error) {
+	s := &Staged{dir: dir, root: root, name: name, temp: prefixOf(name) + rand.Text()[:10] + ext}
 	if err := s.replaceable(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -115,9 +116,15 @@ func (s *Staged) write(content []byte, perm Perm) (err error) {
 		}
 	}()
 	// Before the content, so that it is never there for the wrong reader; the
-	// owner before the mode, because a change of owner may clear mode bits.
+	// owner before the mode, because a change of owner may clear mode bits, and the
+	// access list before it too, whose mask is the group's part of the mode.
 	if perm.UID >= 0 || perm.GID >= 0 {
 		if err := f.Chown(perm.UID, perm.GID); err != nil {
+			return err
+		}
+	}
+	if perm.Label {
+		if err := KeepLabelOf(s.root, s.name, f); err != nil {
 			return err
 		}
 	}
@@ -132,6 +139,19 @@ func (s *Staged) write(content []byte, perm Perm) (err error) {
 	return f.Sync()
 }
 
+// KeepLabelOf is [KeepLabel] from the file name below root. One that is not there,
+// may not be read, or is no regular file has nothing to give.
+func KeepLabelOf(root *os.Root, name string, to *os.File) error {
+	old, err := openRegular(root, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ELOOP), errors.Is(err, errNoFile):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.Join(KeepLabel(old, to), old.Close())
+}
+
 // Path returns where the staged content is.
 func (s *Staged) Path() string { return filepath.Join(s.dir, s.temp) }
 
@@ -142,7 +162,7 @@ func (s *Staged) Commit() error {
 		return errors.Join(err, s.Discard())
 	}
 	if err := s.root.Rename(s.temp, s.name); err != nil {
-		return errors.Join(err, s.Discard())
+		return errors.Join(mounted(filepath.Join(s.dir, s.name), err), s.Discard())
 	}
 	return errors.Join(SyncDir(s.root, "."), s.root.Close())
 }
@@ -196,20 +216,7 @@ func remove(root *os.Root, err error, path string) error {
 		return err
 	}
 	defer root.Close()
-	name := filepath.Base(path)
-	info, err := root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.IsDir():
-		return fmt.Errorf("%s is a directory", path)
-	}
-	if err := root.Remove(name); err != nil {
-		return err
-	}
-	return SyncDir(root, ".")
+	return (&Dir{Root: root}).Remove(filepath.Base(path))
 }
 
 // Holds reports whether path is a regular file with exactly this content, and
@@ -220,21 +227,7 @@ func Holds(path string, content []byte) (same bool, info fs.FileInfo, err error)
 		return false, nil, err
 	}
 	defer root.Close()
-	name := filepath.Base(path)
-	info, err = root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil, nil
-	case err != nil:
-		return false, nil, err
-	case !info.Mode().IsRegular() || info.Size() != int64(len(content)):
-		return false, info, nil
-	}
-	old, err := ReadIn(root, name, int64(len(content))+1)
-	if err != nil {
-		return false, info, err
-	}
-	return bytes.Equal(old, content), info, nil
+	return (&Dir{Root: root}).Holds(filepath.Base(path), content)
 }
 
 // Read returns the content of the regular file path, at most most bytes of it;
@@ -248,25 +241,44 @@ func Read(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	info, err := root.Lstat(filepath.Base(path))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return ReadIn(root, filepath.Base(path), most)
+	return (&Dir{Root: root}).Read(filepath.Base(path), most)
 }
 
 // ReadIn returns the content of a file below root, at most most bytes of it.
 // Should it have become a pipe or a link, neither is waited for nor followed.
 func ReadIn(root *os.Root, name string, most int64) ([]byte, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := openRegular(root, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// errNoFile is met where something else is than a regular file.
+var errNoFile = errors.New("is no regular file")
+
+// openRegular opens a regular file below root to be read. It is looked at before
+// it is opened, for a device may do something when it is, and afterwards too.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errNoFile}
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errNoFile}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // Clean removes what a crash left staged for path and returns how many files
@@ -280,21 +292,7 @@ func Clean(path string) (int, error) {
 		return 0, err
 	}
 	defer root.Close()
-	entries, err := fs.ReadDir(root.FS(), ".")
-	if err != nil {
-		return 0, err
-	}
-	n, prefix := 0, prefixOf(filepath.Base(path))
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), prefix) || !e.Type().IsRegular() {
-			continue
-		}
-		if err := root.Remove(e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
+	return clean(root, prefixOf(filepath.Base(path)))
 }
 
 // prefixOf begins the staged names for the file name. It holds a digest of the

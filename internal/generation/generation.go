@@ -64,7 +64,7 @@ func (p Place) Path(dir string) string { return filepath.Join(p.dir, dir) }
 // Stage writes a generation, complete and flushed, and returns its name. On
 // error nothing is left of it.
 func (p Place) Stage(files []File, perm Perm) (dir string, err error) {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if err != nil {
 		return "", err
 	}
@@ -72,16 +72,23 @@ func (p Place) Stage(files []File, perm Perm) (dir string, err error) {
 	if err := p.replaceable(root); err != nil {
 		return "", err
 	}
+	before, err := p.current(root)
+	if err != nil {
+		return "", err
+	}
 	dir = p.prefix + rand.Text()[:10]
-	if err := stage(root, dir, files, perm); err != nil {
+	if err = stage(root, before, dir, files, perm); err == nil {
+		err = atomicfile.SyncDir(root.Root, ".")
+	}
+	if err != nil {
 		return "", errors.Join(fmt.Errorf("stage %s: %w", p.Path(dir), err), root.RemoveAll(dir))
 	}
-	return dir, atomicfile.SyncDir(root, ".")
+	return dir, nil
 }
 
 // Discard removes the generation dir.
 func (p Place) Discard(dir string) error {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if err != nil {
 		return err
 	}
@@ -93,8 +100,9 @@ func (p Place) Discard(dir string) error {
 }
 
 // stage writes files below dir. Nobody but this process gets into it before all
-// of it is there, with its owners and modes.
-func stage(root *os.Root, dir string, files []File, perm Perm) error {
+// of it is there, with its owners and modes. What has the same name in before, the
+// generation that stands, hands on its label and access list.
+func stage(root *atomicfile.Dir, before, dir string, files []File, perm Perm) error {
 	if err := root.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -107,15 +115,18 @@ func stage(root *os.Root, dir string, files []File, perm Perm) error {
 				return err
 			}
 		}
-		if err := write(root, path.Join(dir, f.Name), f, perm); err != nil {
+		if err := write(root, before, dir, f, perm); err != nil {
 			return err
 		}
 	}
 	for _, d := range slices.Backward(dirs) { // the outermost last
+		if err := keepLabel(root, before+strings.TrimPrefix(d, dir), d); err != nil {
+			return err
+		}
 		if err := own(root, d, perm, perm.Dir); err != nil {
 			return err
 		}
-		if err := atomicfile.SyncDir(root, d); err != nil {
+		if err := atomicfile.SyncDir(root.Root, d); err != nil {
 			return err
 		}
 	}
@@ -133,7 +144,32 @@ func parents(name string) iter.Seq[string] {
 	}
 }
 
-func write(root *os.Root, name string, f File, perm Perm) (err error) {
+// keepLabel gives the directory to what the directory from has, if there is one.
+func keepLabel(root *atomicfile.Dir, from, to string) error {
+	if from == "" || from[0] == '/' {
+		return nil // there was no generation before
+	}
+	info, err := root.Lstat(from)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	old, err := root.Open(from)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	made, err := root.Open(to)
+	if err != nil {
+		return err
+	}
+	return errors.Join(atomicfile.KeepLabel(old, made), made.Close())
+}
+
+func write(root *atomicfile.Dir, before, dir string, f File, perm Perm) (err error) {
+	name := path.Join(dir, f.Name)
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -143,6 +179,11 @@ func write(root *os.Root, name string, f File, perm Perm) (err error) {
 			err = closeErr
 		}
 	}()
+	if before != "" {
+		if err := atomicfile.KeepLabelOf(root.Root, path.Join(before, f.Name), file); err != nil {
+			return err
+		}
+	}
 	if _, err := file.Write(f.Content); err != nil {
 		return err
 	}
@@ -154,7 +195,7 @@ func write(root *os.Root, name string, f File, perm Perm) (err error) {
 
 // own gives a file or directory its owner, and after it its mode, of which a
 // change of owner may clear bits.
-func own(root *os.Root, name string, perm Perm, mode fs.FileMode) error {
+func own(root *atomicfile.Dir, name string, perm Perm, mode fs.FileMode) error {
 	if perm.UID >= 0 || perm.GID >= 0 {
 		if err := root.Lchown(name, perm.UID, perm.GID); err != nil {
 			return err
@@ -165,7 +206,7 @@ func own(root *os.Root, name string, perm Perm, mode fs.FileMode) error {
 
 // replaceable returns an error when something is at the link's place that is
 // no link.
-func (p Place) replaceable(root *os.Root) error {
+func (p Place) replaceable(root *atomicfile.Dir) error {
 	info, err := root.Lstat(p.link)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -181,7 +222,7 @@ func (p Place) replaceable(root *os.Root) error {
 // Current returns the generation that the link leads to, empty when it leads to
 // none of this place.
 func (p Place) Current() (dir string, err error) {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -192,7 +233,7 @@ func (p Place) Current() (dir string, err error) {
 	return p.current(root)
 }
 
-func (p Place) current(root *os.Root) (string, error) {
+func (p Place) current(root *atomicfile.Dir) (string, error) {
 	info, err := root.Lstat(p.link)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Type() != fs.ModeSymlink {
 		return "", nil
@@ -217,7 +258,7 @@ func (p Place) ours(dir string) bool {
 
 // Switch makes the link lead to the generation dir.
 func (p Place) Switch(dir string) error {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if err != nil {
 		return err
 	}
@@ -234,22 +275,22 @@ func (p Place) Switch(dir string) error {
 		return fmt.Errorf("%s is no generation of %s", dir, filepath.Join(p.dir, p.link))
 	}
 	link := dir + linkSuffix
-	if err := root.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := root.Root.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := root.Symlink(dir, link); err != nil {
 		return err
 	}
 	if err := root.Rename(link, p.link); err != nil {
-		return errors.Join(err, root.Remove(link))
+		return errors.Join(err, root.Root.Remove(link))
 	}
-	return atomicfile.SyncDir(root, ".")
+	return atomicfile.SyncDir(root.Root, ".")
 }
 
 // Clean removes every generation but the one that the link leads to and those
 // to keep, and what a crash left. It returns how many things that were.
 func (p Place) Clean(keep ...string) (n int, err error) {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"syscall"
 
@@ -14,7 +13,7 @@ import (
 // Holds reports whether the generation dir is exactly these files with these
 // owners and modes.
 func (p Place) Holds(dir string, files []File, perm Perm) (bool, error) {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if err != nil {
 		return false, err
 	}
@@ -47,7 +46,7 @@ func (p Place) Holds(dir string, files []File, perm Perm) (bool, error) {
 		case !wanted || !info.Mode().IsRegular() || !owned(info, perm, f.Mode) || info.Size() != int64(len(f.Content)):
 			same = false
 		default:
-			content, err := atomicfile.ReadIn(root, path.Join(dir, below), int64(len(f.Content))+1)
+			content, err := atomicfile.ReadIn(root.Root, path.Join(dir, below), int64(len(f.Content))+1)
 			if err != nil {
 				return err
 			}
@@ -74,12 +73,12 @@ func owned(info fs.FileInfo, perm Perm, mode fs.FileMode) bool {
 // Read returns the content of a file of the generation dir, nil when it is not
 // there; at most most bytes of it.
 func (p Place) Read(dir, name string, most int64) ([]byte, error) {
-	root, err := os.OpenRoot(p.dir)
+	root, err := atomicfile.OpenDir(p.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	content, err := atomicfile.ReadIn(root, path.Join(dir, name), most)
+	content, err := atomicfile.ReadIn(root.Root, path.Join(dir, name), most)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

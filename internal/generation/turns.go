@@ -1,9 +1,10 @@
 package generation
 
 import (
-	"os"
 	"syscall"
 	"time"
+
+	"github.com/musterhq/muster/internal/atomicfile"
 )
 
 // How long another process that switches or cleans up beside the same link is
@@ -17,7 +18,7 @@ const (
 // remove the generation that the other's link is about to lead to. It is the lock
 // of the directory itself, so that no file stays. Anybody who may read the
 // directory can hold that, so that nobody is waited for for long.
-func turn(root *os.Root) (release func(), err error) {
+func turn(root *atomicfile.Dir) (release func(), err error) {
 	d, err := root.Open(".")
 	if err != nil {
 		return nil, err
