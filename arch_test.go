@@ -82,7 +82,7 @@ var arrows = map[string][]string{
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/dirlock",
-		"internal/command",
+		"internal/command", "internal/seats",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",

@@ -40,6 +40,10 @@ const (
 	DefaultDataDir     = "./muster-agent-data"
 	DefaultServicesDir = "./services.d"
 	DefaultHTTP        = "127.0.0.1:8849"
+	// SocketName is the local API's socket in the data directory, where the settings
+	// name no other; NoSocket as a setting is none.
+	SocketName = "agent.sock"
+	NoSocket   = "none"
 	// DefaultDrainWait is the TTL of the servers' DNS answers: after it nobody
 	// should hold an answer from before the drain.
 	DefaultDrainWait = 5 * time.Second
@@ -63,6 +67,12 @@ type Config struct {
 	// means DefaultHTTP. It must be on loopback unless Insecure is set.
 	HTTP     string `yaml:"http,omitempty"`
 	Insecure bool   `yaml:"insecure,omitempty"`
+	// Socket is the path of the local API's unix socket, NoSocket for none; empty
+	// means SocketName in DataDir. SocketMode and SocketOwner say who may use it;
+	// empty means 0660, and the agent's user and group.
+	Socket      string          `yaml:"socket,omitempty"`
+	SocketMode  configfile.Mode `yaml:"socket_mode,omitempty"`
+	SocketOwner string          `yaml:"socket_owner,omitempty"`
 	// Address is the IP address, or go-sockaddr template of one, of instances
 	// whose definition has none. Empty means the host's private address, and
 	// where it has none, the loopback address if all servers are on it too.
@@ -120,6 +130,12 @@ func (c Config) validate() error {
 	if *c.DrainWait < 0 || c.Rescan < 0 {
 		return errors.New("drain_wait or rescan is negative")
 	}
+	if _, err := c.SocketMode.Bits(0); err != nil {
+		return fmt.Errorf("socket_mode: %w", err)
+	}
+	if _, _, err := configfile.Owner(c.SocketOwner); err != nil {
+		return fmt.Errorf("socket_owner: %w", err)
+	}
 	if c.Address != "" && !strings.Contains(c.Address, "{{") {
 		if _, err := definition.ResolveAddress(c.Address); err != nil {
 			return fmt.Errorf("address %w", err)
@@ -166,6 +182,7 @@ type Agent struct {
 	mu       sync.Mutex
 	id       string // under mu
 	http     string // address of the local API once it listens; under mu
+	socket   string // its socket, likewise; under mu
 	draining bool   // under mu
 }
 
@@ -238,7 +255,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer configs.Close()
-	listener, err := a.listen(ctx)
+	listeners, err := a.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -256,7 +273,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	silent := make(chan struct{})
 	g, inner := errgroup.WithContext(inner)
 	g.Go(func() error { return a.roll.Run(inner) })
-	g.Go(func() error { return api.Serve(inner, listener) })
+	g.Go(func() error { return api.Serve(inner, listeners...) })
 	g.Go(func() error {
 		defer close(silent)
 		return a.announce.Run(beats, a.agentID())

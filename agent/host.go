@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/internal/atomicfile"
 )
@@ -85,8 +87,8 @@ func hostname() string {
 // addressesPath is where the addresses in use are written.
 func addressesPath(dir string) string { return filepath.Join(dir, addressesName) }
 
-// listen opens the local API's address, says which it is, and writes it down.
-func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
+// listen opens where the local API listens, says so, and writes it down.
+func (a *Agent) listen(ctx context.Context) ([]net.Listener, error) {
 	// A reader must not take an earlier run's address for this one's.
 	if err := os.Remove(addressesPath(a.cfg.DataDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -95,19 +97,57 @@ func (a *Agent) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeAddresses(a.cfg.DataDir, l.Addr().String()); err != nil {
+	all := []net.Listener{l}
+	socket, err := a.listenSocket(ctx)
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	addresses := map[string]string{"http": l.Addr().String()}
+	if socket != nil {
+		all = append(all, socket)
+		addresses["socket"] = socket.Addr().String()
+	}
+	if err := writeAddresses(a.cfg.DataDir, addresses); err != nil {
+		for _, l := range all {
+			err = errors.Join(err, l.Close())
+		}
+		return nil, err
+	}
 	a.mu.Lock()
-	a.http = l.Addr().String()
+	a.http, a.socket = addresses["http"], addresses["socket"]
 	a.mu.Unlock()
-	a.cfg.Logger.Info("local API listens", "http", l.Addr().String())
-	return l, nil
+	a.cfg.Logger.Info("local API listens", "http", addresses["http"], "socket", addresses["socket"])
+	return all, nil
+}
+
+// listenSocket opens the unix socket, nil where there is to be none.
+func (a *Agent) listenSocket(ctx context.Context) (net.Listener, error) {
+	if a.cfg.Socket == NoSocket {
+		return nil, nil
+	}
+	path, err := filepath.Abs(cmp.Or(a.cfg.Socket, filepath.Join(a.cfg.DataDir, SocketName)))
+	if err != nil {
+		return nil, err
+	}
+	s := local.Socket{Path: path}
+	if s.Mode, err = a.cfg.SocketMode.Bits(local.DefaultSocketMode); err != nil {
+		return nil, fmt.Errorf("socket_mode: %w", err)
+	}
+	if s.UID, s.GID, err = configfile.Owner(a.cfg.SocketOwner); err != nil {
+		return nil, fmt.Errorf("socket_owner: %w", err)
+	}
+	l, err := local.ListenSocket(ctx, s)
+	if long, ok := errors.AsType[*local.LongPathError](err); ok && a.cfg.Socket == "" {
+		// Nobody asked for it there.
+		a.cfg.Logger.Warn("local API has no socket, the path in the data directory is too long for one", "err", long)
+		return nil, nil
+	}
+	return l, err
 }
 
 // writeAddresses tells others on the host where the local API listens.
-func writeAddresses(dir, http string) error {
-	b, err := json.Marshal(map[string]string{"http": http})
+func writeAddresses(dir string, addresses map[string]string) error {
+	b, err := json.Marshal(addresses)
 	if err != nil {
 		return err
 	}

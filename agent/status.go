@@ -15,8 +15,9 @@ type Status struct {
 	Incarnation string                    `json:"incarnation"`
 	Version     string                    `json:"version,omitempty"`
 	Started     time.Time                 `json:"started"`
-	HTTP        string                    `json:"http"`     // where the local API listens
-	Draining    bool                      `json:"draining"` // it is stopping
+	HTTP        string                    `json:"http"`             // where the local API listens
+	Socket      string                    `json:"socket,omitempty"` // its unix socket
+	Draining    bool                      `json:"draining"`         // it is stopping
 	Server      announce.Status           `json:"server"`
 	Directory   source.DirectoryStatus    `json:"directory"`
 	Definitions []source.DefinitionStatus `json:"definitions"`
@@ -28,7 +29,7 @@ type Status struct {
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	s := Status{
-		ID: a.id, Incarnation: a.incarnation, Version: a.cfg.Version, Started: a.started, HTTP: a.http, Draining: a.draining,
+		ID: a.id, Incarnation: a.incarnation, Version: a.cfg.Version, Started: a.started, HTTP: a.http, Socket: a.socket, Draining: a.draining,
 	}
 	a.mu.Unlock()
 	s.Server = a.announce.Status()
@@ -52,4 +53,8 @@ type face struct{ *Agent }
 
 func (f face) Status() any                      { return f.Agent.Status() }
 func (f face) Instances() []roll.InstanceStatus { return f.instances() }
-func (f face) Draining() bool                   { return f.isDraining() }
+func (f face) Changes() <-chan struct{} {
+	_, news := f.roll.Version()
+	return news
+}
+func (f face) Draining() bool { return f.isDraining() }

@@ -80,3 +80,16 @@ func id(text string, lookup func() (string, error)) (int, error) {
 	}
 	return strconv.Atoi(found)
 }
+
+// Bits returns the permission bits, or by when none are set.
+func (m Mode) Bits(by fs.FileMode) (fs.FileMode, error) {
+	n, err := m.bits()
+	if err != nil || n == 0 {
+		return by, err
+	}
+	return n, nil
+}
+
+// Owner returns the numbers of an owner that is written user, user:group or
+// :group; -1 where it names none.
+func Owner(text string) (uid, gid int, err error) { return ids(text) }

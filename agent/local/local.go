@@ -1,36 +1,40 @@
-// Package local is the agent's HTTP API for programs on its own host.
+// Package local is the agent's HTTP API for programs on its own host, over TCP on
+// loopback and over a unix socket.
+//
+// Over the socket the kernel says which user calls: what a user registered,
+// another one may not change. Over TCP nothing is known of the caller. Nothing
+// that comes in names a command to run.
 package local
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/musterhq/muster/agent/configfile"
-	"github.com/musterhq/muster/agent/definition"
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/api"
-	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/seats"
 )
 
 // Bounds of the local API.
 const (
-	maxLocalBody  = 1 << 20
-	maxLocalConns = 256
+	maxLocalBody = 1 << 20
+	// maxConns bounds the connections of one listener: who crowds TCP does not
+	// keep others off the socket.
+	maxConns = 1024
+	// maxPolls and maxStreams bound what is held open, so that there is room for
+	// other calls beside.
+	maxPolls   = 512
+	maxStreams = 64
 	// shutdownPatience is how long a stop waits for calls under way.
 	shutdownPatience = 2 * time.Second
 )
@@ -39,6 +43,11 @@ const (
 const (
 	PathLocalServices = "/v1/services"
 	PathLocalService  = "/v1/services/{name}"
+	PathServiceHealth = "/v1/services/{name}/health"
+	PathHealth        = "/v1/health"
+	PathLocalEvents   = "/v1/events"
+	PathCheckPass     = "/v1/services/{name}/checks/{check}/pass"
+	PathCheckFail     = "/v1/services/{name}/checks/{check}/fail"
 )
 
 // Host is the agent whose API it is.
@@ -47,37 +56,46 @@ type Host interface {
 	Status() any
 	// Instances returns what the agent declares, in a fixed order.
 	Instances() []roll.InstanceStatus
+	// Changes returns a channel that is closed when what is declared changes.
+	Changes() <-chan struct{}
 	// Draining reports whether the agent is stopping.
 	Draining() bool
 }
 
-// Config is what an API stands on. All but Insecure is required.
+// Config is what an API stands on. What is not said to be optional is required.
 type Config struct {
 	Host    Host
 	Sources *source.Sources
 	Keeper  *configfile.Keeper
 	// Insecure lets requests through that name any address of the host.
 	Insecure bool
-	Logger   *slog.Logger
+	// Nacos answers what begins with /nacos/, behind the same guards; nil means that
+	// it is 404.
+	Nacos http.Handler
+	// Extra are handlers of further paths, behind the same guards as all others:
+	// patterns of an http.ServeMux. It may be nil.
+	Extra  map[string]http.Handler
+	Logger *slog.Logger
 }
 
 // API is the local API of one agent.
-type API struct{ cfg Config }
-
-// New returns the API that cfg describes.
-func New(cfg Config) *API { return &API{cfg} }
-
-// Listen opens the address of an API.
-func Listen(ctx context.Context, address string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return netutil.LimitListener(l, maxLocalConns), nil
+type API struct {
+	cfg     Config
+	polls   *seats.Seats
+	streams *seats.Seats
+	stopped chan struct{} // closed when it stops: what is held is let go
+	stop    sync.Once
 }
 
-// Serve serves the API on l until ctx ends, and returns nil then. It closes l.
-func (a *API) Serve(ctx context.Context, l net.Listener) error {
+// New returns the API that cfg describes.
+func New(cfg Config) *API {
+	return &API{cfg: cfg, polls: seats.New(maxPolls, maxPolls), streams: seats.New(maxStreams, maxStreams), stopped: make(chan struct{})}
+}
+
+// Serve serves the API on all listeners until ctx ends, and returns nil then.
+// It closes them.
+func (a *API) Serve(ctx context.Context, listeners ...net.Listener) error {
+	crowds := newCrowds(maxConns)
 	server := &http.Server{
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -85,19 +103,29 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnContext:       callerOf,
+		ConnState:         crowds.note,
 		ErrorLog:          slog.NewLogLogger(a.cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
+		a.stop.Do(func() { close(a.stopped) })
 		patience, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 		defer cancel()
 		if err := server.Shutdown(patience); err != nil {
 			server.Close() // who is still there has had time
 		}
 	})
-	err := server.Serve(l)
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		wg.Go(func() { ended <- server.Serve(l) })
+	}
+	err := <-ended
 	if stop() {
+		server.Close()
 		return err // it ended by itself
 	}
 	<-stopped
@@ -120,16 +148,23 @@ func (a *API) handler() http.Handler {
 			h(w, r)
 		})
 	}
-	handle(PathLocalServices, map[string]http.HandlerFunc{http.MethodGet: a.listServices})
-	handle(PathLocalService, map[string]http.HandlerFunc{http.MethodPut: a.putService, http.MethodDelete: a.deleteService})
-	handle(api.PathConfig, map[string]http.HandlerFunc{http.MethodGet: a.getConfig})
-	handle(api.PathStatus, map[string]http.HandlerFunc{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, a.cfg.Host.Status())
-	}})
-	handle("/livez", map[string]http.HandlerFunc{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "ok\n")
-	}})
-	handle("/readyz", map[string]http.HandlerFunc{http.MethodGet: a.ready})
+	get := func(h http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: h}
+	}
+	handle(PathLocalServices, get(a.listServices))
+	handle(PathLocalService, map[string]http.HandlerFunc{
+		http.MethodGet: a.getService, http.MethodPut: a.putService, http.MethodDelete: a.deleteService,
+	})
+	handle(PathServiceHealth, get(a.serviceHealth))
+	handle(PathHealth, get(a.serviceHealth))
+	handle(PathLocalEvents, get(a.events))
+	handle(api.PathConfig, get(a.getConfig))
+	handle(api.PathStatus, get(func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, a.cfg.Host.Status()) }))
+	handle("/livez", get(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }))
+	handle("/readyz", get(a.ready))
+	for pattern, h := range a.cfg.Extra {
+		mux.Handle(pattern, h)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "nothing is at "+r.URL.Path)
 	})
@@ -138,22 +173,29 @@ func (a *API) handler() http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fail(w, http.StatusForbidden, "a page of another origin may not write here")
 	}))
-	return a.guard(origin.Handler(mux))
+	return a.guard(origin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.cfg.Nacos != nil && strings.HasPrefix(r.URL.Path, "/nacos/") {
+			a.cfg.Nacos.ServeHTTP(w, r) // it has bounds of its own
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxLocalBody)
+		mux.ServeHTTP(w, r)
+	})))
 }
 
 // guard lets only requests through that name this host by a loopback name or
 // address: a web page whose name was made to resolve to 127.0.0.1 names
-// itself. Where the API listens elsewhere on purpose, any address will do.
+// itself. Where the API listens elsewhere on purpose, any address will do. No
+// page reaches a unix socket, whose callers name what they like.
 func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := HostOf(r.Host)
 		_, err := netip.ParseAddr(host)
-		if allowed := IsLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
+		if allowed := overSocket(r) || IsLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
 			fail(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r.Body = http.MaxBytesReader(w, r.Body, maxLocalBody)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -178,153 +220,4 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
-}
-
-func (a *API) listServices(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, LocalServices{Services: a.cfg.Host.Instances()})
-}
-
-// LocalServices answers GET /v1/services of the local API: every instance the
-// agent declares, of files and of registrations.
-type LocalServices struct {
-	Services []roll.InstanceStatus `json:"services"`
-}
-
-// putService registers what the body defines under the name in the path.
-func (a *API) putService(w http.ResponseWriter, r *http.Request) {
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
-		fail(w, http.StatusUnsupportedMediaType, "the body must be application/json")
-		return
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			fail(w, http.StatusRequestEntityTooLarge, "the body is longer than "+strconv.Itoa(maxLocalBody)+" bytes")
-		} else {
-			fail(w, http.StatusBadRequest, "the body cannot be read")
-		}
-		return
-	}
-	name := r.PathValue("name")
-	if !definition.ValidName(name) {
-		fail(w, http.StatusBadRequest, strconv.Quote(name)+" is no name", api.ProblemField{Message: "is no service name", Location: "path.name"})
-		return
-	}
-	service, err := definition.DecodeService(name, body)
-	if e, ok := errors.AsType[*definition.Error](err); ok {
-		fail(w, http.StatusBadRequest, "the body defines no service", api.ProblemField{
-			Message: e.Message, Location: strings.TrimSuffix("body."+e.Field, "."),
-		})
-		return
-	}
-	if a.cfg.Host.Draining() {
-		fail(w, http.StatusServiceUnavailable, "the agent is stopping")
-		return
-	}
-	created, k, err := a.cfg.Sources.Put(name, service, source.Caller{UID: source.Nobody})
-	switch {
-	case errors.Is(err, fs.ErrInvalid):
-		fail(w, http.StatusBadRequest, err.Error(), api.ProblemField{Message: "yields no address", Location: "body.address"})
-	case errors.Is(err, source.ErrTaken):
-		fail(w, http.StatusConflict, err.Error())
-	case errors.Is(err, source.ErrTooMany):
-		fail(w, http.StatusTooManyRequests, err.Error())
-	case err != nil:
-		a.cfg.Logger.Error("registration not kept", "name", name, "err", err)
-		fail(w, http.StatusInternalServerError, "the registration could not be kept on disk")
-	default:
-		status := http.StatusOK
-		if created {
-			status = http.StatusCreated
-		}
-		a.writeInstance(w, status, k)
-	}
-}
-
-// writeInstance answers the instance k.
-func (a *API) writeInstance(w http.ResponseWriter, status int, k roll.Key) {
-	for _, i := range a.cfg.Host.Instances() {
-		if k == i.Key() {
-			write(w, status, i)
-			return
-		}
-	}
-	fail(w, http.StatusConflict, "it was withdrawn at once by another call")
-}
-
-func (a *API) deleteService(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	existed, err := a.cfg.Sources.Remove(name, source.Caller{UID: source.Nobody})
-	switch {
-	case err != nil:
-		a.cfg.Logger.Error("registration not removed", "name", name, "err", err)
-		fail(w, http.StatusInternalServerError, "the registration could not be removed from disk")
-	case !existed:
-		fail(w, http.StatusNotFound, "nothing is registered here as "+strconv.Quote(name))
-	default:
-		w.WriteHeader(http.StatusNoContent)
-	}
-}
-
-// getConfig serves a document that the agent keeps, as the server would.
-func (a *API) getConfig(w http.ResponseWriter, r *http.Request) {
-	n := client.Name{Namespace: r.PathValue("namespace"), Group: r.PathValue("group"), Name: r.PathValue("dataId")}
-	d, ok := a.cfg.Keeper.Document(n)
-	if !ok {
-		detail := "this agent keeps no config " + n.String() + ", its settings name those it does"
-		if a.cfg.Keeper.Keeps(n) {
-			detail = "config " + n.String() + " does not exist, as far as is known"
-		}
-		fail(w, http.StatusNotFound, detail)
-		return
-	}
-	tag := `"` + d.MD5 + `"`
-	w.Header().Set("ETag", tag)
-	w.Header().Set(api.HeaderRevision, strconv.FormatInt(d.Revision, 10))
-	if d.Type != "" {
-		w.Header().Set("Config-Type", d.Type)
-	}
-	if d.Release != "" {
-		w.Header().Set(api.HeaderRelease, d.Release)
-	}
-	if matches(r.Header.Get("If-None-Match"), tag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	w.Header().Set("Content-Type", cmp.Or(d.ContentType, "application/octet-stream"))
-	w.Header().Set("Content-Length", strconv.Itoa(len(d.Content)))
-	_, _ = w.Write(d.Content) // a client that is gone needs no answer
-}
-
-// matches reports whether an If-None-Match header names tag (RFC 9110, 13.1.2).
-func matches(header, tag string) bool {
-	for t := range strings.SplitSeq(header, ",") {
-		if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
-			return true
-		}
-	}
-	return false
-}
-
-// write answers v as JSON.
-func write(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		fail(w, http.StatusInternalServerError, "the answer cannot be written")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that is gone needs no answer
-}
-
-// fail answers a Problem.
-func fail(w http.ResponseWriter, status int, detail string, fields ...api.ProblemField) {
-	body, err := json.Marshal(api.Problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields})
-	if err != nil {
-		body = nil // text and numbers: it cannot fail
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
 }

@@ -181,7 +181,9 @@ func readFile(path string) ([]byte, error) {
 
 // fileOrigin and appOrigin name where an instance comes from.
 func fileOrigin(name string) string { return "file " + name }
-func appOrigin(id string) string    { return "app " + id }
+
+// AppOrigin is what instances say that come of the registration id.
+func AppOrigin(id string) string { return "app " + id }
 
 // merge declares the sum of all sources: files in the order of their names,
 // then registrations of the local API. An instance that an earlier source
@@ -214,7 +216,7 @@ func (s *Sources) merge() {
 		add(fileOrigin(name), s.files[name].services)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
-		add(appOrigin(id), []definition.Service{s.apps[id].Service})
+		add(AppOrigin(id), []definition.Service{s.apps[id].Service})
 	}
 	s.join(want, before)
 	s.roll.Declare(want)
@@ -301,7 +303,7 @@ func (s *Sources) Put(id string, service definition.Service, by Caller) (created
 	if err != nil {
 		return false, roll.Key{}, fmt.Errorf("%w: %w", fs.ErrInvalid, err)
 	}
-	if origin, taken := s.roll.Origin(k); taken && origin != appOrigin(id) {
+	if origin, taken := s.roll.Origin(k); taken && origin != AppOrigin(id) {
 		return false, roll.Key{}, fmt.Errorf("%s %w by %s", k, ErrTaken, origin)
 	}
 	apps := maps.Clone(s.apps)

@@ -32,7 +32,7 @@ func (s *Sources) Status() (DirectoryStatus, []DefinitionStatus) {
 		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
-		all = append(all, DefinitionStatus{Origin: appOrigin(id), Services: 1, Problems: s.problems[appOrigin(id)]})
+		all = append(all, DefinitionStatus{Origin: AppOrigin(id), Services: 1, Problems: s.problems[AppOrigin(id)]})
 	}
 	return d, all
 }

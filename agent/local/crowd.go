@@ -1,0 +1,91 @@
+package local
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// crowds bound the connections of each listener. Where one has too many, that
+// which has been idle longest goes to make room: who holds connections open keeps
+// nobody out. Where none is idle the new one goes.
+type crowds struct {
+	limit int
+
+	mu   sync.Mutex
+	byOn map[string]*crowd        // by network; under mu
+	at   map[net.Conn]*connection // under mu
+}
+
+// crowd are the connections of one network.
+type crowd struct {
+	count int
+	idle  *list.List // of net.Conn, longest idle first
+}
+
+type connection struct {
+	of   *crowd
+	idle *list.Element // nil while a call is under way
+}
+
+func newCrowds(limit int) *crowds {
+	return &crowds{limit: limit, byOn: map[string]*crowd{}, at: map[net.Conn]*connection{}}
+}
+
+// note is told of every change of a connection, by the server.
+func (c *crowds) note(conn net.Conn, state http.ConnState) {
+	if out := c.move(conn, state); out != nil {
+		out.Close()
+	}
+}
+
+// move takes up a change and returns the connection that has to go, if any.
+func (c *crowds) move(conn net.Conn, state http.ConnState) (out net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.at[conn]
+	if at != nil && at.idle != nil {
+		at.of.idle.Remove(at.idle)
+		at.idle = nil
+	}
+	switch state {
+	case http.StateNew:
+		of := c.on(conn)
+		at = &connection{of: of}
+		c.at[conn] = at
+		if of.count++; of.count > c.limit {
+			if out = of.longestIdle(); out == nil {
+				return conn
+			}
+		}
+		at.idle = of.idle.PushBack(conn) // it has asked for nothing yet
+	case http.StateIdle:
+		if at != nil {
+			at.idle = at.of.idle.PushBack(conn)
+		}
+	case http.StateClosed, http.StateHijacked:
+		if at != nil {
+			at.of.count--
+			delete(c.at, conn)
+		}
+	}
+	return out
+}
+
+func (c *crowds) on(conn net.Conn) *crowd {
+	network := conn.LocalAddr().Network()
+	if c.byOn[network] == nil {
+		c.byOn[network] = &crowd{idle: list.New()}
+	}
+	return c.byOn[network]
+}
+
+func (c *crowd) longestIdle() net.Conn {
+	first := c.idle.Front()
+	if first == nil {
+		return nil
+	}
+	conn, _ := first.Value.(net.Conn)
+	return conn
+}
