@@ -52,6 +52,9 @@ var arrows = map[string][]string{
 	"internal/seats":      nil,
 	"internal/boltpages":  nil,
 
+	// And of the service manager.
+	"internal/sdnotify": nil,
+
 	// Adapters.
 	"etcdstore":          {"registry", "config"},
 	"etcdstore/embedded": nil,
