@@ -24,6 +24,7 @@ func agentCommand() *cli.Command {
 			{Name: "status", Usage: "say how an agent is", Flags: []cli.Flag{
 				&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "`ADDRESS` of the agent's local API"},
 				outputFlag()}, Action: agentStatus},
+			agentDNSCommand(),
 		}}
 }
 
