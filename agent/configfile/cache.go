@@ -1,11 +1,11 @@
 package configfile
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,14 +15,14 @@ import (
 	"github.com/musterhq/muster/internal/atomicfile"
 )
 
-// cache is one file for each document in a directory of its own: a line of
-// JSON, then the content as it is. Without a directory it keeps nothing.
+// cache is one sealed file for each document in a directory of its own. Without a
+// directory it keeps nothing.
 type cache struct {
 	dir    string
 	frozen bool // it is read alone
 }
 
-// entry is that line, and the content after it.
+// entry is what the line of JSON says, and the content after it.
 type entry struct {
 	Namespace   string `json:"namespace"`
 	Group       string `json:"group"`
@@ -72,7 +72,7 @@ func (c cache) store(e entry) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(c.path(e.name()), bytes.Join([][]byte{head, e.content}, []byte("\n")), atomicfile.Private)
+	return writeSealed(c.path(e.name()), head, e.content)
 }
 
 func (c cache) remove(n client.Name) error {
@@ -82,18 +82,25 @@ func (c cache) remove(n client.Name) error {
 	return atomicfile.Remove(c.path(n))
 }
 
-// read returns what the cache holds of n; false when that is nothing, or
-// damaged.
-func (c cache) read(n client.Name) (entry, bool) {
+// read returns what the cache holds of n; false when that is nothing. What is
+// damaged is an error, and set aside.
+func (c cache) read(n client.Name) (e entry, ok bool, err error) {
 	if c.dir == "" {
-		return entry{}, false
+		return entry{}, false, nil
 	}
-	content, err := os.ReadFile(c.path(n))
-	if err != nil {
-		return entry{}, false
+	head, content, err := readSealed(c.path(n))
+	if err == nil && head == nil {
+		return entry{}, false, nil
 	}
-	e, ok := decodeEntry(content)
-	return e, ok && e.name() == n
+	if err == nil {
+		if e, err = decodeEntry(head, content); err == nil && e.name() != n {
+			err = fmt.Errorf("is of %s: %w", e.name(), errDamaged)
+		}
+	}
+	if errors.Is(err, errDamaged) && !c.frozen {
+		err = errors.Join(err, setAside(c.path(n)))
+	}
+	return e, err == nil, err
 }
 
 // prune removes the files of documents and targets that are not wanted, by
@@ -106,7 +113,7 @@ func (c cache) prune(wanted map[string]bool) error {
 	for _, f := range files {
 		name := f.Name()
 		ours := strings.HasPrefix(name, cachePrefix) || strings.HasPrefix(name, recordPrefix)
-		if !strings.HasPrefix(name, atomicfile.Prefix) && (!ours || wanted[name]) {
+		if strings.HasSuffix(name, broken) || !strings.HasPrefix(name, atomicfile.Prefix) && (!ours || wanted[name]) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(c.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -116,14 +123,15 @@ func (c cache) prune(wanted map[string]bool) error {
 	return nil
 }
 
-// decodeEntry returns what a file of the cache holds; false when it is not
-// whole.
-func decodeEntry(b []byte) (entry, bool) {
-	head, content, found := bytes.Cut(b, []byte("\n"))
+// decodeEntry returns what a file of the cache holds, or errDamaged.
+func decodeEntry(head, content []byte) (entry, error) {
 	var e entry
-	if !found || json.Unmarshal(head, &e) != nil {
-		return entry{}, false
+	if json.Unmarshal(head, &e) != nil {
+		return entry{}, errDamaged
 	}
 	e.content = content
-	return e, e.Deleted || e.MD5 == client.Digest(content)
+	if !e.Deleted && e.MD5 != client.Digest(content) {
+		return entry{}, errDamaged
+	}
+	return e, nil
 }

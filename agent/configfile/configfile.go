@@ -78,6 +78,7 @@ type Keeper struct {
 
 	mu        sync.Mutex
 	documents map[client.Name]*document // under mu
+	unsaved   map[client.Name]entry     // that the cache could not take; under mu
 	news      chan struct{}             // closed when one of them changes; under mu
 	reached   time.Time                 // when the server last answered; under mu
 	err       error                     // what the latest call to it met; under mu
@@ -86,7 +87,7 @@ type Keeper struct {
 // New returns a Keeper, or an error that names the entry that is wrong. It
 // touches nothing.
 func New(cfg Config) (*Keeper, error) {
-	k := &Keeper{cfg: cfg.withDefaults(), documents: make(map[client.Name]*document), kick: make(chan struct{}, 1), news: make(chan struct{})}
+	k := &Keeper{cfg: cfg.withDefaults(), documents: make(map[client.Name]*document), unsaved: make(map[client.Name]entry), kick: make(chan struct{}, 1), news: make(chan struct{})}
 	k.reports = newReporter(k)
 	k.cache.dir = cfg.Dir
 	entries := len(cfg.Files)
@@ -153,7 +154,7 @@ func (p pathSet) add(path string) error {
 }
 
 // begin takes up who the host is and what the cache holds.
-func (k *Keeper) begin(c *client.Client) error {
+func (k *Keeper) begin(c *client.Client) {
 	i := c.Identity()
 	k.client, k.host = c, render.Host{ID: i.ID, Tag: i.Tag, Labels: i.Labels}
 	k.mu.Lock()
@@ -161,7 +162,7 @@ func (k *Keeper) begin(c *client.Client) error {
 	k.refresh()
 	k.track()
 	if k.cache.dir == "" || k.cache.frozen {
-		return nil
+		return
 	}
 	wanted := make(map[string]bool)
 	for n := range k.documents {
@@ -170,19 +171,30 @@ func (k *Keeper) begin(c *client.Client) error {
 	for _, t := range k.targets {
 		wanted[recordName(t.path)] = true
 	}
-	return k.cache.prune(wanted)
+	if err := k.cache.prune(wanted); err != nil {
+		k.cfg.Logger.Error("what nobody needs any more stays in the cache", "err", err)
+	}
+}
+
+// makeDir makes the directory of the cache. A full disk is no error: it is tried
+// again with what is to be written there.
+func (k *Keeper) makeDir() error {
+	err := os.MkdirAll(k.cfg.Dir, 0o700)
+	if full(err) {
+		k.cfg.Logger.Error("no directory for the cache yet", "err", err)
+		return nil
+	}
+	return err
 }
 
 // Run keeps the documents that c reads until ctx ends, and returns nil then.
 // Only a cache directory that cannot be used is an error; a server that is
-// away is waited for.
+// away, and space on a full disk, are waited for.
 func (k *Keeper) Run(ctx context.Context, c *client.Client) error {
-	if err := os.MkdirAll(k.cfg.Dir, 0o700); err != nil {
+	if err := k.makeDir(); err != nil {
 		return err
 	}
-	if err := k.begin(c); err != nil {
-		return err
-	}
+	k.begin(c)
 	var wg sync.WaitGroup
 	for _, t := range k.targets {
 		wg.Go(func() { t.run(ctx) })

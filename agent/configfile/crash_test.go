@@ -24,7 +24,7 @@ func (h *host) note(path string, record map[string]any, old string) {
 		h.t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(path))
-	if err := os.WriteFile(filepath.Join(h.cache, "target-"+hex.EncodeToString(sum[:16])), append(append(head, '\n'), old...), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.cache, "target-"+hex.EncodeToString(sum[:16])), configfile.Sealed(head, []byte(old)), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -64,7 +65,11 @@ func (k *Keeper) track() {
 			break
 		}
 		for _, d := range fresh {
-			if e, ok := k.cache.read(d.name); ok {
+			e, ok, err := k.cache.read(d.name)
+			if err != nil {
+				k.cfg.Logger.Error("cached config does not count", "config", d.name.String(), "err", err)
+			}
+			if ok {
 				k.take(d, e.document(), !e.Deleted)
 			}
 		}
@@ -156,14 +161,43 @@ func (k *Keeper) gone(n client.Name) {
 }
 
 // keep writes e to the cache. Without it the document still serves, until a
-// restart while the server is away.
+// restart while the server is away; it is written once that works.
 func (k *Keeper) keep(e entry) {
-	if err := k.cache.store(e); err != nil {
+	err := k.cache.store(e)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, before := k.unsaved[e.name()]
+	if err == nil {
+		delete(k.unsaved, e.name())
+		return
+	}
+	k.unsaved[e.name()] = e
+	if !before {
 		k.cfg.Logger.Error("config not cached", "config", e.name().String(), "err", err)
 	}
 }
 
+// keepAgain writes to the cache what could not be written before. It stops at
+// the first that still cannot.
+func (k *Keeper) keepAgain() {
+	k.mu.Lock()
+	late := slices.Collect(maps.Values(k.unsaved))
+	k.mu.Unlock()
+	for _, e := range late {
+		k.keep(e)
+		k.mu.Lock()
+		_, still := k.unsaved[e.name()]
+		k.mu.Unlock()
+		if still {
+			return
+		}
+		k.cfg.Logger.Info("config cached after all", "config", e.name().String())
+	}
+}
+
+// uncache is called with k.mu held.
 func (k *Keeper) uncache(n client.Name) {
+	delete(k.unsaved, n)
 	if err := k.cache.remove(n); err != nil {
 		k.cfg.Logger.Error("config not removed from the cache", "config", n.String(), "err", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/musterhq/muster/client"
@@ -26,13 +25,11 @@ const atOnce = 8
 // Once brings everything in step one time, nothing waiting for its turn, and
 // reports it. The error says what could not be, one line each.
 func (k *Keeper) Once(ctx context.Context, c *client.Client) error {
-	if err := os.MkdirAll(k.cfg.Dir, 0o700); err != nil {
+	if err := k.makeDir(); err != nil {
 		return err
 	}
 	k.hasty = true
-	if err := k.begin(c); err != nil {
-		return err
-	}
+	k.begin(c)
 	if err := k.gather(ctx); err != nil {
 		return err
 	}
@@ -125,9 +122,7 @@ type Change struct {
 // and no reload.
 func (k *Keeper) Plan(ctx context.Context, c *client.Client) ([]Change, error) {
 	k.cache.frozen = true
-	if err := k.begin(c); err != nil {
-		return nil, err
-	}
+	k.begin(c)
 	if err := k.gather(ctx); err != nil {
 		return nil, err
 	}

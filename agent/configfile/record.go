@@ -1,16 +1,12 @@
 package configfile
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
-
-	"github.com/musterhq/muster/internal/atomicfile"
 )
 
 // record is what must be known of a target after a crash. It is written before
@@ -44,20 +40,23 @@ const recordPrefix = "target-"
 
 func recordName(path string) string { return recordPrefix + digest(path) }
 
-// readRecord returns the record of path, an empty one when there is none that is
-// whole.
+// readRecord returns the record of path, an empty one when there is none. What is
+// damaged is an error beside that, and set aside.
 func readRecord(dir, path string) (record, error) {
-	b, err := os.ReadFile(filepath.Join(dir, recordName(path)))
-	if errors.Is(err, fs.ErrNotExist) {
+	at := filepath.Join(dir, recordName(path))
+	head, old, err := readSealed(at)
+	if err == nil && head == nil {
 		return record{Path: path}, nil
+	}
+	var r record
+	if err == nil && (json.Unmarshal(head, &r) != nil || r.Path != path) {
+		err = errDamaged
+	}
+	if errors.Is(err, errDamaged) {
+		err = errors.Join(err, setAside(at))
 	}
 	if err != nil {
 		return record{Path: path}, err
-	}
-	head, old, _ := bytes.Cut(b, []byte("\n"))
-	var r record
-	if err := json.Unmarshal(head, &r); err != nil || r.Path != path {
-		return record{Path: path}, errors.New("the record is damaged")
 	}
 	r.old = old
 	return r, nil
@@ -68,7 +67,7 @@ func (r *record) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, recordName(r.Path)), bytes.Join([][]byte{head, r.old}, []byte("\n")), atomicfile.Private)
+	return writeSealed(filepath.Join(dir, recordName(r.Path)), head, r.old)
 }
 
 // output is one file as it is to be.

@@ -80,7 +80,9 @@ func (t *target) save() error {
 	if !t.recorded() {
 		return nil
 	}
-	return t.record.write(t.keeper.cfg.Dir)
+	err := t.record.write(t.keeper.cfg.Dir)
+	t.unsaved = err != nil
+	return err
 }
 
 // finish completes what is due: the switch, should a crash have prevented it,

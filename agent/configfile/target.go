@@ -36,9 +36,10 @@ type target struct {
 	sources []*source // under the Keeper's mutex
 	pending bool      // an input has changed since want was called; under the Keeper's mutex
 
-	record record    // run's
-	since  time.Time // when the change came that waits for its turn; run's
-	tried  string    // digest of the set that failed when its turn came; run's
+	record  record    // run's
+	unsaved bool      // the record on disk is an older one; run's
+	since   time.Time // when the change came that waits for its turn; run's
+	tried   string    // digest of the set that failed when its turn came; run's
 
 	mu      sync.Mutex
 	next    *wanted           // what is to be done; nil: nothing known; under mu
@@ -297,7 +298,7 @@ func (t *target) keep(w *wanted) *setback {
 		return failed("", err)
 	}
 	stands := digestsOf(w)
-	if t.record.Rejected == "" && maps.Equal(t.record.Stands, stands) {
+	if t.record.Rejected == "" && !t.unsaved && maps.Equal(t.record.Stands, stands) {
 		return nil
 	}
 	t.record.Rejected, t.record.Reason, t.record.More, t.record.Stands = "", "", "", stands

@@ -16,6 +16,7 @@ func (k *Keeper) watch(ctx context.Context) {
 	first := k.cfg.Retry / 4
 	for failures := 0; ctx.Err() == nil; {
 		err := k.round(ctx, k.cfg.Wait)
+		k.keepAgain()
 		if ctx.Err() != nil {
 			return
 		}
