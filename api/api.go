@@ -181,6 +181,7 @@ type AgentAnswer struct {
 	Interval int      `json:"interval" doc:"Milliseconds until the next beat is expected"`
 	Resync   bool     `json:"resync" doc:"Send the whole set again"`
 	DNS      []string `json:"dns,omitempty" doc:"DNS addresses of the servers"`
+	Zones    []string `json:"zones,omitempty" doc:"DNS zones that they answer for"`
 	Revision int64    `json:"revision"`
 	// Rejected lists members of the set that were refused, with the reason;
 	// the others stand.

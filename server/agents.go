@@ -171,7 +171,7 @@ func (f *face) agentAnswer(id string) api.AgentAnswer {
 			}
 		}
 	}
-	return api.AgentAnswer{Interval: int(interval.Milliseconds()), DNS: f.server.resolvers(), Revision: snap.Revision()}
+	return api.AgentAnswer{Interval: int(interval.Milliseconds()), DNS: f.server.resolvers(), Zones: f.server.Zones(), Revision: snap.Revision()}
 }
 
 func (f *face) deleteAgent(ctx context.Context, p *AgentPath) (*noContent, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -209,6 +210,9 @@ func TestAgentSetBeatAndResync(t *testing.T) {
 	revision := s.Status().Revision
 	if answer, err = c.BeatAgent(t.Context(), "web-1", beat); err != nil || answer.Resync {
 		t.Errorf("BeatAgent = %+v, %v, want no resync", answer, err)
+	}
+	if want := []string{s.Addresses().DNS}; !slices.Equal(answer.DNS, want) || !slices.Equal(answer.Zones, s.Zones()) {
+		t.Errorf("BeatAgent tells of DNS %q for %q, want %q for %q", answer.DNS, answer.Zones, want, s.Zones())
 	}
 	if got := s.Status().Revision; got != revision {
 		t.Errorf("a beat that changes nothing took the revision from %d to %d", revision, got)
