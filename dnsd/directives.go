@@ -10,22 +10,29 @@ import (
 	"github.com/coredns/coredns/plugin/metrics"
 )
 
-// ourPlugin is the directive of Muster's own plugin. It registers itself where
-// it is linked; where it is not, the directive is unknown.
-const ourPlugin = "muster"
+// Directives of Muster's own plugins. Each registers itself where it is linked; where
+// it is not, the directive is unknown.
+const (
+	serverPlugin = "muster"      // answers for the server
+	agentPlugin  = "musteragent" // asks the servers for the agent
+)
 
 // unsupported directives ask something of the sockets, or of the reload, that
 // this package has taken over. An error beats a directive without effect.
 var unsupported = []string{"reload", "multisocket", "proxyproto"}
 
-// order is CoreDNS's own order of execution, with our plugin behind transfer:
+// order is CoreDNS's own order of execution, with the server's plugin behind transfer:
 // access control, rewriting, logging, metrics and transfers work on our zones,
-// while forward and the other sources come after. It is cut down to what is
-// linked into the program.
+// while forward and the other sources come after. The agent's stands before cache,
+// since it keeps answers by itself and a cache would freeze what it draws of them. The
+// order is cut down to what is linked into the program.
 func order() []string {
 	names := slices.Clone(dnsserver.Directives)
-	if !slices.Contains(names, ourPlugin) {
-		names = slices.Insert(names, slices.Index(names, "transfer")+1, ourPlugin)
+	if !slices.Contains(names, serverPlugin) {
+		names = slices.Insert(names, slices.Index(names, "transfer")+1, serverPlugin)
+	}
+	if !slices.Contains(names, agentPlugin) {
+		names = slices.Insert(names, slices.Index(names, "cache"), agentPlugin)
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
 		_, err := caddy.DirectiveAction(serverType, name)
