@@ -1,0 +1,55 @@
+package localdns_test
+
+import (
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/agent/localdns"
+)
+
+func TestAnswersOfAServer(t *testing.T) {
+	t.Parallel()
+	f := startFake(t,
+		"order.svc.muster.internal. 5 IN A 192.0.2.1",
+		"order.svc.muster.internal. 5 IN SRV 0 1000 80 ip-192-0-2-1.addr.muster.internal.",
+		"order.svc.muster.internal. 5 IN TXT \"a=b\"",
+		"one.muster.internal. 5 IN CNAME order.svc.muster.internal.")
+	l := start(t, localdns.Config{Servers: []string{f.addr}})
+	for _, c := range []struct {
+		name  string
+		qtype uint16
+		want  string
+	}{
+		{"order.svc.muster.internal.", dns.TypeA, "NOERROR 192.0.2.1"},
+		{"OrdeR.svc.Muster.internal.", dns.TypeA, "NOERROR 192.0.2.1"},
+		{"order.svc.muster.internal.", dns.TypeAAAA, "NOERROR"},
+		{"order.svc.muster.internal.", dns.TypeSRV, "NOERROR 0 1000 80 ip-192-0-2-1.addr.muster.internal."},
+		{"order.svc.muster.internal.", dns.TypeTXT, `NOERROR "a=b"`},
+		{"one.muster.internal.", dns.TypeA, "NOERROR 192.0.2.1 order.svc.muster.internal."},
+		{"nope.svc.muster.internal.", dns.TypeA, "NXDOMAIN"},
+		{"muster.internal.", dns.TypeAXFR, "REFUSED ede=18"},
+		{"localhost.", dns.TypeA, "NOERROR 127.0.0.1"},
+		{"a.localhost.", dns.TypeAAAA, "NOERROR ::1"},
+		{"localhost.", dns.TypeMX, "NOERROR"},
+		{"1.0.0.127.in-addr.arpa.", dns.TypePTR, "NOERROR localhost."},
+		{"2.0.0.127.in-addr.arpa.", dns.TypePTR, "NXDOMAIN"},
+		{"0.127.in-addr.arpa.", dns.TypePTR, "NOERROR"},
+		{"a.invalid.", dns.TypeA, "NXDOMAIN"},
+		{"_dns.resolver.arpa.", dns.TypeSVCB, "NXDOMAIN"},
+		{"example.org.", dns.TypeA, "SERVFAIL ede=22"},
+	} {
+		for _, network := range []string{"udp", "tcp"} {
+			m := l.over(network, c.name, c.qtype)
+			if got := brief(m); got != c.want {
+				t.Errorf("%s %s over %s = %s, want %s", c.name, dns.TypeToString[c.qtype], network, got, c.want)
+			}
+			if m.Question[0].Name != c.name || len(m.Answer) > 0 && m.Answer[len(m.Answer)-1].Header().Name == "" {
+				t.Errorf("%s is answered for %s", c.name, m.Question[0].Name)
+			}
+		}
+	}
+	if n := f.count("order.svc.muster.internal. A"); n != 1 {
+		t.Errorf("the server was asked %d times for what it had said, want 1", n)
+	}
+}
