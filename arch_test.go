@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"internal/dirlock":    nil,
 	"internal/seats":      nil,
 	"internal/boltpages":  nil,
+	"internal/filename":   nil,
 
 	// And of the service manager.
 	"internal/sdnotify": nil,
@@ -65,7 +66,7 @@ var arrows = map[string][]string{
 	"probe":              nil,
 	"api":                nil,
 	"client":             {"api"},
-	"internal/folder":    {"config", "internal/atomicfile", "internal/dirlock", "internal/diff"},
+	"internal/folder":    {"config", "internal/atomicfile", "internal/dirlock", "internal/diff", "internal/filename"},
 
 	// Processes and their parts.
 	"server/sweep":          {"registry", "internal/crew"},
@@ -84,7 +85,7 @@ var arrows = map[string][]string{
 		"internal/atomicfile", "internal/dirlock", "internal/diff",
 	},
 	"agent/...": {
-		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/dirlock",
+		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock",
 		"internal/command", "internal/seats",
 	},
 	"cmd/muster": {

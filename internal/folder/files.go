@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/internal/filename"
 )
 
 // file is what lies where a document belongs.
@@ -90,7 +91,7 @@ func passedOver(name string) bool {
 func (s *survey) enter(dir string) error {
 	whole := 0
 	for part := range strings.SplitSeq(dir, "/") {
-		if !strings.HasSuffix(part, cont) {
+		if !strings.HasSuffix(part, filename.Onward) {
 			whole++
 		}
 	}
