@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile", "internal/boltpages"},
 	"plugin":             {"zone", "update", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit"},
 	"dnsd":               nil,
-	"probe":              nil,
+	"probe":              {"internal/crew", "internal/command"},
 	"api":                nil,
 	"client":             {"api"},
 	"internal/folder":    {"config", "internal/atomicfile", "internal/dirlock", "internal/diff", "internal/filename"},

@@ -30,7 +30,7 @@ func TestCheckValidate(t *testing.T) {
 			HTTP: "https://192.0.2.1/healthz", Method: "HEAD", Headers: map[string]string{"X-A": "b"}, Expect: []int{200, 302},
 			TLSSkipVerify: true, Interval: probe.Duration(time.Second), Timeout: probe.Duration(time.Second), Rise: 2, Fall: 3,
 		}, ""},
-		{"no kind", probe.Check{}, "none of tcp, http, mysql, redis, grpc"},
+		{"no kind", probe.Check{}, "none of tcp, udp, http, mysql, redis, grpc, exec, ttl, process, systemd"},
 		{"two kinds", probe.Check{TCP: "192.0.2.1:80", HTTP: "http://192.0.2.1/"}, "both tcp and http"},
 		{"tcp without a port", probe.Check{TCP: "192.0.2.1"}, "not host:port"},
 		{"tcp port 0", probe.Check{TCP: "192.0.2.1:0"}, `port "0"`},
@@ -57,7 +57,49 @@ func TestCheckValidate(t *testing.T) {
 		{"another scheme", probe.Check{HTTP: "ftp://192.0.2.1/"}, "not an http"},
 		{"no host", probe.Check{HTTP: "http:///healthz"}, "not an http"},
 		{"not a URL", probe.Check{HTTP: "http://a b/"}, "not an http"},
-		{"another method", probe.Check{HTTP: "http://192.0.2.1/", Method: "DELETE"}, `method "DELETE"`},
+		{"another method", probe.Check{HTTP: "http://192.0.2.1/", Method: "PROPFIND"}, ""},
+		{"a method that is none", probe.Check{HTTP: "http://192.0.2.1/", Method: "get"}, `method "get"`},
+		{"a method that splits the request", probe.Check{HTTP: "http://192.0.2.1/", Method: "GET / HTTP/1.1\r\n"}, "method"},
+		{"a tunnel", probe.Check{HTTP: "http://192.0.2.1/", Method: "CONNECT"}, `method "CONNECT"`},
+		{"http with a body that is looked for", probe.Check{HTTP: "http://192.0.2.1/", Payload: "a", Contains: "b", Matches: "^c+$"}, ""},
+		{"a regular expression that is none", probe.Check{HTTP: "http://192.0.2.1/", Matches: "("}, "matches is no regular expression"},
+		{"a regular expression too large", probe.Check{HTTP: "http://192.0.2.1/", Matches: "((a{100}){100}){100}"}, "matches is no regular expression"},
+		{"a text too long to look for", probe.Check{HTTP: "http://192.0.2.1/", Contains: strings.Repeat("a", 1025)}, "longer than 1024"},
+		{"a body of HEAD", probe.Check{HTTP: "http://192.0.2.1/", Method: "HEAD", Contains: "a"}, "HEAD has no body"},
+		{"a payload too long", probe.Check{HTTP: "http://192.0.2.1/", Payload: strings.Repeat("a", 16<<10+1)}, "longer than 16384"},
+		{"files of an http URL", probe.Check{HTTP: "http://192.0.2.1/", TLSCAFile: "/ca.pem"}, "tls_ca_file without tls"},
+		{"files of an https URL", probe.Check{HTTP: "https://192.0.2.1/", TLSCAFile: "/ca.pem", TLSCertFile: "/c", TLSKeyFile: "/k", TLSServerName: "a"}, ""},
+		{"a certificate without a key", probe.Check{HTTP: "https://192.0.2.1/", TLSCertFile: "/c"}, "go together"},
+		{"authorities that do not matter", probe.Check{HTTP: "https://192.0.2.1/", TLSSkipVerify: true, TLSCAFile: "/ca.pem"}, "contradict"},
+		{"tcp with TLS", probe.Check{TCP: ":443", TLS: true, TLSServerName: "a.example.org"}, ""},
+		{"a name of none", probe.Check{TCP: ":443", TLSServerName: "a.example.org"}, "tls_server_name without tls"},
+		{"udp", probe.Check{UDP: ":53", PayloadHex: "00fF", ExpectAnswer: true, Matches: "a"}, ""},
+		{"udp without a port", probe.Check{UDP: "192.0.2.1"}, "not host:port"},
+		{"udp with digits that are none", probe.Check{UDP: ":53", PayloadHex: "0g"}, "payload_hex"},
+		{"udp with two payloads", probe.Check{UDP: ":53", PayloadHex: "00", Payload: "a"}, "both payload and payload_hex"},
+		{"udp with TLS", probe.Check{UDP: ":53", TLS: true}, "tls does not go with udp"},
+		{"exec", probe.Check{Exec: []string{"/bin/true", "a"}, Interval: probe.Duration(time.Minute)}, ""},
+		{"exec of nothing", probe.Check{Exec: []string{}}, "exec names no program"},
+		{"exec of a name that is empty", probe.Check{Exec: []string{""}}, "exec names no program"},
+		{"exec of nothing beside another kind", probe.Check{TCP: ":80", Exec: []string{""}}, "exec does not go with tcp"},
+		{"exec with a zero byte", probe.Check{Exec: []string{"a", "b\x00"}}, "zero byte"},
+		{"exec with too many words", probe.Check{Exec: strings.Split(strings.Repeat("a ", 65), " ")}, "more than 64 words"},
+		{"ttl", probe.Check{TTL: probe.Duration(time.Second), Name: "a", Rise: 2}, ""},
+		{"ttl too short", probe.Check{TTL: 1}, "ttl: 1ns is below"},
+		{"a negative ttl", probe.Check{TTL: -1}, "ttl -1ns is negative"},
+		{"ttl with an interval", probe.Check{TTL: probe.Duration(time.Second), Interval: probe.Duration(time.Second)}, "interval does not go with ttl"},
+		{"process", probe.Check{Process: "nginx"}, ""},
+		{"process of a path and a file", probe.Check{Process: "/usr/sbin/nginx", PIDFile: "/run/nginx.pid"}, ""},
+		{"process of a file alone", probe.Check{PIDFile: "/run/nginx.pid"}, ""},
+		{"process of half a path", probe.Check{Process: "sbin/nginx"}, "neither the name of a program"},
+		{"process of half a path of a file", probe.Check{PIDFile: "nginx.pid"}, "is not absolute"},
+		{"a file beside another kind", probe.Check{TCP: ":80", PIDFile: "/run/nginx.pid"}, "both tcp and process"},
+		{"systemd", probe.Check{Systemd: `system-getty\x2da@tty1.service`}, ""},
+		{"systemd with an option", probe.Check{Systemd: "--host=a"}, "no name of a unit"},
+		{"systemd with a path", probe.Check{Systemd: "../a.service"}, "no name of a unit"},
+		{"a name", probe.Check{TCP: ":80", Name: "port 80"}, ""},
+		{"a name that is none", probe.Check{TCP: ":80", Name: "a\nb"}, "name "},
+		{"a negative deregister_after", probe.Check{TCP: ":80", DeregisterAfter: -1}, "deregister_after -1ns is negative"},
 		{"a status that does not exist", probe.Check{HTTP: "http://192.0.2.1/", Expect: []int{99}}, "status 99"},
 		{"a header name that splits the request", probe.Check{HTTP: "http://192.0.2.1/", Headers: map[string]string{"A\r\nB": "c"}}, "header"},
 		{"a header value that splits the request", probe.Check{HTTP: "http://192.0.2.1/", Headers: map[string]string{"A": "b\r\nC: d"}}, "header"},
@@ -136,6 +178,8 @@ func TestSecretsAreKeptAndNotShown(t *testing.T) {
 		{HTTP: "http://u:" + secret + "@192.0.2.1/", Headers: map[string]string{"Authorization": secret}},
 		{HTTP: "ftp://u:" + secret + "@192.0.2.1/"},
 		{HTTP: "http://u:" + secret + "@192.0.2.1:bad/"},
+		{Exec: []string{"/bin/a", "--password", secret}},
+		{UDP: "192.0.2.1:53", Payload: secret},
 	}
 	for _, c := range checks {
 		var log bytes.Buffer
@@ -163,9 +207,29 @@ func TestCheckString(t *testing.T) {
 		{MySQL: "192.0.2.1:3306", User: "u", Password: "p"}: "mysql 192.0.2.1:3306",
 		{Redis: ":6379"}:                                    "redis :6379",
 		{GRPC: "[2001:db8::1]:50051", GRPCService: "a"}:     "grpc [2001:db8::1]:50051",
+		{Exec: []string{"/bin/a", "--password=b"}}:          "exec /bin/a",
+		{TTL: probe.Duration(time.Minute)}:                  "ttl 1m0s",
+		{Process: "/bin/a", PIDFile: "/run/a"}:              "process /bin/a",
+		{PIDFile: "/run/a"}:                                 "process /run/a",
 	} {
 		if got := check.String(); got != want {
 			t.Errorf("String() = %q, want %q", got, want)
+		}
+	}
+}
+
+func TestChecksOfOthersAreOfTheNetwork(t *testing.T) {
+	for field, c := range map[string]probe.Check{
+		"exec": {Exec: []string{"/bin/true"}}, "ttl": {TTL: probe.Duration(time.Second)}, "process": {Process: "sh"}, "systemd": {Systemd: "a.service"},
+		"pid_file": {PIDFile: "/run/a.pid"}, "tls_ca_file": {TCP: "192.0.2.1:443", TLS: true, TLSCAFile: "/ca.pem"},
+	} {
+		if err := c.Validate(); err != nil {
+			t.Errorf("Validate of %v = %v, want nil", c, err)
+		}
+		for _, g := range []*probe.Guard{nil, {}} {
+			if p, err := c.Guarded(g); p != nil || !errors.Is(err, probe.ErrInvalid) || !strings.Contains(err.Error(), "invalid check: "+field+": ") {
+				t.Errorf("Guarded of %v = %v, %v, want an error that names %s", c, p, err, field)
+			}
 		}
 	}
 }

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -52,25 +51,6 @@ func (c *conn) Read(b []byte) (int, error) {
 func (c *conn) Close() error {
 	c.stop()
 	return c.Conn.Close()
-}
-
-// dialTLS is dial with TLS over it, unless config is nil.
-func dialTLS(ctx context.Context, g *Guard, address string, config *tls.Config) (net.Conn, error) {
-	c, err := dial(ctx, g, address)
-	if err != nil || config == nil {
-		return c, err
-	}
-	secure := tls.Client(c, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return secure, nil
-}
-
-// tlsConfig returns how a check speaks TLS with host.
-func (c Check) tlsConfig(host string) *tls.Config {
-	return &tls.Config{ServerName: host, InsecureSkipVerify: c.TLSSkipVerify} //nolint:gosec // asked for in the definition
 }
 
 // splitAddress returns the host of address, which must be host:port.

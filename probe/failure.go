@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
 	"unicode"
+
+	"github.com/musterhq/muster/internal/command"
 )
 
 // Reason says in a few words why a try failed.
@@ -21,6 +24,7 @@ const (
 	WrongAnswer   Reason = "wrong answer"      // an answer, and not that of something healthy
 	WrongPassword Reason = "wrong password"    // or none where one is wanted
 	NotAllowed    Reason = "not allowed"       // a Guard refuses it
+	NotSetUp      Reason = "not set up"        // this host lacks what the check needs: a program, or a file
 	NotTried      Reason = "not tried"         // this host could not, which says nothing of the target
 )
 
@@ -43,6 +47,14 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// LogValue is Error without what a program printed, which may be anything.
+func (e *Error) LogValue() slog.Value {
+	if c, ok := errors.AsType[*command.Error](e.Err); ok {
+		return slog.StringValue(string(e.Reason) + ": " + printable(c.Brief()))
+	}
+	return slog.StringValue(e.Error())
+}
 
 // printable returns text as one line of bounded length.
 func printable(text string) string {
@@ -89,6 +101,9 @@ func failure(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return &Error{Refused, err}
+	}
+	if errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) {
+		return &Error{Unreachable, err}
 	}
 	if errors.Is(err, io.EOF) {
 		return wrongAnswer(errors.New("the connection was closed"))

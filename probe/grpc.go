@@ -29,7 +29,7 @@ type grpcProber struct {
 	guard   *Guard
 	address string
 	service string
-	creds   credentials.TransportCredentials
+	secure  *secure
 }
 
 func newGRPC(c Check, g *Guard) (Prober, error) {
@@ -37,26 +37,29 @@ func newGRPC(c Check, g *Guard) (Prober, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &grpcProber{guard: g, address: c.GRPC, service: c.GRPCService, creds: insecure.NewCredentials()}
-	switch {
-	case c.TLS:
-		p.creds = credentials.NewTLS(c.tlsConfig(host))
-	case c.TLSSkipVerify:
-		return nil, errors.New("tls_skip_verify without tls")
-	}
-	return p, nil
+	p := &grpcProber{guard: g, address: c.GRPC, service: c.GRPCService}
+	p.secure, err = c.secure(c.TLS, host)
+	return p, err
 }
 
 func (p *grpcProber) Probe(ctx context.Context) error {
+	creds := insecure.NewCredentials()
+	if p.secure != nil {
+		config, err := p.secure.current()
+		if err != nil {
+			return err
+		}
+		creds = credentials.NewTLS(config)
+	}
 	c, err := dial(ctx, p.guard, p.address)
 	if err != nil {
 		return failure(ctx, err)
 	}
 	defer c.Close()
-	return failure(ctx, p.ask(ctx, c))
+	return failure(ctx, p.ask(ctx, c, creds))
 }
 
-func (p *grpcProber) ask(ctx context.Context, c net.Conn) error {
+func (p *grpcProber) ask(ctx context.Context, c net.Conn, creds credentials.TransportCredentials) error {
 	var used atomic.Bool
 	cc, err := grpc.NewClient("passthrough:///"+p.address,
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
@@ -65,7 +68,7 @@ func (p *grpcProber) ask(ctx context.Context, c net.Conn) error {
 			}
 			return c, nil
 		}),
-		grpc.WithTransportCredentials(p.creds),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
 		grpc.WithUserAgent("muster-check"),
 		grpc.WithReadBufferSize(grpcBuffer), grpc.WithWriteBufferSize(grpcBuffer),

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -27,9 +27,8 @@ const (
 	maxInterim = 5 // 1xx before the answer
 )
 
-// methods are those a check may use: none of them is meant to change anything,
-// but for POST, which some frameworks ask for.
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost}
+// methodPattern is what a method is, RFC 9110, 9.1: those in use are in capitals.
+var methodPattern = regexp.MustCompile(`^[A-Z][A-Z0-9-]{0,31}$`)
 
 // httpProber asks over a connection of its own each time: an application that
 // accepts no more must fail. It does without http.Transport, which goes on with
@@ -37,11 +36,12 @@ var methods = []string{http.MethodGet, http.MethodHead, http.MethodOptions, http
 // that never ends one, forever.
 type httpProber struct {
 	guard   *Guard
-	address string      // to dial
-	tls     *tls.Config // nil: plain
+	address string // to dial
+	secure  *secure
 	method  string
 	request []byte // as it is sent
 	expect  []int
+	match   *match
 }
 
 func newHTTP(c Check, g *Guard) (Prober, error) {
@@ -53,8 +53,14 @@ func newHTTP(c Check, g *Guard) (Prober, error) {
 	if c.Method != "" {
 		p.method = c.Method
 	}
-	if !slices.Contains(methods, p.method) {
-		return nil, fmt.Errorf("method %q is not one of %s", c.Method, strings.Join(methods, ", "))
+	if !methodPattern.MatchString(p.method) || p.method == http.MethodConnect {
+		return nil, fmt.Errorf("method %q is none such as GET, HEAD, OPTIONS, POST or PUT, in capitals", c.Method)
+	}
+	if p.match, err = c.match(); err != nil {
+		return nil, err
+	}
+	if p.match != nil && p.method == http.MethodHead {
+		return nil, errors.New("the answer to HEAD has no body that could hold anything")
 	}
 	for _, code := range c.Expect {
 		if code < 100 || code > 599 {
@@ -68,7 +74,10 @@ func newHTTP(c Check, g *Guard) (Prober, error) {
 		}
 	}
 	if u.Scheme == "https" {
-		p.tls, port = c.tlsConfig(host), "443"
+		port = "443"
+	}
+	if p.secure, err = c.secure(u.Scheme == "https", host); err != nil {
+		return nil, err
 	}
 	if u.Port() != "" {
 		port = u.Port()
@@ -98,8 +107,15 @@ func request(c Check, method string, u *url.URL) ([]byte, error) {
 		}
 		req.Header.Set(name, value)
 	}
+	body, err := c.payload()
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
 	var b bytes.Buffer
-	err := req.Write(&b)
+	err = req.Write(&b)
 	return b.Bytes(), err
 }
 
@@ -115,7 +131,7 @@ func withoutPassword(text string) string {
 }
 
 func (p *httpProber) Probe(ctx context.Context) error {
-	c, err := dialTLS(ctx, p.guard, p.address, p.tls)
+	c, err := dialTLS(ctx, p.guard, p.address, p.secure)
 	if err != nil {
 		return failure(ctx, err)
 	}
@@ -147,9 +163,17 @@ func (p *httpProber) ask(c net.Conn) error {
 	default:
 		return wrongAnswer(errors.New(status))
 	}
+	var body bytes.Buffer
 	limit.N = maxBody
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil && limit.N > 0 {
+	into := io.Discard
+	if p.match != nil {
+		into, limit.N = &body, maxMatched
+	}
+	if _, err := io.Copy(into, resp.Body); err != nil && limit.N > 0 {
 		return fmt.Errorf("%s, then: %w", status, err)
+	}
+	if err := p.match.in(body.Bytes()); err != nil {
+		return wrongAnswer(fmt.Errorf("%s, then: %w", status, errors.Unwrap(err)))
 	}
 	return nil
 }

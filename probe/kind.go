@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -15,14 +16,40 @@ type kind struct {
 	target   func(Check) string
 	settings []string
 	prober   func(Check, *Guard) (Prober, error)
+	ofHost   bool // it is about what runs on this host
 }
 
+// tlsSettings go with every kind that can speak TLS.
+var tlsSettings = []string{"tls_skip_verify", "tls_server_name", "tls_ca_file", "tls_cert_file", "tls_key_file"}
+
 var kinds = []kind{
-	{"tcp", func(c Check) string { return c.TCP }, nil, newTCP},
-	{"http", func(c Check) string { return c.HTTP }, []string{"method", "headers", "expect", "tls_skip_verify"}, newHTTP},
-	{"mysql", func(c Check) string { return c.MySQL }, []string{"user", "password", "command"}, newMySQL},
-	{"redis", func(c Check) string { return c.Redis }, []string{"user", "password", "tls", "tls_skip_verify"}, newRedis},
-	{"grpc", func(c Check) string { return c.GRPC }, []string{"grpc_service", "tls", "tls_skip_verify"}, newGRPC},
+	{"tcp", func(c Check) string { return c.TCP }, append([]string{"tls"}, tlsSettings...), newTCP, false},
+	{"udp", func(c Check) string { return c.UDP }, []string{"payload", "payload_hex", "contains", "matches", "expect_answer"}, newUDP, false},
+	{"http", func(c Check) string { return c.HTTP },
+		append([]string{"method", "headers", "expect", "payload", "payload_hex", "contains", "matches"}, tlsSettings...), newHTTP, false},
+	{"mysql", func(c Check) string { return c.MySQL }, []string{"user", "password", "command"}, newMySQL, false},
+	{"redis", func(c Check) string { return c.Redis }, append([]string{"user", "password", "tls"}, tlsSettings...), newRedis, false},
+	{"grpc", func(c Check) string { return c.GRPC }, append([]string{"grpc_service", "tls"}, tlsSettings...), newGRPC, false},
+	{"exec", func(c Check) string { return first(c.Exec) }, nil, newExec, true},
+	{"ttl", func(c Check) string { return shown(c.TTL) }, nil, newTTL, true},
+	{"process", func(c Check) string { return cmp.Or(c.Process, c.PIDFile) }, []string{"pid_file"}, newProcess, true},
+	{"systemd", func(c Check) string { return c.Systemd }, nil, newSystemd, true},
+}
+
+// first returns the first word of a command, which alone is shown of it: the
+// others may be secret.
+func first(argv []string) string {
+	if len(argv) == 0 {
+		return ""
+	}
+	return argv[0]
+}
+
+func shown(d Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }
 
 // kind returns the one kind that is set.
@@ -37,6 +64,9 @@ func (c Check) kind() (kind, error) {
 	}
 	switch len(found) {
 	case 0:
+		if c.Exec != nil {
+			return kind{}, fmt.Errorf("%w: exec names no program", ErrInvalid)
+		}
 		return kind{}, fmt.Errorf("%w: none of %s is set", ErrInvalid, strings.Join(names, ", "))
 	case 1:
 		return found[0], nil
@@ -59,6 +89,19 @@ func (c Check) validateSettings(k kind) error {
 		{"grpc_service", c.GRPCService != ""},
 		{"tls", c.TLS},
 		{"tls_skip_verify", c.TLSSkipVerify},
+		{"tls_server_name", c.TLSServerName != ""},
+		{"tls_ca_file", c.TLSCAFile != ""},
+		{"tls_cert_file", c.TLSCertFile != ""},
+		{"tls_key_file", c.TLSKeyFile != ""},
+		{"payload", c.Payload != ""},
+		{"payload_hex", c.PayloadHex != ""},
+		{"contains", c.Contains != ""},
+		{"matches", c.Matches != ""},
+		{"expect_answer", c.ExpectAnswer},
+		{"pid_file", c.PIDFile != ""},
+		{"exec", c.Exec != nil && first(c.Exec) == ""},
+		{"interval", c.TTL != 0 && c.Interval != 0},
+		{"timeout", c.TTL != 0 && c.Timeout != 0},
 	} {
 		if s.set && !slices.Contains(k.settings, s.name) {
 			return fmt.Errorf("%w: %s does not go with %s", ErrInvalid, s.name, k.name)

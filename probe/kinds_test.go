@@ -108,20 +108,21 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-func TestCheckLoop(t *testing.T) {
+func TestCheckOfARunner(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	verdicts := make(chan probe.State, 10)
-	loop, err := probe.Check{TCP: l.Addr().String(), Interval: probe.Duration(10 * time.Millisecond)}.Loop(
-		func(s probe.State, _ error) { verdicts <- s })
+	r := probe.NewRunner(probe.RunnerConfig{})
+	_, err = r.Check(probe.Check{TCP: l.Addr().String(), Interval: probe.Duration(10 * time.Millisecond)},
+		func(is probe.Result) { verdicts <- is.State })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- loop.Run(ctx) }()
+	go func() { done <- r.Run(ctx) }()
 	if got := <-verdicts; got != probe.Passing {
 		t.Errorf("first verdict = %v, want %v", got, probe.Passing)
 	}
@@ -133,7 +134,7 @@ func TestCheckLoop(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run = %v, want nil", err)
 	}
-	if _, err := (probe.Check{}).Loop(nil); err == nil {
-		t.Error("Loop of an empty check = nil, want an error")
+	if _, err := r.Check(probe.Check{}, nil); err == nil {
+		t.Error("Check of an empty one = nil, want an error")
 	}
 }

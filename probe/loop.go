@@ -15,9 +15,15 @@ type LoopConfig struct {
 	Timeout  time.Duration // of one try; 0 means the interval, at most MaxDefaultTimeout
 	Rise     int           // successes in a row until Passing; 0 means 1
 	Fall     int           // failures in a row until Critical; 0 means 1
-	// OnChange is called on Run's goroutine with each new verdict and the
-	// error of the try that brought it; nil means that nobody is told.
-	OnChange func(State, error)
+	// Damp keeps the verdict from changing too often, as Tally.Damp says.
+	Damp bool
+	// Overdue is how long the verdict must have been Critical for the Result to
+	// say so; 0 means that it never does. It is found with the next try.
+	Overdue time.Duration
+	// OnChange is called with each Result that is another verdict than the one
+	// before, or begins or ends to be Flapping or Overdue, one at a time; nil
+	// means that nobody is told.
+	OnChange func(Result)
 }
 
 func (c LoopConfig) withDefaults() LoopConfig {
@@ -30,11 +36,24 @@ func (c LoopConfig) withDefaults() LoopConfig {
 	return c
 }
 
-// Loop tries one Prober again and again, one try at a time.
+// Loop is one check of a Runner, that is tried again and again, or told. Its
+// methods may be called by several goroutines.
 type Loop struct {
-	prober Prober
+	runner *Runner
+	prober Prober // nil: it is told, with word at least every ttl
+	ttl    time.Duration
 	cfg    LoopConfig
-	tally  Tally // Run's goroutine only
+
+	// What the Runner knows, under Runner.mu.
+	due    time.Time
+	place  int       // on the agenda, away when not there
+	turn   time.Time // when it is due, but for a little that is left to chance
+	gone   bool
+	cancel context.CancelFunc // of the try under way
+
+	order sync.Mutex // held while a result is taken up and told of
+	tally Tally      // under order
+	since time.Time  // of the verdict, with a monotonic clock; under order
 
 	mu   sync.Mutex
 	last Result // under mu
@@ -42,32 +61,14 @@ type Loop struct {
 
 // Result is what a Loop knows after its latest try.
 type Result struct {
-	State State         // the verdict, thresholds applied
-	At    time.Time     // when the latest try ended; zero before the first
-	Took  time.Duration // how long it took
-	Err   error         // why it failed, nil when it passed
-}
-
-// NewLoop returns a Loop over p; it does nothing until Run.
-func NewLoop(p Prober, cfg LoopConfig) *Loop {
-	cfg = cfg.withDefaults()
-	return &Loop{
-		prober: p, cfg: cfg,
-		tally: Tally{Rise: cfg.Rise, Fall: cfg.Fall},
-		last:  Result{State: Unknown},
-	}
-}
-
-// Loop returns a Loop that runs this check, or the error of Validate.
-func (c Check) Loop(onChange func(State, error)) (*Loop, error) {
-	p, err := c.Prober()
-	if err != nil {
-		return nil, err
-	}
-	return NewLoop(p, LoopConfig{
-		Interval: time.Duration(c.Interval), Timeout: time.Duration(c.Timeout),
-		Rise: c.Rise, Fall: c.Fall, OnChange: onChange,
-	}), nil
+	State    State         // the verdict, thresholds applied
+	Since    time.Time     // when that came to be; of Unknown, when the Loop began
+	Flapping bool          // it is Critical because it changed too often
+	Overdue  bool          // it has been Critical for too long
+	At       time.Time     // when the latest try ended, or word came; zero before the first
+	Took     time.Duration // how long it took
+	Err      error         // why it failed, nil when it passed
+	Note     string        // what came with the word
 }
 
 // Last returns the latest result.
@@ -77,41 +78,93 @@ func (l *Loop) Last() Result {
 	return l.last
 }
 
-// Run tries at once and then every interval, give or take a twentieth so that
-// checks started together spread out. It returns nil when ctx ends. Run may be
-// called once.
-func (l *Loop) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
+// try tries once. It returns when the try began.
+func (l *Loop) try(ctx context.Context) (began time.Time) {
+	began = time.Now()
+	err := Try(ctx, l.prober, l.cfg.Timeout)
+	if ctx.Err() == nil { // else it was cut short because we stop, which says nothing about the target
+		l.take(time.Since(began), err, "")
+	}
+	return began
+}
+
+// take takes up a result.
+func (l *Loop) take(took time.Duration, err error, note string) {
+	l.order.Lock()
+	defer l.order.Unlock()
+	now := time.Now()
+	if e, ok := errors.AsType[*Error](err); !ok || e.Reason != NotTried {
+		if l.tally.Observe(err == nil) {
+			l.since = now
 		}
-		start := time.Now()
-		l.try(ctx)
-		timer.Reset(time.Until(start.Add(jitter(l.cfg.Interval))))
+	}
+	before := l.Last()
+	is := Result{
+		State: l.tally.State(), Since: l.since, Flapping: l.tally.Flapping(), At: now, Took: took, Err: err, Note: note,
+	}
+	is.Overdue = l.isOverdue(is.State, now)
+	l.tell(before, is)
+}
+
+// isOverdue reports whether the verdict has stood as Critical for too long.
+func (l *Loop) isOverdue(s State, now time.Time) bool {
+	return s == Critical && l.cfg.Overdue > 0 && now.Sub(l.since) >= l.cfg.Overdue
+}
+
+// tell makes is the latest result and tells of it what is new. order is locked.
+func (l *Loop) tell(before, is Result) {
+	l.mu.Lock()
+	l.last = is
+	l.mu.Unlock()
+	if l.cfg.OnChange != nil && (is.State != before.State || is.Flapping != before.Flapping || is.Overdue != before.Overdue) {
+		l.cfg.OnChange(is)
 	}
 }
 
-func (l *Loop) try(ctx context.Context) {
-	start := time.Now()
-	err := Try(ctx, l.prober, l.cfg.Timeout)
-	if ctx.Err() != nil {
-		return // a try cut short because we stop says nothing about the target
+// ErrNotTold is met when word comes for a check that is tried.
+var ErrNotTold = errors.New("this check is tried, nobody tells it: only a ttl check is told")
+
+// Tell takes up word for a ttl check: whether it passes, and a note that is shown
+// with it, cut off after 300 bytes. For as long as the ttl it counts. The error is
+// ErrNotTold for other checks.
+func (l *Loop) Tell(passes bool, note string) error {
+	if l.prober != nil {
+		return ErrNotTold
 	}
-	changed := false
-	if e, ok := errors.AsType[*Error](err); !ok || e.Reason != NotTried {
-		changed = l.tally.Observe(err == nil)
+	note = printable(note)
+	var err error
+	if !passes {
+		err = &Error{WrongAnswer, errors.New("told so")} // not why, for this is logged
 	}
-	l.mu.Lock()
-	l.last = Result{State: l.tally.State(), At: time.Now(), Took: time.Since(start), Err: err}
-	l.mu.Unlock()
-	if changed && l.cfg.OnChange != nil {
-		l.cfg.OnChange(l.tally.State(), err)
-	}
+	l.take(0, err, note)
+	l.runner.again(l, time.Now().Add(l.ttl))
+	return nil
 }
+
+// silent takes up that no word has come for long enough, and returns when it must
+// be looked at again, zero for never.
+func (l *Loop) silent() (next time.Time) {
+	l.order.Lock()
+	defer l.order.Unlock()
+	now, before := time.Now(), l.Last()
+	is := before
+	if begun := before.At; before.State != Critical && (begun.IsZero() || now.Sub(begun) >= l.ttl) {
+		l.tally.silence()
+		l.since = now
+		is.State, is.Since, is.Flapping = Critical, now, l.tally.Flapping()
+		is.Err = &Error{NoAnswer, fmt.Errorf("not told within %v", l.ttl)}
+	}
+	is.Overdue = l.isOverdue(is.State, now)
+	l.tell(before, is)
+	if l.cfg.Overdue > 0 && is.State == Critical && !is.Overdue {
+		return l.since.Add(l.cfg.Overdue)
+	}
+	return time.Time{}
+}
+
+// Stop ends the loop, and a try of it that is under way. No result comes from it
+// any more, but one that is being told of.
+func (l *Loop) Stop() { l.runner.drop(l) }
 
 // Try tries p once and gives it no more time than timeout.
 func Try(ctx context.Context, p Prober, timeout time.Duration) error {
@@ -124,11 +177,10 @@ func Try(ctx context.Context, p Prober, timeout time.Duration) error {
 	return err
 }
 
-// jitter returns d, up to a twentieth shorter or longer.
-func jitter(d time.Duration) time.Duration {
-	spread := int64(d / 10)
-	if spread <= 0 {
-		return d
+// upTo returns a random duration below d, which may be 0.
+func upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
 	}
-	return d - time.Duration(spread/2) + time.Duration(rand.Int64N(spread))
+	return rand.N(d)
 }

@@ -73,10 +73,10 @@ type verdicts struct {
 	err error         // of the latest, under mu
 }
 
-func (v *verdicts) add(s probe.State, err error) {
+func (v *verdicts) add(r probe.Result) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.got, v.err = append(v.got, s), err
+	v.got, v.err = append(v.got, r.State), r.Err
 }
 
 func (v *verdicts) want(t *testing.T, want ...probe.State) {
@@ -88,14 +88,23 @@ func (v *verdicts) want(t *testing.T, want ...probe.State) {
 	}
 }
 
-// start runs l until the test ends, which must be a clean end.
-func start(t *testing.T, l *probe.Loop) {
+// runner returns a Runner that runs until the test ends, which must be a clean
+// end.
+func runner(t *testing.T, cfg probe.RunnerConfig) *probe.Runner {
 	t.Helper()
+	r := probe.NewRunner(cfg)
 	go func() {
-		if err := l.Run(t.Context()); err != nil {
+		if err := r.Run(t.Context()); err != nil {
 			t.Errorf("Run = %v, want nil", err)
 		}
 	}()
+	return r
+}
+
+// loop returns a Loop over p that runs until the test ends.
+func loop(t *testing.T, p probe.Prober, cfg probe.LoopConfig) *probe.Loop {
+	t.Helper()
+	return runner(t, probe.RunnerConfig{}).Loop(p, cfg)
 }
 
 func TestLoop(t *testing.T) {
@@ -103,8 +112,7 @@ func TestLoop(t *testing.T) {
 	t.Run("tries at once, then every interval, and reports changes only", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, v := &target{}, &verdicts{}
-			l := probe.NewLoop(p, probe.LoopConfig{Fall: 2, OnChange: v.add})
-			start(t, l)
+			l := loop(t, p, probe.LoopConfig{Fall: 2, OnChange: v.add})
 			synctest.Wait()
 			if p.count() != 1 {
 				t.Errorf("tries at the start = %d, want 1", p.count())
@@ -133,8 +141,7 @@ func TestLoop(t *testing.T) {
 	t.Run("a try that hangs fails at its timeout and never overlaps the next", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, v := &target{takes: time.Hour}, &verdicts{}
-			l := probe.NewLoop(p, probe.LoopConfig{Interval: time.Second, Timeout: 10 * time.Second, OnChange: v.add})
-			start(t, l)
+			loop(t, p, probe.LoopConfig{Interval: time.Second, Timeout: 10 * time.Second, OnChange: v.add})
 			time.Sleep(9900 * time.Millisecond)
 			v.want(t)
 			time.Sleep(200 * time.Millisecond)
@@ -152,7 +159,7 @@ func TestLoop(t *testing.T) {
 		for interval, want := range map[time.Duration]time.Duration{0: 3 * time.Second, time.Second: time.Second, time.Minute: 3 * time.Second} {
 			synctest.Test(t, func(t *testing.T) {
 				p, v := &target{takes: time.Hour}, &verdicts{}
-				start(t, probe.NewLoop(p, probe.LoopConfig{Interval: interval, OnChange: v.add}))
+				loop(t, p, probe.LoopConfig{Interval: interval, OnChange: v.add})
 				time.Sleep(want - 1)
 				v.want(t)
 				time.Sleep(2 * time.Nanosecond)
@@ -163,8 +170,7 @@ func TestLoop(t *testing.T) {
 	t.Run("a try that this host cannot make is no result", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p, v := &target{}, &verdicts{}
-			l := probe.NewLoop(p, probe.LoopConfig{OnChange: v.add})
-			start(t, l)
+			l := loop(t, p, probe.LoopConfig{OnChange: v.add})
 			synctest.Wait()
 			untried := &probe.Error{Reason: probe.NotTried}
 			p.set(untried)
@@ -181,7 +187,9 @@ func TestLoop(t *testing.T) {
 			p, v := &target{takes: time.Hour}, &verdicts{}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
-			go func() { done <- probe.NewLoop(p, probe.LoopConfig{OnChange: v.add}).Run(ctx) }()
+			r := probe.NewRunner(probe.RunnerConfig{})
+			r.Loop(p, probe.LoopConfig{OnChange: v.add})
+			go func() { done <- r.Run(ctx) }()
 			time.Sleep(time.Second)
 			cancel()
 			if err := <-done; err != nil {
@@ -190,24 +198,20 @@ func TestLoop(t *testing.T) {
 			v.want(t)
 		})
 	})
-	t.Run("loops started together spread out", func(t *testing.T) {
+	t.Run("stopping a loop ends the try under way and tells nobody", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			all := make([]*target, 20)
-			for i := range all {
-				all[i] = &target{}
-				start(t, probe.NewLoop(all[i], probe.LoopConfig{}))
-			}
-			time.Sleep(30 * time.Second)
+			p, v := &target{takes: time.Hour}, &verdicts{}
+			l := loop(t, p, probe.LoopConfig{OnChange: v.add})
+			time.Sleep(time.Second)
+			l.Stop()
 			synctest.Wait()
-			seen := map[time.Time]bool{}
-			for _, p := range all {
-				p.mu.Lock()
-				seen[p.tries[len(p.tries)-1]] = true
-				p.mu.Unlock()
+			time.Sleep(time.Minute)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.running != 0 || len(p.tries) != 1 {
+				t.Errorf("running, tries = %d, %d, want 0, 1", p.running, len(p.tries))
 			}
-			if len(seen) < 15 {
-				t.Errorf("different times of 20 latest tries = %d, want nearly all", len(seen))
-			}
+			v.want(t)
 		})
 	})
 }

@@ -3,7 +3,6 @@ package probe
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,7 +13,7 @@ import (
 type redis struct {
 	guard    *Guard
 	address  string
-	tls      *tls.Config // nil: plain
+	secure   *secure
 	user     string
 	password Secret
 }
@@ -28,17 +27,12 @@ func newRedis(c Check, g *Guard) (Prober, error) {
 		return nil, errors.New("a user without a password")
 	}
 	p := &redis{guard: g, address: c.Redis, user: c.User, password: c.Password}
-	switch {
-	case c.TLS:
-		p.tls = c.tlsConfig(host)
-	case c.TLSSkipVerify:
-		return nil, errors.New("tls_skip_verify without tls")
-	}
-	return p, nil
+	p.secure, err = c.secure(c.TLS, host)
+	return p, err
 }
 
 func (p *redis) Probe(ctx context.Context) error {
-	c, err := dialTLS(ctx, p.guard, p.address, p.tls)
+	c, err := dialTLS(ctx, p.guard, p.address, p.secure)
 	if err != nil {
 		return failure(ctx, err)
 	}
@@ -66,7 +60,7 @@ func (p *redis) ask(c net.Conn) error {
 
 // exchange sends one command, which want must be the reply to.
 func (p *redis) exchange(c net.Conn, r *bufio.Reader, want string, args ...string) error {
-	if _, err := c.Write([]byte(command(args...))); err != nil {
+	if _, err := c.Write([]byte(array(args...))); err != nil {
 		return err
 	}
 	kind, text, err := readReply(r)

@@ -28,8 +28,8 @@ func (e replyError) aboutPassword() bool {
 	return false
 }
 
-// command returns args as Redis takes a command.
-func command(args ...string) string {
+// array returns args as Redis takes a command.
+func array(args ...string) string {
 	var b strings.Builder
 	b.WriteString("*" + strconv.Itoa(len(args)) + "\r\n")
 	for _, a := range args {

@@ -106,7 +106,8 @@ func Decode(name string, content []byte) ([]Service, error) {
 }
 
 // DecodeService returns the one service that content, JSON, defines. A name
-// that is missing is taken from name. Every error is an *Error.
+// that is missing is taken from name. It comes from anybody on the host, so its
+// checks name no program to run and no file. Every error is an *Error.
 func DecodeService(name string, content []byte) (Service, error) {
 	var s Service
 	doc, err := decode("", true, content, &s)
@@ -118,6 +119,14 @@ func DecodeService(name string, content []byte) (Service, error) {
 	}
 	if e := s.validate(); e != nil {
 		return Service{}, doc.at(e, "")
+	}
+	for i, c := range s.Checks {
+		if field := c.LocalField(); field != "" {
+			return Service{}, doc.at(&Error{
+				Field:   fmt.Sprintf("checks[%d].%s", i, field),
+				Message: "stands in a definition file of the host only: what comes over an API names no program to run and no file",
+			}, "")
+		}
 	}
 	return s, nil
 }
@@ -188,6 +197,8 @@ func validJSON(name string, content []byte) error {
 // keys are those that may stand in a file, to guess from which was meant.
 var keys = []string{
 	"services", "name", "namespace", "group", "address", "port", "cluster", "weight", "enabled", "metadata", "checks",
-	"tcp", "http", "mysql", "redis", "grpc", "method", "headers", "expect", "user", "password", "command", "grpc_service", "tls",
-	"tls_skip_verify", "interval", "timeout", "rise", "fall",
+	"tcp", "udp", "http", "mysql", "redis", "grpc", "exec", "ttl", "process", "pid_file", "systemd",
+	"method", "headers", "expect", "payload", "payload_hex", "contains", "matches", "expect_answer", "user", "password", "command", "grpc_service",
+	"tls", "tls_skip_verify", "tls_server_name", "tls_ca_file", "tls_cert_file", "tls_key_file",
+	"interval", "timeout", "rise", "fall", "no_damping", "deregister_after",
 }

@@ -61,6 +61,12 @@ services:
       - {mysql: 127.0.0.1:3306, user: probe, password: "0815", command: show global variables where variable_name='read_only'}
       - {redis: 127.0.0.1:6379, user: probe, password: hunter2, tls: true, tls_skip_verify: true}
       - {grpc: 127.0.0.1:50051, grpc_service: order.v1.Orders, rise: 2}
+      - {exec: [/bin/check, --port, 80], name: deep, no_damping: true, deregister_after: 10m}
+      - {ttl: 30s, name: word}
+      - {udp: ":53", payload_hex: 00ff, contains: ok, expect_answer: true}
+      - {process: nginx, pid_file: /run/nginx.pid}
+      - {systemd: nginx.service}
+      - {tcp: ":443", tls: true, tls_ca_file: /ca.pem, tls_server_name: a.example.org}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -69,9 +75,32 @@ services:
 		{MySQL: "127.0.0.1:3306", User: "probe", Password: "0815", Command: "show global variables where variable_name='read_only'"},
 		{Redis: "127.0.0.1:6379", User: "probe", Password: "hunter2", TLS: true, TLSSkipVerify: true},
 		{GRPC: "127.0.0.1:50051", GRPCService: "order.v1.Orders", Rise: 2},
+		{Exec: []string{"/bin/check", "--port", "80"}, Name: "deep", NoDamping: true, DeregisterAfter: probe.Duration(10 * time.Minute)},
+		{TTL: probe.Duration(30 * time.Second), Name: "word"},
+		{UDP: ":53", PayloadHex: "00ff", Contains: "ok", ExpectAnswer: true},
+		{Process: "nginx", PIDFile: "/run/nginx.pid"},
+		{Systemd: "nginx.service"},
+		{TCP: ":443", TLS: true, TLSCAFile: "/ca.pem", TLSServerName: "a.example.org"},
 	}
 	if diff := cmp.Diff(want, got[0].Checks); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatComesOverAnAPINamesNoProgramAndNoFile(t *testing.T) {
+	for field, check := range map[string]string{
+		"exec": `{"exec": ["/bin/true"]}`, "pid_file": `{"process": "sh", "pid_file": "/run/a.pid"}`,
+		"tls_ca_file":   `{"tcp": ":443", "tls": true, "tls_ca_file": "/etc/ca.pem"}`,
+		"tls_cert_file": `{"tcp": ":443", "tls": true, "tls_cert_file": "/c", "tls_key_file": "/k"}`,
+	} {
+		content := `{"name": "a", "port": 80, "checks": [{"tcp": ":80"}, ` + check + `]}`
+		_, err := definition.DecodeService("a", []byte(content))
+		if want := "checks[1]." + field + ": stands in a definition file of the host only"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("DecodeService of %s = %v, want %q", check, err, want)
+		}
+		if _, err := definition.Decode("d.json", []byte(`{"services": [`+content+`]}`)); err != nil {
+			t.Errorf("Decode of %s = %v, want nil", check, err)
+		}
 	}
 }
 
@@ -94,7 +123,10 @@ func TestDecodeErrors(t *testing.T) {
 		{"an unknown key in a check", service("checks:", "  - tcp: :80", "    intervall: 5s"), `d.yaml:6: unknown key "intervall", did you mean "interval"`},
 		{"an unknown key at the top", "services: []\nservice: []\n", `d.yaml:2: unknown key "service", did you mean "services"`},
 		{"a key twice", service("port: 81"), "d.yaml:4: "},
-		{"an unknown kind of check", service("checks: [{exec: [rm]}]"), `d.yaml:4: unknown key "exec"`},
+		{"an unknown kind of check", service("checks: [{icmp: 192.0.2.1}]"), `d.yaml:4: unknown key "icmp"`},
+		{"a program that is text", service("checks:", "  - exec: /bin/true"), "d.yaml:5: "},
+		{"a ttl without a unit", service("checks: [{ttl: 30}]"), `d.yaml:4: services[0].checks[0].ttl: "30" is not a duration`},
+		{"an argument that is no text", service("checks:", "  - tcp: :80", "  - exec: [/bin/check, 1.10]"), "d.yaml:6: services[0].checks[1].exec[1]: 1.10 is a number here"},
 		{"broken YAML", "services:\n  - name: [a\n", "d.yaml:2: "},
 		{"a tab", "services:\n\t- name: a\n", "d.yaml:"},
 		{"an empty file", " \n", "d.yaml: is empty"},
@@ -131,7 +163,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"a bare number as interval", service("checks:", "  - tcp: :80", "    interval: 5"), `d.yaml:6: services[0].checks[0].interval: "5" is not a duration`},
 		{"an interval too short", service("checks:", "  - tcp: :80", "    interval: 1ms"), "d.yaml:5: services[0].checks[0]: invalid check: interval 1ms"},
 		{"a check of two kinds", service("checks: [{tcp: ':80', http: 'http://a/'}]"), "d.yaml:4: services[0].checks[0]: invalid check: both tcp and http"},
-		{"a check of no kind", service("checks: [{}]"), "services[0].checks[0]: invalid check: none of tcp, http"},
+		{"a check of no kind", service("checks: [{}]"), "services[0].checks[0]: invalid check: none of tcp, udp, http"},
 		{"a setting of another kind", service("checks:", "  - redis: :6379", "    command: flushall"), "d.yaml:5: services[0].checks[0]: invalid check: command does not go with redis"},
 		{"a service in place of a gRPC service", service("checks:", "  - grpc: :50051", "    grpc-service: a"), `did you mean "grpc_service"`},
 		{"half an expected status", service("checks: [{http: 'http://a/', expect: [200.5]}]"), "200.5 is not a whole number"},

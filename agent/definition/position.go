@@ -95,7 +95,7 @@ func (v *visitor) Visit(n ast.Node) ast.Visitor {
 	switch n := n.(type) {
 	case *ast.SequenceNode:
 		v.doc.lists[n.GetPath()] = true
-		if keyOf(n.GetPath()) == "expect" && !isFree(n.GetPath()) {
+		if key := keyOf(n.GetPath()); (key == "expect" || key == "exec") && !isFree(n.GetPath()) {
 			for _, value := range n.Values {
 				v.err = errors.Join(v.err, v.scalar(value))
 			}
@@ -111,7 +111,7 @@ func (v *visitor) Visit(n ast.Node) ast.Visitor {
 var (
 	wholeNumbers = map[string]bool{"port": true, "rise": true, "fall": true, "expect": true}
 	numbers      = map[string]bool{"weight": true}
-	durations    = map[string]bool{"interval": true, "timeout": true}
+	durations    = map[string]bool{"interval": true, "timeout": true, "ttl": true, "deregister_after": true}
 )
 
 // scalar refuses the value of one key where the decoder would round it, would

@@ -47,29 +47,20 @@ type Member struct {
 type member struct {
 	Member
 
-	running []*check
-	health  string
-}
-
-// check is one check of one member.
-type check struct {
-	definition probe.Check
-	loop       *probe.Loop
-	state      probe.State        // under Roll.mu
-	cancel     context.CancelFunc // nil until Run has started it; under Roll.mu
-	gone       bool               // its member wants it no more; under Roll.mu
+	running   []*check
+	health    string
+	withdrawn bool // its checks have failed for too long
 }
 
 // Roll is the agent's declared set with the health of each member. Run runs
 // the checks; everything else may be called by several goroutines.
 type Roll struct {
 	log     *slog.Logger
+	runner  *probe.Runner
 	changed chan struct{} // something the server must learn, one is enough
-	started chan struct{} // checks wait to be started, one is enough
 
 	mu       sync.Mutex
 	members  map[Key]*member
-	waiting  []*check
 	draining bool
 	version  uint64        // grows with each change the server must learn
 	news     chan struct{} // closed when version grows; under mu
@@ -78,8 +69,8 @@ type Roll struct {
 // New returns an empty Roll.
 func New(log *slog.Logger) *Roll {
 	return &Roll{
-		log: log, members: make(map[Key]*member), version: 1,
-		changed: make(chan struct{}, 1), started: make(chan struct{}, 1), news: make(chan struct{}),
+		log: log, runner: probe.NewRunner(probe.RunnerConfig{}), members: make(map[Key]*member), version: 1,
+		changed: make(chan struct{}, 1), news: make(chan struct{}),
 	}
 }
 
@@ -111,31 +102,7 @@ func signal(c chan struct{}) {
 
 // Run runs the checks of the members until ctx ends, and returns nil then. It
 // may be called once.
-func (r *Roll) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		r.mu.Lock()
-		for _, c := range r.waiting {
-			if c.gone {
-				continue
-			}
-			own, cancel := context.WithCancel(ctx)
-			c.cancel = cancel
-			wg.Go(func() {
-				defer cancel()
-				_ = c.loop.Run(own) // nil: it ends when own does
-			})
-		}
-		r.waiting = nil
-		r.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.started:
-		}
-	}
-}
+func (r *Roll) Run(ctx context.Context) error { return r.runner.Run(ctx) }
 
 // Declare makes want the declared set. Members and checks that are in it
 // unchanged go on as if nothing had happened.
@@ -170,84 +137,6 @@ func (r *Roll) Declare(want map[Key]Member) {
 	if r.version != before {
 		signal(r.changed)
 	}
-	signal(r.started)
-}
-
-// recheck makes the running checks of m those that it declares. r.mu is held.
-func (r *Roll) recheck(k Key, m *member) {
-	old := m.running
-	m.running = nil
-	for _, def := range m.Checks {
-		i := slices.IndexFunc(old, func(c *check) bool { return reflect.DeepEqual(c.definition, def) })
-		if i >= 0 {
-			m.running = append(m.running, old[i])
-			old = slices.Delete(old, i, i+1)
-			continue
-		}
-		c := &check{definition: def, state: probe.Unknown}
-		loop, err := def.Loop(func(s probe.State, err error) { r.observe(k, c, s, err) })
-		if err != nil {
-			// Definitions are valid when they come here.
-			r.log.Error("check cannot run", "instance", k.String(), "err", err)
-			c.state, c.gone = probe.Critical, true
-		}
-		c.loop = loop
-		m.running = append(m.running, c)
-		r.waiting = append(r.waiting, c)
-	}
-	for _, c := range old {
-		c.stop()
-	}
-}
-
-// stop ends the check. The roll's mutex is held.
-func (c *check) stop() {
-	c.gone = true
-	if c.cancel != nil {
-		c.cancel()
-	}
-}
-
-// observe takes up a new verdict of a check.
-func (r *Roll) observe(k Key, c *check, s probe.State, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.members[k]
-	if m == nil || c.gone {
-		return
-	}
-	c.state = s
-	if r.judge(k, m, err) {
-		signal(r.changed)
-	}
-}
-
-// judge sets the health of m from its checks and reports whether it changed.
-// cause is what the latest check met. r.mu is held.
-func (r *Roll) judge(k Key, m *member, cause error) bool {
-	health := cmp.Or(m.Health, api.HealthPassing)
-	for _, c := range m.running {
-		if c.state == probe.Critical {
-			health = api.HealthCritical
-			break
-		}
-		if c.state == probe.Unknown && health == api.HealthPassing {
-			health = api.HealthUnknown
-		}
-	}
-	if health == m.health {
-		return false
-	}
-	if m.health != "" && health != api.HealthUnknown {
-		log := r.log.With("instance", k.String(), "health", health)
-		if cause != nil {
-			log = log.With("err", cause)
-		}
-		log.Info("instance health")
-	}
-	m.health = health
-	r.bump()
-	return true
 }
 
 // Drain gives every member weight 0 from now on. It returns how many there
@@ -261,13 +150,17 @@ func (r *Roll) Drain() (members int, version uint64) {
 	return len(r.members), r.version
 }
 
-// Set returns the declared set in a fixed order, and its version.
+// Set returns the declared set in a fixed order, without the members whose
+// checks have failed for too long, and its version.
 func (r *Roll) Set() (set []api.AgentInstance, version uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set = make([]api.AgentInstance, 0, len(r.members))
 	for _, k := range slices.SortedFunc(maps.Keys(r.members), Key.Compare) {
 		m := r.members[k]
+		if m.withdrawn {
+			continue
+		}
 		i := m.Instance
 		i.Health = m.health
 		if r.draining {

@@ -22,7 +22,10 @@ type InstanceStatus struct {
 	Health    string            `json:"health"`             // passing, critical or unknown
 	Origin    string            `json:"origin"`             // "file NAME" or "app NAME"
 	Rejected  string            `json:"rejected,omitempty"` // why the server refuses it
-	Checks    []CheckStatus     `json:"checks,omitempty"`
+	// Withdrawn says that a check was critical for its deregister_after: the
+	// instance is not registered until its checks pass again.
+	Withdrawn bool          `json:"withdrawn,omitempty"`
+	Checks    []CheckStatus `json:"checks,omitempty"`
 }
 
 // Key returns which instance it is.
@@ -32,10 +35,15 @@ func (s InstanceStatus) Key() Key {
 
 // CheckStatus is one check of an instance and its latest result.
 type CheckStatus struct {
-	Check string      `json:"check"` // kind and target
-	State probe.State `json:"state"`
-	Error string      `json:"error,omitempty"`
-	At    time.Time   `json:"at,omitzero"` // when it last ended
+	Name     string      `json:"name,omitempty"`
+	Check    string      `json:"check"` // kind and target
+	State    probe.State `json:"state"`
+	Since    time.Time   `json:"since,omitzero"`     // when that came to be
+	Flapping bool        `json:"flapping,omitempty"` // it is critical because it changed too often
+	Error    string      `json:"error,omitempty"`    // why the latest try failed
+	Note     string      `json:"note,omitempty"`     // what came with the word for a ttl check
+	At       time.Time   `json:"at,omitzero"`        // when the latest try ended
+	Took     string      `json:"took,omitempty"`     // how long it took, such as 1.5ms
 }
 
 // Status returns the members in a fixed order.
@@ -48,7 +56,7 @@ func (r *Roll) Status() []InstanceStatus {
 		s := InstanceStatus{
 			Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port,
 			Cluster: m.Instance.Cluster, Weight: m.Instance.Weight, Enabled: m.Instance.Enabled, Metadata: m.Instance.Metadata,
-			Health: m.health, Origin: m.Origin,
+			Health: m.health, Origin: m.Origin, Withdrawn: m.withdrawn,
 		}
 		if r.draining {
 			s.Weight = new(0.0)
@@ -59,16 +67,6 @@ func (r *Roll) Status() []InstanceStatus {
 		all = append(all, s)
 	}
 	return all
-}
-
-// status returns the check's latest result. The roll's mutex is held.
-func (c *check) status() CheckStatus {
-	s := CheckStatus{Check: c.definition.String(), State: c.state}
-	if c.loop != nil {
-		last := c.loop.Last()
-		s.Error, s.At = text(last.Err), last.At
-	}
-	return s
 }
 
 func text(err error) string {

@@ -72,8 +72,8 @@ func TestReferenceOfDefinitions(t *testing.T) {
 	path := filepath.Join(references, "order-api.yaml")
 	content := textOf(t, path)
 	services, err := definition.Decode(path, []byte(content))
-	if err != nil || len(services) != 1 || services[0].Name != "order-api" || len(services[0].Checks) != 5 {
-		t.Errorf("Decode(%s) = %+v, %v, want order-api with five checks", path, services, err)
+	if err != nil || len(services) != 1 || services[0].Name != "order-api" || len(services[0].Checks) != 10 {
+		t.Errorf("Decode(%s) = %+v, %v, want order-api with ten checks", path, services, err)
 	}
 	sameKeys(t, path, content, definition.File{})
 }
