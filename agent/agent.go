@@ -29,6 +29,7 @@ import (
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/definition"
 	"github.com/musterhq/muster/agent/local"
+	"github.com/musterhq/muster/agent/localdns"
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
@@ -97,6 +98,18 @@ type Config struct {
 	// Rescan is how often the definition files are read even when nothing
 	// told of a change; 0 means DefaultRescan.
 	Rescan time.Duration `yaml:"rescan,omitempty"`
+	// DNS is the address of the host's DNS, port 0 for any free one, NoDNS for
+	// none; empty means DefaultDNS. It must be on loopback unless Insecure is set.
+	DNS string `yaml:"dns,omitempty"`
+	// Zones are asked of the servers alone, with those that they name themselves;
+	// none means localdns.DefaultZone.
+	Zones []string `yaml:"zones,omitempty"`
+	// DNSServers are the DNS addresses of the servers, none those that they name;
+	// Upstreams resolve all other names, none means the host's resolvers.
+	DNSServers []string `yaml:"dns_servers,omitempty"`
+	Upstreams  []string `yaml:"upstreams,omitempty"`
+	// Corefile is a file in place of the one generated from these.
+	Corefile string `yaml:"corefile,omitempty"`
 	// Version is shown in the status.
 	Version string `yaml:"-"`
 	// Logger hears what an operator should know; nil means nobody does.
@@ -107,6 +120,7 @@ func (c Config) withDefaults() Config {
 	c.DataDir = cmp.Or(c.DataDir, DefaultDataDir)
 	c.ServicesDir = cmp.Or(c.ServicesDir, DefaultServicesDir)
 	c.HTTP = cmp.Or(c.HTTP, DefaultHTTP)
+	c.DNS = cmp.Or(c.DNS, c.defaultDNS())
 	c.Namespace = cmp.Or(c.Namespace, "public")
 	c.Rescan = cmp.Or(c.Rescan, DefaultRescan)
 	if len(c.Servers) == 0 {
@@ -148,7 +162,7 @@ func (c Config) validate() error {
 	if !c.Insecure && !local.IsLoopback(host) {
 		return fmt.Errorf("http address %q is not on loopback, where there is no authentication: set insecure to allow it", c.HTTP)
 	}
-	return nil
+	return c.validateDNS()
 }
 
 // onLoopback reports whether all servers are on this host.
@@ -184,6 +198,8 @@ type Agent struct {
 	http     string // address of the local API once it listens; under mu
 	socket   string // its socket, likewise; under mu
 	draining bool   // under mu
+
+	dns *localdns.Resolver // nil before Run, and where there is to be none; under mu
 }
 
 // New returns an Agent, or an error that names the setting that is wrong. It
@@ -241,7 +257,7 @@ func (a *Agent) SkipDrain() { a.skipOnce.Do(func() { close(a.skip) }) }
 
 // Run runs the agent until ctx ends, then drains and deregisters what it
 // declared, and returns nil. An error means that this host does not let it
-// run: the data directory cannot be used or the local API cannot listen. Run
+// run: the data directory cannot be used, or the local API or the DNS cannot listen. Run
 // may be called once.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.client.Close()
@@ -255,6 +271,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer configs.Close()
+	if err := a.openDNS(); err != nil {
+		return err
+	}
+	defer a.closeDNS()
 	listeners, err := a.listen(ctx)
 	if err != nil {
 		return err
@@ -273,6 +293,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	silent := make(chan struct{})
 	g, inner := errgroup.WithContext(inner)
 	g.Go(func() error { return a.roll.Run(inner) })
+	g.Go(func() error { return a.runDNS(inner) })
 	g.Go(func() error { return api.Serve(inner, listeners...) })
 	g.Go(func() error {
 		defer close(silent)

@@ -103,6 +103,9 @@ func (a *Agent) listen(ctx context.Context) ([]net.Listener, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	addresses := map[string]string{"http": l.Addr().String()}
+	if d := a.localDNS(); d != nil {
+		addresses["dns"] = d.Address()
+	}
 	if socket != nil {
 		all = append(all, socket)
 		addresses["socket"] = socket.Addr().String()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/agent/configfile"
+	"github.com/musterhq/muster/agent/localdns"
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 )
@@ -23,6 +24,7 @@ type Status struct {
 	Definitions []source.DefinitionStatus `json:"definitions"`
 	Instances   []roll.InstanceStatus     `json:"instances"`
 	Configs     configfile.Status         `json:"configs"`
+	LocalDNS    *localdns.Status          `json:"localDNS,omitempty"` // absent when it is off
 }
 
 // Status returns the agent's state now.
@@ -36,6 +38,7 @@ func (a *Agent) Status() Status {
 	s.Directory, s.Definitions = a.sources.Status()
 	s.Instances = a.instances()
 	s.Configs = a.keeper.Status()
+	s.LocalDNS = a.dnsStatus()
 	return s
 }
 

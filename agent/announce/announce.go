@@ -55,6 +55,9 @@ type Announcer struct {
 	sequence uint64
 	failures int
 
+	// Heard, unless nil, is told what a server answers. It is set before Run.
+	Heard func(api.AgentAnswer)
+
 	mu       sync.Mutex
 	acked    uint64              // version of the roll the server has; under mu
 	news     chan struct{}       // closed when acked grows; under mu
@@ -197,6 +200,9 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 		}
 	}
 	a.mu.Unlock()
+	if err == nil && a.Heard != nil {
+		a.Heard(answer)
+	}
 	switch {
 	case err != nil && before.Error != err.Error():
 		a.log.Warn("server does not take the announcement, trying on", "err", err)

@@ -303,7 +303,8 @@ func (r *Resolver) reload() {
 	}
 }
 
-// Close frees everything that Open took. Run does it by itself.
+// Close frees everything that Open took. Run does it by itself; a second Close does
+// nothing.
 func (r *Resolver) Close() error {
 	err := r.dns.Close()
 	r.pool.close()

@@ -23,7 +23,7 @@ import (
 const (
 	// snapshotName is the file of the answers in use in Config.Dir, and brokenSuffix
 	// what is added to the name of one that cannot be read.
-	snapshotName = "answers"
+	snapshotName = "dns-answers"
 	brokenSuffix = ".broken"
 	// magic begins the file; what is kept in another form is another magic.
 	magic = "muster answers 1\n"

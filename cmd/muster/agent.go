@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/agent"
+	"github.com/musterhq/muster/agent/localdns"
 	"github.com/musterhq/muster/client"
 )
 
@@ -34,6 +35,12 @@ func agentFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"MUSTER_SERVER"}, Usage: "`URL` of a server, repeatable", DefaultText: client.DefaultServer},
 		&cli.StringFlag{Name: "services", EnvVars: []string{"MUSTER_SERVICES"}, Usage: "`DIRECTORY` of definition files", DefaultText: agent.DefaultServicesDir},
 		&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Usage: "listen `ADDRESS` of the local API", DefaultText: agent.DefaultHTTP},
+		&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_AGENT_DNS"}, Usage: "listen `ADDRESS` of the host's DNS, off for none", DefaultText: agent.DefaultDNS},
+		&cli.StringSliceFlag{Name: "zone", EnvVars: []string{"MUSTER_AGENT_ZONES"}, Usage: "`ZONE` that is asked of the servers alone, repeatable; those that they name are too", DefaultText: localdns.DefaultZone},
+		&cli.StringSliceFlag{Name: "dns-server", EnvVars: []string{"MUSTER_AGENT_DNS_SERVERS"}, Usage: "`ADDRESS` of a server's DNS, repeatable", DefaultText: "those that the servers name"},
+		&cli.StringSliceFlag{Name: "upstream", EnvVars: []string{"MUSTER_AGENT_UPSTREAMS"}, Usage: "`ADDRESS` of a resolver for all other names, repeatable", DefaultText: "those of the host"},
+		&cli.StringFlag{Name: "corefile", EnvVars: []string{"MUSTER_AGENT_COREFILE"}, Usage: "Corefile in `FILE` in place of the generated one"},
+		&cli.BoolFlag{Name: "print-corefile", Usage: "print the Corefile of the host's DNS and end"},
 		&cli.StringFlag{Name: "data-dir", EnvVars: []string{"MUSTER_AGENT_DATA_DIR"}, Usage: "`DIRECTORY` of what must survive a restart", DefaultText: agent.DefaultDataDir},
 		&cli.StringFlag{Name: "id", EnvVars: []string{"MUSTER_AGENT_ID"}, Usage: "`ID` of the agent", DefaultText: "made at the first start"},
 		&cli.StringFlag{Name: "address", EnvVars: []string{"MUSTER_ADDRESS"}, Usage: "`ADDRESS` of instances that name none, or a go-sockaddr template", DefaultText: "a private address of the host"},
@@ -43,7 +50,7 @@ func agentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what --once would change, and touch nothing"},
 		&cli.StringFlag{Name: "tag", EnvVars: []string{"MUSTER_TAG"}, Usage: "`TAG` of this host, by which gray releases may choose it"},
 		&cli.BoolFlag{Name: "stay", EnvVars: []string{"MUSTER_STAY"}, Usage: "leave everything registered at a stop, for a quick restart"},
-		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API beyond loopback"},
+		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API and the DNS beyond loopback"},
 	}, logFlags()...)
 }
 
@@ -58,6 +65,11 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	}
 	over(c, "services", c.String, &cfg.ServicesDir)
 	over(c, "http", c.String, &cfg.HTTP)
+	over(c, "dns", c.String, &cfg.DNS)
+	over(c, "zone", c.StringSlice, &cfg.Zones)
+	over(c, "dns-server", c.StringSlice, &cfg.DNSServers)
+	over(c, "upstream", c.StringSlice, &cfg.Upstreams)
+	over(c, "corefile", c.String, &cfg.Corefile)
 	over(c, "data-dir", c.String, &cfg.DataDir)
 	over(c, "id", c.String, &cfg.ID)
 	over(c, "address", c.String, &cfg.Address)
@@ -89,6 +101,8 @@ func runAgent(c *cli.Context) error {
 		return err
 	}
 	switch {
+	case c.Bool("print-corefile"):
+		return printAgentCorefile(c, cfg)
 	case c.Bool("dry-run"):
 		return planAgent(c, a)
 	case c.Bool("once"):
@@ -103,6 +117,16 @@ func runAgent(c *cli.Context) error {
 		}
 	}, os.Interrupt, syscall.SIGTERM)()
 	return a.Run(c.Context)
+}
+
+// printAgentCorefile prints the Corefile that the settings amount to.
+func printAgentCorefile(c *cli.Context, cfg agent.Config) error {
+	text, err := cfg.CorefileText()
+	if err != nil {
+		return err
+	}
+	_, err = c.App.Writer.Write(text)
+	return err
 }
 
 // onSignal calls do at every one of the signals until the function it returns

@@ -28,6 +28,7 @@ func devCommand() *cli.Command {
 			&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_HTTP"}, Value: server.DefaultHTTP, Usage: "listen `ADDRESS` for HTTP"},
 			&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_DNS"}, Value: server.DefaultDNS, Usage: "listen `ADDRESS` for DNS"},
 			&cli.StringFlag{Name: "agent-http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "listen `ADDRESS` of the agent's local API"},
+			&cli.StringFlag{Name: "agent-dns", EnvVars: []string{"MUSTER_AGENT_DNS"}, Usage: "listen `ADDRESS` of the agent's DNS, off for none", DefaultText: agent.DefaultDNS},
 			&cli.StringFlag{Name: "zone", Value: server.DefaultZone, Usage: "`ZONE` to serve"},
 			&cli.StringFlag{Name: "log-level", Value: "warn", Usage: "`LEVEL`: debug, info, warn or error"},
 			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT`: text or json"},
@@ -86,7 +87,8 @@ func devAgent(ctx context.Context, c *cli.Context, s *server.Server, dir string,
 		return err
 	}
 	a, err := agent.New(agent.Config{DataDir: filepath.Join(dir, "agent"), Servers: []string{"http://" + s.Addresses().HTTP},
-		ServicesDir: services, HTTP: c.String("agent-http"), DrainWait: new(time.Duration(0)), Version: version, Logger: logger})
+		ServicesDir: services, HTTP: c.String("agent-http"), DNS: c.String("agent-dns"), Zones: s.Zones(), DNSServers: []string{s.Addresses().DNS},
+		DrainWait: new(time.Duration(0)), Version: version, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func devAgent(ctx context.Context, c *cli.Context, s *server.Server, dir string,
 		if ctx.Err() != nil {
 			return nil
 		}
-		return announce(c, s, dir)
+		return announce(c, s, a, dir)
 	})
 	return g.Wait()
 }
@@ -153,13 +155,21 @@ func sampleStands(ctx context.Context, s *server.Server) bool {
 }
 
 // announce says what to try.
-func announce(c *cli.Context, s *server.Server, dir string) error {
+func announce(c *cli.Context, s *server.Server, a *agent.Agent, dir string) error {
 	at := s.Addresses()
 	host, port, err := net.SplitHostPort(at.DNS)
 	if err != nil {
 		return err
 	}
 	name := sampleName + ".svc." + strings.TrimSuffix(s.Zones()[0], ".")
+	onHost := ""
+	if d := a.Status().LocalDNS; d != nil {
+		host, port, err := net.SplitHostPort(d.Address)
+		if err != nil {
+			return err
+		}
+		onHost = fmt.Sprintf("  dig @%s -p %s A %s +short        # the agent's DNS, as on each host\n", host, port, name)
+	}
 	_, err = fmt.Fprintf(c.App.Writer, `muster dev is running: server, agent and the service %[1]q with two instances.
 
   HTTP      http://%[2]s        (/v1, /nacos, /openapi.json, /metrics)
@@ -170,11 +180,11 @@ Try:
 
   dig @%[5]s -p %[6]s SRV %[7]s
   dig @%[5]s -p %[6]s A %[7]s +short
-  curl 'http://%[2]s/nacos/v1/ns/instance/list?serviceName=%[1]s'
+%[8]s  curl 'http://%[2]s/nacos/v1/ns/instance/list?serviceName=%[1]s'
   curl -X POST 'http://%[2]s/nacos/v1/cs/configs?dataId=app.yaml&group=DEFAULT_GROUP&content=hello'
   curl http://%[2]s/v1/configs/public/DEFAULT_GROUP/app.yaml
 
 Ctrl-C ends it.
-`, sampleName, at.HTTP, at.DNS, dir, host, port, name)
+`, sampleName, at.HTTP, at.DNS, dir, host, port, name, onHost)
 	return err
 }

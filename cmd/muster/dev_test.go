@@ -27,6 +27,7 @@ func TestDevPrintsLinesThatAnswer(t *testing.T) {
 	want := []struct{ begin, answer string }{
 		{"dig @127.0.0.1 -p ", "IN\tSRV\t0 3000 "},
 		{"dig @127.0.0.1 -p ", "127.0.0.1\n"},
+		{"dig @127.0.0.1 -p ", "127.0.0.1\n"},
 		{"curl 'http://127.0.0.1:", `"name":"DEFAULT_GROUP@@hello"`},
 		{"curl -X POST 'http://127.0.0.1:", "true"},
 		{"curl http://127.0.0.1:", "hello"},

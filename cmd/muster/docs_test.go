@@ -169,7 +169,7 @@ func loosely(line string) *regexp.Regexp {
 // devProcess is a running `muster dev`.
 type devProcess struct {
 	process
-	http, dns, agent, data string
+	http, dns, agent, agentDNS, data string
 }
 
 // startDev starts a `muster dev` on free ports, waits until it says that it runs,
@@ -188,16 +188,17 @@ func startDev(t *testing.T) *devProcess {
 		return m[1]
 	}
 	d.http, d.dns, d.data = said(`HTTP +http://(\S+)`), said(`DNS +(\S+)`), said(`data +(.*), removed`)
-	var a struct{ HTTP string }
+	var a struct{ HTTP, DNS string }
 	if err := json.Unmarshal([]byte(textOf(t, filepath.Join(d.data, "agent", "addresses.json"))), &a); err != nil {
 		t.Fatal(err)
 	}
-	d.agent = a.HTTP
+	d.agent, d.agentDNS = a.HTTP, a.DNS
 	return d
 }
 
 // here puts the addresses of d where a document has those that are usual.
 func (d *devProcess) here(text string) string {
 	_, port, _ := net.SplitHostPort(d.dns)
-	return strings.NewReplacer("127.0.0.1:8848", d.http, "127.0.0.1:8849", d.agent, "127.0.0.1:1053", d.dns, "-p 1053", "-p "+port).Replace(text)
+	_, agentPort, _ := net.SplitHostPort(d.agentDNS)
+	return strings.NewReplacer("127.0.0.1:8848", d.http, "127.0.0.1:8849", d.agent, "127.0.0.1:1053", d.dns, "-p 1053", "-p "+port, "-p 1054", "-p "+agentPort).Replace(text)
 }

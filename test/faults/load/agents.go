@@ -100,7 +100,7 @@ func (l *Load) newAgent(m *member, servers []string) (*agent.Agent, error) {
 	}
 	return agent.New(agent.Config{
 		ID: m.id, DataDir: filepath.Join(l.cfg.Dir, m.id, "data"), Servers: servers, ServicesDir: services,
-		HTTP: "127.0.0.1:0", DrainWait: new(time.Duration), Stay: true, Logger: l.cfg.Logger.With("agent", m.id),
+		HTTP: "127.0.0.1:0", DNS: agent.NoDNS, DrainWait: new(time.Duration), Stay: true, Logger: l.cfg.Logger.With("agent", m.id),
 	})
 }
 
