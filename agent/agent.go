@@ -280,7 +280,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer os.Remove(addressesPath(a.cfg.DataDir)) // else it names a port that is somebody else's
-	api := local.New(local.Config{Host: face{a}, Sources: a.sources, Keeper: a.keeper, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger})
+	sdk := a.nacos(configs)
+	sdk.Load()
+	api := local.New(local.Config{
+		Host: face{a}, Sources: a.sources, Keeper: a.keeper, Nacos: sdk, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger,
+	})
 	// Everything declared is known before the first set is sent, which would
 	// otherwise withdraw it.
 	a.sources.Scan()
@@ -295,6 +299,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.roll.Run(inner) })
 	g.Go(func() error { return a.runDNS(inner) })
 	g.Go(func() error { return api.Serve(inner, listeners...) })
+	g.Go(func() error { return sdk.Run(inner) })
 	g.Go(func() error {
 		defer close(silent)
 		return a.announce.Run(beats, a.agentID())

@@ -26,12 +26,13 @@ func newIncarnation() string { return strings.ToLower(rand.Text()[:16]) }
 const (
 	idName        = "id"
 	appsName      = "apps.json"
+	nacosName     = "nacos.json"
 	addressesName = "addresses.json"
 )
 
 // clean removes what a crash left half-written in dir.
 func clean(dir string) error {
-	for _, name := range []string{idName, appsName, addressesName} {
+	for _, name := range []string{idName, appsName, nacosName, addressesName} {
 		if _, err := atomicfile.Clean(filepath.Join(dir, name)); err != nil {
 			return err
 		}

@@ -73,7 +73,7 @@ func TestLocalRegistration(t *testing.T) {
 	kill()
 	h.holds("filed:80=passing", fmt.Sprintf("my-app:%d=critical", port))
 	status, _, answer = a.call("GET", "/v1/services", "")
-	var list local.LocalServices
+	var list local.Services
 	if err := json.Unmarshal([]byte(answer), &list); err != nil || status != http.StatusOK || len(list.Services) != 2 {
 		t.Fatalf("GET = %d, %s, want both", status, answer)
 	}

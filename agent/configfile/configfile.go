@@ -261,3 +261,11 @@ func (k *Keeper) Keeps(n client.Name) bool {
 	defer k.mu.Unlock()
 	return k.documents[n.WithDefaults()] != nil
 }
+
+// Known reports whether n is kept, and known to exist or not to.
+func (k *Keeper) Known(n client.Name) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	d := k.documents[n.WithDefaults()]
+	return d != nil && d.known
+}

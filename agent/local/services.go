@@ -15,9 +15,9 @@ import (
 	"github.com/musterhq/muster/api"
 )
 
-// LocalServices answers GET /v1/services of the local API: instances that the
+// Services answers GET /v1/services of the local API: instances that the
 // agent declares, of files and of registrations.
-type LocalServices struct {
+type Services struct {
 	Services []roll.InstanceStatus `json:"services"`
 }
 
@@ -35,7 +35,7 @@ func (a *API) listServices(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	list := LocalServices{Services: []roll.InstanceStatus{}}
+	list := Services{Services: []roll.InstanceStatus{}}
 	for _, i := range a.cfg.Host.Instances() {
 		if admits(q, i) {
 			list.Services = append(list.Services, i)
@@ -75,7 +75,7 @@ func (a *API) named(w http.ResponseWriter, r *http.Request, names ...string) ([]
 
 func (a *API) getService(w http.ResponseWriter, r *http.Request) {
 	if found, ok := a.named(w, r, "namespace", "group"); ok {
-		write(w, http.StatusOK, LocalServices{Services: found})
+		write(w, http.StatusOK, Services{Services: found})
 	}
 }
 

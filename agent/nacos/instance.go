@@ -1,0 +1,262 @@
+package nacos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/api"
+)
+
+// ok is the answer to a write; clients compare the two bytes.
+const ok = "ok"
+
+// ephemeral reports whether a call is about an instance that lives by beats.
+func (c *call) ephemeral() bool { return c.flag("ephemeral") }
+
+// stopping refuses what would only be withdrawn again.
+func (h *Handler) stopping() error {
+	if h.cfg.Draining() {
+		return refuse(http.StatusServiceUnavailable, "the agent is stopping")
+	}
+	return nil
+}
+
+// register takes an instance up. One that is to stay without beats is for the
+// servers, which check it.
+func (h *Handler) register(c *call) error {
+	k, err := c.key()
+	if err != nil {
+		return err
+	}
+	if !c.ephemeral() {
+		return h.pass(c)
+	}
+	i, err := c.instance(k)
+	if err != nil {
+		return err
+	}
+	if err := h.join(c, i, c.flag("healthy")); err != nil {
+		return err
+	}
+	return c.text(ok)
+}
+
+// instance returns the instance that a call describes.
+func (c *call) instance(k roll.Key) (i api.AgentInstance, err error) {
+	i = api.AgentInstance{Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port}
+	if i.Weight, err = weightOf(c.value("weight")); err != nil {
+		return i, err
+	}
+	if i.Cluster, err = c.cluster("clusterName", "cluster"); err != nil {
+		return i, err
+	}
+	if i.Metadata, err = metadataOf(c.value("metadata")); err != nil {
+		return i, err
+	}
+	if !c.flag("enabled", "enable") {
+		i.Enabled = new(false)
+	}
+	return i, nil
+}
+
+// join declares an instance, and waits for a server to have it where one answers:
+// who registers and then lists finds it.
+func (h *Handler) join(c *call, i api.AgentInstance, healthy bool) error {
+	if err := h.stopping(); err != nil {
+		return err
+	}
+	if err := h.members.put(i, healthy); err != nil {
+		return err
+	}
+	h.settle(c)
+	k := (&member{Instance: i}).key()
+	if reason := h.cfg.Rejected(k); reason != "" {
+		h.members.remove(k)
+		return refuse(http.StatusBadRequest, "%s", reason)
+	}
+	return nil
+}
+
+func (h *Handler) settle(c *call) {
+	ctx, cancel := context.WithTimeout(c.r.Context(), settleFor)
+	defer cancel()
+	h.cfg.Settle(ctx)
+}
+
+func (h *Handler) deregister(c *call) error {
+	k, err := c.key()
+	if err != nil {
+		return err
+	}
+	if !c.ephemeral() || !h.members.remove(k) {
+		return h.pass(c)
+	}
+	h.settle(c)
+	return c.text(ok)
+}
+
+// update changes what is declared of an instance that was registered here: what is
+// absent stays, metadata is merged over what there is. Of others it is the
+// operator's say, which is for the servers.
+func (h *Handler) update(c *call) error {
+	k, err := c.key()
+	if err != nil {
+		return err
+	}
+	i, known := h.members.get(k)
+	if !known {
+		return h.pass(c)
+	}
+	if c.value("enabled", "enable") != "" {
+		i.Enabled = new(c.flag("enabled", "enable"))
+	}
+	weight, err := weightOf(c.value("weight"))
+	if err != nil {
+		return err
+	}
+	if weight != nil {
+		i.Weight = weight
+	}
+	metadata, err := metadataOf(c.value("metadata"))
+	if err != nil {
+		return err
+	}
+	if metadata != nil {
+		merged := maps.Clone(i.Metadata)
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		maps.Copy(merged, metadata)
+		i.Metadata = merged
+	}
+	if err := timesOf(i.Metadata).validate(); err != nil {
+		return err
+	}
+	h.members.change(i)
+	h.settle(c)
+	return c.text(ok)
+}
+
+// Codes of the answer to a beat.
+const (
+	beatTaken   = 10200
+	beatUnknown = 20404 // asks the client to register
+)
+
+// beatAnswer must hold numbers throughout: clients fail on a text.
+type beatAnswer struct {
+	Interval int64 `json:"clientBeatInterval"` // milliseconds
+	Code     int   `json:"code"`
+	Light    bool  `json:"lightBeatEnabled"`
+}
+
+// scalar is a text that may be sent as a JSON number, or the other way round.
+type scalar string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *scalar) UnmarshalJSON(b []byte) error {
+	if b[0] != '"' {
+		if b[0] == '{' || b[0] == '[' {
+			return errors.New("not a scalar")
+		}
+		if *s = scalar(b); *s == "null" {
+			*s = ""
+		}
+		return nil
+	}
+	var text string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return err
+	}
+	*s = scalar(strings.TrimSpace(text))
+	return nil
+}
+
+// fullBeat is an instance as a full beat describes it; other keys are ignored.
+type fullBeat struct {
+	ServiceName scalar          `json:"serviceName"`
+	IP          scalar          `json:"ip"`
+	Port        scalar          `json:"port"`
+	Cluster     scalar          `json:"cluster"`
+	Weight      scalar          `json:"weight"`
+	Metadata    json.RawMessage `json:"metadata"`
+}
+
+// beat takes a full or a light beat. A full one registers an instance that is not
+// known; a light one asks for that.
+func (h *Handler) beat(c *call) error {
+	text := c.value("beat")
+	var full *fullBeat
+	if text != "" {
+		full = &fullBeat{}
+		if json.Unmarshal([]byte(text), full) != nil {
+			return illegal("beat", "it should be a JSON object.")
+		}
+		full.complete(c)
+	}
+	k, err := c.key()
+	if err != nil {
+		return err
+	}
+	answer := beatAnswer{timesOf(nil).interval.Milliseconds(), beatTaken, true}
+	i, known, changed := h.members.beat(k)
+	switch {
+	case known && changed:
+		h.settle(c)
+	case known:
+	case full == nil:
+		answer.Code = beatUnknown
+		return c.json(answer)
+	default:
+		if i, err = full.instance(c, k); err != nil {
+			return err
+		}
+		if err := h.join(c, i, true); err != nil {
+			return err
+		}
+	}
+	if n, err := strconv.ParseUint(i.Metadata[metaInterval], 10, 31); err == nil && n > 0 {
+		answer.Interval = int64(n)
+	}
+	return c.json(answer)
+}
+
+// complete lays what the beat says over the parameters beside it, all but the
+// service, which the parameter names when there is one.
+func (b *fullBeat) complete(c *call) {
+	for name, v := range map[string]scalar{"ip": b.IP, "port": b.Port, "clusterName": b.Cluster} {
+		if v != "" {
+			c.params[name] = string(v)
+		}
+	}
+	if c.value("serviceName") == "" {
+		c.params["serviceName"] = string(b.ServiceName)
+	}
+}
+
+// instance returns what stands if the instance of a full beat is unknown.
+func (b *fullBeat) instance(c *call, k roll.Key) (i api.AgentInstance, err error) {
+	i = api.AgentInstance{Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port}
+	if i.Weight, err = weightOf(string(b.Weight)); err != nil {
+		return i, err
+	}
+	if i.Cluster, err = c.cluster("clusterName"); err != nil {
+		return i, err
+	}
+	var text string
+	switch {
+	case len(b.Metadata) == 0 || string(b.Metadata) == "null":
+		return i, nil
+	case json.Unmarshal(b.Metadata, &text) == nil:
+		i.Metadata, err = metadataOf(strings.TrimSpace(text))
+	default:
+		i.Metadata, err = metadataOf(string(b.Metadata))
+	}
+	return i, err
+}

@@ -1,0 +1,234 @@
+package nacos
+
+import (
+	"bytes"
+	"container/list"
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/client"
+)
+
+// passedOn are the headers of a call that go with it to the servers: what a client
+// says of itself and of a publish. What it says of where it comes from is not
+// believed, and who reads documents is the agent.
+var passedOn = []string{"User-Agent", "Client-Version", "Client-AppName", "App", "Content-Type", "BetaIps", "CasMd5", "Vipserver-Tag", "Authorization", "Accesstoken"}
+
+// handedBack are the headers of an answer that a client gets.
+var handedBack = []string{
+	"Content-Type", "Config-Type", "Content-MD5", "Last-Modified", "Encrypted-Data-Key", "isBeta", "tag", "Vipserver-Tag",
+	"Pragma", "Expires", "Cache-Control", "Content-Disposition", "Retry-After",
+	"Muster-Revision", "Muster-Lagging", "Muster-Warning", "Muster-Reason", "Muster-Release", "Muster-Release-Why", "Muster-Age",
+}
+
+// relayed returns the call as it goes to the servers, with another query.
+func (c *call) relayed(query string) client.Relayed {
+	r := client.Relayed{Method: c.r.Method, Path: c.r.URL.EscapedPath(), Header: c.h.cfg.Client.IdentityHeader(), Body: c.body}
+	if query != "" {
+		r.Path += "?" + query
+	}
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	for _, name := range passedOn {
+		if v := c.r.Header.Get(name); v != "" {
+			r.Header.Set(name, v)
+		}
+	}
+	return r
+}
+
+// pass hands a call to the servers and its answer back.
+func (h *Handler) pass(c *call) error {
+	r := c.relayed(c.r.URL.RawQuery)
+	r.Once = c.r.Method == http.MethodPost && c.r.Header.Get("Casmd5") != ""
+	a, err := h.cfg.Client.Relay(c.r.Context(), r)
+	if err != nil {
+		return err
+	}
+	return c.handBack(a)
+}
+
+func (c *call) handBack(a client.RelayedAnswer) error {
+	for _, name := range handedBack {
+		if v := a.Header.Values(name); len(v) > 0 {
+			c.w.Header()[http.CanonicalHeaderKey(name)] = v
+		}
+	}
+	return c.answer(a.Status, a.Header.Get("Content-Type"), string(a.Body))
+}
+
+// shortCut is how long after a failure those who have a last-known answer get it
+// without asking again, and hurried how long one of them waits at most.
+const (
+	shortCut = time.Second
+	hurried  = 1500 * time.Millisecond
+)
+
+// HeaderStale is "true" on an answer that is the last known one, as no server
+// answers now.
+const HeaderStale = "Muster-Stale"
+
+// look answers a read as the servers do, or as they last did.
+func (h *Handler) look(c *call) error { return h.readThrough(c, nil, nil) }
+
+// unasked are the parameters by which clients ask to be told of changes, which
+// nobody does here: they poll.
+var unasked = []string{"udpPort"}
+
+// Poll periods of a list: that which the servers tell clients to whom they send
+// changes, and that of those to whom they do not.
+var (
+	pushedPeriod = []byte(`"cacheMillis":10000,`)
+	polledPeriod = []byte(`"cacheMillis":3000,`)
+)
+
+// list answers the instances of a service.
+func (h *Handler) list(c *call) error {
+	if _, err := c.service(); err != nil {
+		return err
+	}
+	return h.readThrough(c, unasked, func(body []byte) []byte { return bytes.Replace(body, pushedPeriod, polledPeriod, 1) })
+}
+
+// readThrough asks the servers, without some of the parameters, and keeps what
+// they answer for when they do not.
+func (h *Handler) readThrough(c *call, without []string, change func([]byte) []byte) error {
+	// In the order of their names and without the body, so that equal questions
+	// have one answer.
+	q := url.Values{}
+	for _, name := range slices.Sorted(maps.Keys(c.params)) {
+		if !slices.Contains(without, name) {
+			q.Set(name, c.params[name])
+		}
+	}
+	query := q.Encode()
+	// Secrets and stamps that clients sign their calls with are no part of the question.
+	for _, name := range []string{"accessToken", "username", "password", "ak", "data", "signature", "sign", "timestamp"} {
+		q.Del(name)
+	}
+	flavour, _, _ := strings.Cut(c.agent(), ":")
+	key := c.r.URL.Path + "?" + q.Encode() + " " + flavour
+	last, isKnown := h.known.get(key)
+	if isKnown && h.known.away() {
+		return c.stale(last)
+	}
+	ctx := c.r.Context()
+	if isKnown {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, hurried)
+		defer cancel()
+	}
+	r := c.relayed(query)
+	r.Body = nil
+	r.Header.Del("Content-Type")
+	a, err := h.cfg.Client.Relay(ctx, r)
+	if (err != nil || a.Status >= http.StatusInternalServerError) && c.r.Context().Err() == nil {
+		if errors.Is(err, client.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {
+			h.known.missed()
+		}
+		if isKnown {
+			return c.stale(last)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if change != nil {
+		a.Body = change(a.Body)
+	}
+	if a.Status == http.StatusOK {
+		h.known.put(key, a)
+	}
+	return c.handBack(a)
+}
+
+func (c *call) stale(a client.RelayedAnswer) error {
+	c.w.Header().Set(HeaderStale, "true")
+	return c.handBack(a)
+}
+
+// Bounds of the answers that are kept.
+const (
+	maxKnown      = 4096
+	maxKnownBytes = 8 << 20
+	maxKnownOne   = 2 << 20
+)
+
+// known keeps the last answers to reads, those asked for last.
+type known struct {
+	mu    sync.Mutex
+	order *list.List // of *answered, last asked for in front
+	at    map[string]*list.Element
+	bytes int
+	until time.Time // no server answered: nobody need ask before; under mu
+}
+
+// answered is one answer that is kept.
+type answered struct {
+	key    string
+	answer client.RelayedAnswer
+}
+
+func (a *answered) size() int { return len(a.key) + len(a.answer.Body) + 512 }
+
+func newKnown() *known { return &known{order: list.New(), at: map[string]*list.Element{}} }
+
+// away reports whether no server has answered just now.
+func (k *known) away() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return time.Now().Before(k.until)
+}
+
+// missed notes that no server answers.
+func (k *known) missed() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.until = time.Now().Add(shortCut)
+}
+
+func (k *known) get(key string) (client.RelayedAnswer, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e := k.at[key]
+	if e == nil {
+		return client.RelayedAnswer{}, false
+	}
+	k.order.MoveToFront(e)
+	a, _ := e.Value.(*answered)
+	return a.answer, true
+}
+
+func (k *known) put(key string, a client.RelayedAnswer) {
+	kept := &answered{key, a}
+	if kept.size() > maxKnownOne {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.until = time.Time{}
+	if e := k.at[key]; e != nil {
+		k.drop(e)
+	}
+	k.at[key] = k.order.PushFront(kept)
+	k.bytes += kept.size()
+	for k.order.Len() > maxKnown || k.bytes > maxKnownBytes {
+		k.drop(k.order.Back())
+	}
+}
+
+// drop forgets an answer. k.mu is held.
+func (k *known) drop(e *list.Element) {
+	a, _ := e.Value.(*answered)
+	k.order.Remove(e)
+	delete(k.at, a.key)
+	k.bytes -= a.size()
+}
