@@ -100,17 +100,38 @@ type ConfigRef struct {
 	MD5       string `json:"md5,omitempty"`
 }
 
+// MaxGroupNames bounds the data ids that a watch tells of one group.
+const MaxGroupNames = 10000
+
+// ConfigGroup names a group and the digest that the server told of its data ids
+// last; an empty digest means that the caller knows nothing of them.
+type ConfigGroup struct {
+	Namespace string `json:"namespace,omitempty" doc:"public when empty"`
+	Group     string `json:"group,omitempty" doc:"DEFAULT_GROUP when empty"`
+	Names     string `json:"names,omitempty" maxLength:"64"`
+}
+
+// ConfigGroupNames tells which documents a group has.
+type ConfigGroupNames struct {
+	ConfigGroup
+
+	Total   int      `json:"total" doc:"How many documents it has"`
+	DataIDs []string `json:"dataIds" nullable:"false" doc:"Their data ids, in order; the first 10000"`
+}
+
 // ConfigWatch asks to be answered once one of the documents differs from what
-// the caller has, or after Wait milliseconds.
+// the caller has, or a group has other documents, or after Wait milliseconds.
 type ConfigWatch struct {
-	Configs []ConfigRef `json:"configs" maxItems:"10000" nullable:"false"`
-	Wait    int         `json:"wait" minimum:"0" maximum:"60000" doc:"Milliseconds to hold the call"`
+	Configs []ConfigRef   `json:"configs" maxItems:"10000" nullable:"false"`
+	Groups  []ConfigGroup `json:"groups,omitempty" maxItems:"100"`
+	Wait    int           `json:"wait" minimum:"0" maximum:"60000" doc:"Milliseconds to hold the call"`
 }
 
 // ConfigChanges lists the documents that differ, each with its present MD5
-// (empty: it does not exist).
+// (empty: it does not exist), and the groups whose documents are others.
 type ConfigChanges struct {
-	Changed []ConfigRef `json:"changed" nullable:"false"`
+	Changed []ConfigRef        `json:"changed" nullable:"false"`
+	Groups  []ConfigGroupNames `json:"groups,omitempty"`
 }
 
 // ConfigSet is a write of several documents: all of it is made, at one revision,

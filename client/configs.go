@@ -210,13 +210,22 @@ const MaxWatchWait = time.Minute
 // WatchConfigs returns once one of the documents differs from what refs say
 // the caller has, with those that do; or, after wait, with none.
 func (c *Client) WatchConfigs(ctx context.Context, refs []api.ConfigRef, wait time.Duration) ([]api.ConfigRef, error) {
-	if wait < 0 || wait > MaxWatchWait {
-		return nil, fmt.Errorf("wait %v is not within 0 to %v: %w", wait, MaxWatchWait, ErrInvalid)
-	}
-	body := api.ConfigWatch{Configs: refs, Wait: int(wait / time.Millisecond)}
-	r := call{method: http.MethodPost, path: api.PathWatch, wait: wait, header: c.identity.Clone()}
-	a, err := exchange[api.ConfigChanges](ctx, c, r, body)
+	a, err := c.WatchGroups(ctx, refs, nil, wait)
 	return a.Changed, err
+}
+
+// WatchGroups is WatchConfigs that returns as well once a group has other
+// documents than when its digest was told, with those that it has.
+func (c *Client) WatchGroups(ctx context.Context, refs []api.ConfigRef, groups []api.ConfigGroup, wait time.Duration) (api.ConfigChanges, error) {
+	if wait < 0 || wait > MaxWatchWait {
+		return api.ConfigChanges{}, fmt.Errorf("wait %v is not within 0 to %v: %w", wait, MaxWatchWait, ErrInvalid)
+	}
+	body := api.ConfigWatch{Configs: refs, Groups: groups, Wait: int(wait / time.Millisecond)}
+	if body.Configs == nil {
+		body.Configs = []api.ConfigRef{}
+	}
+	r := call{method: http.MethodPost, path: api.PathWatch, wait: wait, header: c.identity.Clone()}
+	return exchange[api.ConfigChanges](ctx, c, r, body)
 }
 
 // ReportConfigs tells the server what the agent did with documents, at most

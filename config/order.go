@@ -108,3 +108,11 @@ func (s *Snapshot) In(namespace string) []*Document {
 	n, _ := slices.BinarySearchFunc(all[from:], namespace+"\x00", func(d *Document, ns string) int { return strings.Compare(d.Key.Namespace, ns) })
 	return all[from : from+n]
 }
+
+// InGroup is In for one group of the namespace.
+func (s *Snapshot) InGroup(namespace, group string) []*Document {
+	all := s.In(namespace)
+	from, _ := slices.BinarySearchFunc(all, group, func(d *Document, g string) int { return strings.Compare(d.Key.Group, g) })
+	n, _ := slices.BinarySearchFunc(all[from:], group+"\x00", func(d *Document, g string) int { return strings.Compare(d.Key.Group, g) })
+	return all[from : from+n]
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/musterhq/muster/internal/digest"
 	"github.com/musterhq/muster/internal/trie"
 	"github.com/musterhq/muster/internal/view"
 )
@@ -20,6 +21,7 @@ type Snapshot struct {
 	tallies    trie.Map[string, int64]    // revisions, by namespace
 	unreadable trie.Map[RecordKey, int64] // revisions of what nobody can tell what it says
 	usage      trie.Map[scope, Usage]
+	names      trie.Map[scope, uint64] // sums of the hashes of the data ids, by group
 	digests    Digests
 	order      order
 }
@@ -53,7 +55,7 @@ func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 	if s != nil {
 		next.order.after(&s.order, changes)
 		next.count, next.entries, next.policies, next.tallies = s.count, s.entries, s.policies, s.tallies
-		next.unreadable, next.usage, next.digests = s.unreadable, s.usage, s.digests
+		next.unreadable, next.usage, next.names, next.digests = s.unreadable, s.usage, s.names, s.digests
 	}
 	e := new(trie.Edit)
 	for _, c := range changes {
@@ -144,6 +146,9 @@ func (s *Snapshot) use(e *trie.Edit, k Key, was, is *Document) {
 	if was == is {
 		return
 	}
+	if there(was) != there(is) {
+		s.rename(e, k, is != nil)
+	}
 	d := usageOf(is).minus(usageOf(was))
 	for _, o := range []scope{{k.Namespace, ""}, {k.Namespace, k.Group}} {
 		u, _ := s.usage.Get(o)
@@ -154,6 +159,20 @@ func (s *Snapshot) use(e *trie.Edit, k Key, was, is *Document) {
 		} else {
 			s.usage = s.usage.With(e, o, u)
 		}
+	}
+}
+
+// rename counts a data id that came into its group, or went.
+func (s *Snapshot) rename(e *trie.Edit, k Key, came bool) {
+	group, sum := scope{k.Namespace, k.Group}, digest.Key("name", k.DataID).At(0)
+	if !came {
+		sum = -sum
+	}
+	was, _ := s.names.Get(group)
+	if was+sum == 0 {
+		s.names = s.names.Without(e, group)
+	} else {
+		s.names = s.names.With(e, group, was+sum)
 	}
 }
 
@@ -174,6 +193,13 @@ func (s *Snapshot) Revision() int64 { return s.revision }
 
 // Len returns how many documents there are.
 func (s *Snapshot) Len() int { return s.count }
+
+// Names returns a number for the set of documents that a group has: the same in
+// every process for the same data ids, and another for others; 0 for none.
+func (s *Snapshot) Names(namespace, group string) uint64 {
+	sum, _ := s.names.Get(scope{namespace, group})
+	return sum
+}
 
 // Head returns the head of a document, or nil.
 func (s *Snapshot) Head(k Key) *Document {

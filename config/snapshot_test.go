@@ -94,3 +94,44 @@ func TestApply(t *testing.T) {
 		}
 	}
 }
+
+// The number of a group's names tells one set of documents from another, however
+// it came about, and nothing else.
+func TestNames(t *testing.T) {
+	key := func(group string, i int) config.Key {
+		return config.Key{Namespace: "public", Group: group, DataID: fmt.Sprint(i)}
+	}
+	numbers := map[uint64]string{0: "[]"}
+	var s *config.Snapshot
+	s = s.Apply(1, nil)
+	there := map[int]bool{}
+	for revision := int64(2); revision < 500; revision++ {
+		i := rand.IntN(6)
+		k := key("g", i)
+		c := put(&config.Document{Key: k, MD5: fmt.Sprint(revision), Revision: revision}, revision)
+		if rand.IntN(2) == 0 {
+			c.Record = nil
+			delete(there, i)
+		} else {
+			there[i] = true
+		}
+		s = s.Apply(revision, []config.Change{c, put(&config.Document{Key: key("h", int(revision)), Revision: revision}, revision)})
+		want := fmt.Sprint(slices.Sorted(maps.Keys(there)))
+		var got []int
+		for _, d := range s.InGroup("public", "g") {
+			var n int
+			_, _ = fmt.Sscan(d.Key.DataID, &n)
+			got = append(got, n)
+		}
+		if fmt.Sprint(got) != want {
+			t.Fatalf("InGroup = %v, want %s", got, want)
+		}
+		if before, ok := numbers[s.Names("public", "g")]; ok && before != want {
+			t.Fatalf("Names of %s and of %s are the same", before, want)
+		}
+		numbers[s.Names("public", "g")] = want
+	}
+	if len(numbers) > 64 {
+		t.Errorf("%d numbers for 64 sets", len(numbers))
+	}
+}

@@ -324,3 +324,65 @@ func TestPolicies(t *testing.T) {
 	}
 	publish(t, c, in("c"), "12345678901", client.ConfigWrite{})
 }
+
+// A watch of a group tells which documents it has, once these are others.
+func TestWatchOfAGroup(t *testing.T) {
+	c := dial(t, running(t))
+	group := api.ConfigGroup{Group: "conf.d"}
+	ask := func(wait time.Duration) (names []string) {
+		t.Helper()
+		changes, err := c.WatchGroups(t.Context(), nil, []api.ConfigGroup{group}, wait)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(changes.Groups) == 0 {
+			return nil
+		}
+		got := changes.Groups[0]
+		if got.Namespace != "public" || got.Group != "conf.d" || got.Total != len(got.DataIDs) {
+			t.Errorf("group = %+v", got)
+		}
+		group.Names = got.Names
+		return got.DataIDs
+	}
+	if got := ask(0); len(got) != 0 || group.Names == "" {
+		t.Errorf("names of a group that is not there = %q, digest %q, want none and a digest", got, group.Names)
+	}
+	if got := ask(50 * time.Millisecond); got != nil {
+		t.Errorf("names while nothing changes = %q, want no answer", got)
+	}
+	for _, step := range []struct {
+		name   string
+		change func() error
+		want   []string
+	}{
+		{"a new one", func() error {
+			publish(t, c, client.Name{Group: "conf.d", Name: "b"}, "1", client.ConfigWrite{})
+			return nil
+		}, []string{"b"}},
+		{"another one", func() error {
+			publish(t, c, client.Name{Group: "conf.d", Name: "a"}, "1", client.ConfigWrite{})
+			return nil
+		}, []string{"a", "b"}},
+		{"one less", func() error { return c.DeleteConfig(t.Context(), client.Name{Group: "conf.d", Name: "b"}) }, []string{"a"}},
+	} {
+		done := make(chan error, 1)
+		go func() { done <- step.change() }()
+		got := ask(20 * time.Second)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if !cmp.Equal(got, step.want) {
+			t.Errorf("names after %s = %q, want %q", step.name, got, step.want)
+		}
+	}
+	publish(t, c, client.Name{Group: "conf.d", Name: "a"}, "2", client.ConfigWrite{})
+	publish(t, c, client.Name{Group: "other", Name: "x"}, "2", client.ConfigWrite{})
+	if got := ask(0); got != nil {
+		t.Errorf("names after other contents = %q, want no answer", got)
+	}
+	group.Group = "*"
+	if _, err := c.WatchGroups(t.Context(), nil, []api.ConfigGroup{group}, 0); status(err) != http.StatusBadRequest {
+		t.Errorf("WatchGroups of a pattern = %v, want 400", err)
+	}
+}

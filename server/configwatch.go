@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"iter"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/server/waiters"
 )
 
 // maxWatchBytes bounds one call that waits: ten thousand long names.
@@ -33,6 +35,13 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 			return nil, f.failure(err)
 		}
 	}
+	groups := in.Body.Groups
+	for i, g := range groups {
+		groups[i].Namespace, groups[i].Group = defaulted(g.Namespace, config.DefaultNamespace), defaulted(g.Group, config.DefaultGroup)
+		if err := (config.Key{Namespace: groups[i].Namespace, Group: groups[i].Group, DataID: "any"}).Validate(); err != nil {
+			return nil, f.failure(err)
+		}
+	}
 	f.told.Heard(client, func(yield func(config.Key, string) bool) {
 		for _, r := range refs {
 			if !yield(keyOf(r), r.MD5) {
@@ -47,12 +56,12 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 	defer f.polls.Add(-1)
 	timeout := time.NewTimer(time.Duration(in.Body.Wait) * time.Millisecond)
 	defer timeout.Stop()
-	woken, leave := f.waiters.Join(keysOf(refs))
+	woken, leave := f.waiters.Join(keysOf(refs, groups))
 	defer leave()
 	for {
-		changed := f.differing(client, refs)
-		if len(changed) > 0 || in.Body.Wait == 0 {
-			return &configChanges{api.ConfigChanges{Changed: changed}}, nil
+		changes := f.differing(client, refs, groups)
+		if len(changes.Changed)+len(changes.Groups) > 0 || in.Body.Wait == 0 {
+			return &configChanges{changes}, nil
 		}
 		select {
 		case <-woken:
@@ -70,27 +79,45 @@ func keyOf(r api.ConfigRef) config.Key {
 	return config.Key{Namespace: r.Namespace, Group: r.Group, DataID: r.DataID}
 }
 
-func keysOf(refs []api.ConfigRef) iter.Seq[config.Key] {
+func keysOf(refs []api.ConfigRef, groups []api.ConfigGroup) iter.Seq[config.Key] {
 	return func(yield func(config.Key) bool) {
 		for _, r := range refs {
 			if !yield(keyOf(r)) {
 				return
 			}
 		}
+		for _, g := range groups {
+			if !yield(waiters.Group(g.Namespace, g.Group)) {
+				return
+			}
+		}
 	}
 }
 
-func (f *face) differing(client config.Client, refs []api.ConfigRef) []api.ConfigRef {
-	changed := []api.ConfigRef{}
+func (f *face) differing(client config.Client, refs []api.ConfigRef, groups []api.ConfigGroup) api.ConfigChanges {
+	changes := api.ConfigChanges{Changed: []api.ConfigRef{}}
 	snap := f.configs.Snapshot()
 	if snap == nil {
-		return changed
+		return changes
 	}
 	for _, r := range refs {
 		if md5, differs := snap.Differs(keyOf(r), client, r.MD5); differs {
 			r.MD5 = md5
-			changed = append(changed, r)
+			changes.Changed = append(changes.Changed, r)
 		}
 	}
-	return changed
+	for _, g := range groups {
+		names := strconv.FormatUint(snap.Names(g.Namespace, g.Group), 16)
+		if names == g.Names {
+			continue
+		}
+		g.Names = names
+		all := snap.InGroup(g.Namespace, g.Group)
+		told := api.ConfigGroupNames{ConfigGroup: g, Total: len(all), DataIDs: make([]string, 0, min(len(all), api.MaxGroupNames))}
+		for _, d := range all[:cap(told.DataIDs)] {
+			told.DataIDs = append(told.DataIDs, d.Key.DataID)
+		}
+		changes.Groups = append(changes.Groups, told)
+	}
+	return changes
 }

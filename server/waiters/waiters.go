@@ -42,6 +42,12 @@ func (w *Waiters) Join(keys iter.Seq[config.Key]) (woken <-chan struct{}, leave 
 	return bell, func() { w.leave(bell, keys) }
 }
 
+// Group returns the key under which a call waits for changes of any document of a
+// group. No document has it.
+func Group(namespace, group string) config.Key {
+	return config.Key{Namespace: namespace, Group: group}
+}
+
 func (w *Waiters) leave(bell chan struct{}, keys iter.Seq[config.Key]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,11 +80,17 @@ func (w *Waiters) wake(keys iter.Seq[config.Key]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for k := range keys {
-		for bell := range w.by[k] {
-			select {
-			case bell <- struct{}{}:
-			default: // it has not looked since it was woken last
-			}
+		w.ring(k)
+		w.ring(Group(k.Namespace, k.Group))
+	}
+}
+
+// ring wakes those who wait under a key. w.mu is held.
+func (w *Waiters) ring(k config.Key) {
+	for bell := range w.by[k] {
+		select {
+		case bell <- struct{}{}:
+		default: // it has not looked since it was woken last
 		}
 	}
 }
