@@ -28,6 +28,7 @@ import (
 	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/definition"
+	"github.com/musterhq/muster/agent/drain"
 	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/agent/localdns"
 	"github.com/musterhq/muster/agent/roll"
@@ -45,8 +46,8 @@ const (
 	// name no other; NoSocket as a setting is none.
 	SocketName = "agent.sock"
 	NoSocket   = "none"
-	// DefaultDrainWait is the TTL of the servers' DNS answers: after it nobody
-	// should hold an answer from before the drain.
+	// DefaultDrainWait is the default TTL of the servers' DNS answers: after it
+	// nobody should hold an answer from before the drain.
 	DefaultDrainWait = 5 * time.Second
 	DefaultRescan    = 30 * time.Second
 )
@@ -90,7 +91,8 @@ type Config struct {
 	// Bundles are files that are switched together.
 	Bundles []configfile.Bundle `yaml:"bundles,omitempty"`
 	// DrainWait is how long a stop waits between giving everything weight 0
-	// and deregistering it; nil means DefaultDrainWait, 0 does not wait.
+	// and deregistering it; nil means as long as the servers say that answers of
+	// DNS may be kept, DefaultDrainWait until they do. 0 does not wait.
 	DrainWait *time.Duration `yaml:"drain_wait,omitempty"`
 	// Stay leaves everything registered at a stop, for a restart that nobody
 	// is to notice: it must then end within the servers' timeouts.
@@ -126,9 +128,6 @@ func (c Config) withDefaults() Config {
 	if len(c.Servers) == 0 {
 		c.Servers = []string{client.DefaultServer}
 	}
-	if c.DrainWait == nil {
-		c.DrainWait = new(DefaultDrainWait)
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -141,7 +140,7 @@ func (c Config) validate() error {
 	if c.ID != "" && !idPattern.MatchString(c.ID) {
 		return fmt.Errorf("id %q is not 1 to 64 letters, digits, dots, _ and -, a letter or digit first", c.ID)
 	}
-	if *c.DrainWait < 0 || c.Rescan < 0 {
+	if c.DrainWait != nil && *c.DrainWait < 0 || c.Rescan < 0 {
 		return errors.New("drain_wait or rescan is negative")
 	}
 	if _, err := c.SocketMode.Bits(0); err != nil {
@@ -179,27 +178,23 @@ func (c Config) onLoopback() bool {
 
 // Agent is one agent. Its methods may be called by several goroutines.
 type Agent struct {
-	cfg         Config
-	client      *client.Client
-	incarnation string
-	started     time.Time
+	cfg     Config
+	client  *client.Client
+	started time.Time
 
 	roll     *roll.Roll
 	sources  *source.Sources
 	announce *announce.Announcer
+	drain    *drain.Drainer
 	keeper   *configfile.Keeper
 
-	reload   chan struct{}
-	skip     chan struct{}
-	skipOnce sync.Once
+	reload chan struct{}
 
-	mu       sync.Mutex
-	id       string // under mu
-	http     string // address of the local API once it listens; under mu
-	socket   string // its socket, likewise; under mu
-	draining bool   // under mu
-
-	dns *localdns.Resolver // nil before Run, and where there is to be none; under mu
+	mu     sync.Mutex
+	id     string             // under mu
+	http   string             // address of the local API once it listens; under mu
+	socket string             // its socket, likewise; under mu
+	dns    *localdns.Resolver // nil before Run, and where there is to be none; under mu
 }
 
 // New returns an Agent, or an error that names the setting that is wrong. It
@@ -213,10 +208,7 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{
-		cfg: cfg, client: c, incarnation: newIncarnation(), started: time.Now(),
-		reload: make(chan struct{}, 1), skip: make(chan struct{}),
-	}
+	a := &Agent{cfg: cfg, client: c, started: time.Now(), reload: make(chan struct{}, 1)}
 	a.keeper, err = configfile.New(configfile.Config{
 		Files: cfg.Files, Bundles: cfg.Bundles, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
 	})
@@ -228,7 +220,11 @@ func New(cfg Config) (*Agent, error) {
 		Dir: cfg.ServicesDir, Apps: filepath.Join(cfg.DataDir, appsName), Address: cfg.Address, Loopback: cfg.onLoopback(),
 		Namespace: cfg.Namespace, Rescan: cfg.Rescan, Logger: cfg.Logger,
 	}, a.roll)
-	a.announce = announce.New(c, a.roll, a.incarnation, hostname(), cfg.Logger)
+	a.announce = announce.New(announce.Config{Client: c, Roll: a.roll, Dir: cfg.DataDir, Host: hostname(), Logger: cfg.Logger})
+	a.drain = drain.New(drain.Config{
+		Path: filepath.Join(cfg.DataDir, drainName), Roll: a.roll, Await: a.announce.Await, Wait: a.drainWait, Logger: cfg.Logger,
+		Problem: func() string { return a.announce.Status().Error },
+	})
 	return a, nil
 }
 
@@ -252,12 +248,10 @@ func (a *Agent) Reload() {
 	}
 }
 
-// SkipDrain ends the wait of a drain, whether that has begun or not.
-func (a *Agent) SkipDrain() { a.skipOnce.Do(func() { close(a.skip) }) }
-
-// Run runs the agent until ctx ends, then drains and deregisters what it
-// declared, and returns nil. An error means that this host does not let it
-// run: the data directory cannot be used, or the local API or the DNS cannot listen. Run
+// Run runs the agent until ctx ends or a leave is asked for, then drains and
+// deregisters what it declared, and returns nil. An error means that this host
+// does not let it run: the data directory cannot be used, or the local API or the
+// DNS cannot listen. Run
 // may be called once.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.client.Close()
@@ -311,6 +305,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	select {
 	case <-ctx.Done():
+	case <-a.drain.Left():
 	case <-inner.Done(): // a part failed
 	}
 	quit()
@@ -326,11 +321,10 @@ func (a *Agent) prepare() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.sources.Load(); err != nil {
-		unlock()
-		return nil, err
-	}
-	a.cfg.Logger.Info("agent starts", "agent", a.agentID(), "incarnation", a.incarnation, "servers", a.client.Servers())
+	a.sources.Load()
+	a.announce.Load(a.agentID())
+	a.drain.Load()
+	a.cfg.Logger.Info("agent starts", "agent", a.agentID(), "incarnation", a.announce.Incarnation(), "servers", a.client.Servers())
 	return unlock, nil
 }
 
@@ -343,7 +337,7 @@ func (a *Agent) own() (unlock func(), err error) {
 	err = clean(a.cfg.DataDir)
 	var id string
 	if err == nil {
-		id, err = identity(a.cfg.DataDir, a.cfg.ID)
+		id, err = a.identity()
 	}
 	if err != nil {
 		unlock()
@@ -359,10 +353,4 @@ func (a *Agent) agentID() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.id
-}
-
-func (a *Agent) isDraining() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.draining
 }

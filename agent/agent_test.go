@@ -205,8 +205,8 @@ services:
 	}
 }
 
-// An agent that comes back keeps its id and says of nothing that it is
-// unhealthy before it has looked.
+// An agent that comes back goes on where it was: it sends no set, and says of
+// nothing that it is unhealthy before it has looked.
 func TestRestart(t *testing.T) {
 	h := newHost(t)
 	h.cfg.Stay = true
@@ -214,30 +214,71 @@ func TestRestart(t *testing.T) {
 	h.define("a.yaml", fmt.Sprintf("services: [{name: a, port: %d, checks: [{tcp: '127.0.0.1:%[1]d', interval: 20ms}]}]", port))
 	a := h.start()
 	h.holds(fmt.Sprintf("a:%d=passing", port))
-	before := len(h.server.seen("put"))
+	eventually(t, func() string { // it knows that the server has the set
+		if len(h.server.seen("beat")) == 0 {
+			return "no beat"
+		}
+		return ""
+	})
+	incarnation := a.Status().Incarnation
 	a.stop()
 	if n := len(h.server.seen("delete")); n != 0 {
 		t.Errorf("deregistrations of an agent that stays = %d, want none", n)
 	}
-	h.start()
+	before := len(h.server.seen(""))
+	again := h.start()
 	eventually(t, func() string {
-		puts := h.server.seen("put")
-		if len(puts) == before {
-			return "nothing declared after the restart"
-		}
-		first, last := puts[0], puts[len(puts)-1]
-		if last.id != first.id || last.set.Incarnation == first.set.Incarnation {
-			t.Fatalf("id, incarnation after a restart = %s, %s, want %s and another than %s", last.id, last.set.Incarnation, first.id, first.set.Incarnation)
-		}
-		for _, p := range puts {
-			for name, m := range p.instances {
-				if m.Health == api.HealthCritical {
-					t.Fatalf("%s was declared critical", name)
-				}
+		for _, e := range h.server.seen("")[before:] {
+			switch {
+			case e.what != "beat":
+				t.Fatalf("event after the restart = %s, want beats alone", e.what)
+			case e.beat.Incarnation != incarnation:
+				t.Fatalf("incarnation after the restart = %s, want %s", e.beat.Incarnation, incarnation)
+			case e.beat.Sequence > 1<<32 && e.beat.Health != "":
+				return "" // and the server took it, or it would have asked for the set
 			}
+		}
+		return "no beat with the digest of the health"
+	})
+	eventually(t, func() string {
+		if s := again.Status(); s.Server.Reached.IsZero() || s.Instances[0].Health != api.HealthPassing {
+			return fmt.Sprintf("status = %+v, want it in step", s)
 		}
 		return ""
 	})
+	if n := again.Status().Server.Sets; n != 0 {
+		t.Errorf("sets sent after the restart = %d, want none", n)
+	}
+	t.Log("another definition is another set")
+	h.define("a.yaml", fmt.Sprintf("services: [{name: b, port: %d}]", port))
+	h.holds(fmt.Sprintf("b:%d=passing", port))
+}
+
+// State that is damaged costs a set, and nothing else.
+func TestRestartWithBrokenState(t *testing.T) {
+	for _, name := range []string{"state.json", "drain.json", "apps.json", "id"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.cfg.Stay = true
+			h.define("a.yaml", "services: [{name: a, port: 80}]")
+			a := h.start()
+			h.holds("a:80=passing")
+			id := a.Status().ID
+			a.stop()
+			path := filepath.Join(h.cfg.DataDir, name)
+			if err := os.WriteFile(path, []byte("\x00\x00"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b := h.start()
+			h.holds("a:80=passing")
+			if got := b.Status().ID; got != id {
+				t.Errorf("id = %s, want %s as before", got, id)
+			}
+			if _, err := os.Stat(path + ".broken"); err != nil {
+				t.Errorf("it is not put aside: %v", err)
+			}
+		})
+	}
 }
 
 func TestUnknownUntilChecked(t *testing.T) {
@@ -360,16 +401,6 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("id after a restart = %q, want %q", got, id)
 	}
 	a.stop()
-	if err := os.WriteFile(filepath.Join(h.cfg.DataDir, "id"), []byte("\x00"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	broken, err := agent.New(h.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := broken.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "holds no agent id") {
-		t.Errorf("Run with a broken id = %v, want a clear error", err)
-	}
 	h.cfg.ID = "chosen"
 	if got := h.start().Status().ID; got != "chosen" {
 		t.Errorf("id = %q, want the chosen one", got)

@@ -14,25 +14,25 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/local"
+	"github.com/musterhq/muster/agent/state"
 	"github.com/musterhq/muster/internal/atomicfile"
 )
-
-// newIncarnation returns a text that no other start of an agent has.
-func newIncarnation() string { return strings.ToLower(rand.Text()[:16]) }
 
 // Names of the files in the data directory.
 const (
 	idName        = "id"
 	appsName      = "apps.json"
 	nacosName     = "nacos.json"
+	drainName     = "drain.json"
 	addressesName = "addresses.json"
 )
 
 // clean removes what a crash left half-written in dir.
 func clean(dir string) error {
-	for _, name := range []string{idName, appsName, nacosName, addressesName} {
+	for _, name := range []string{idName, appsName, nacosName, drainName, addressesName, announce.StateName} {
 		if _, err := atomicfile.Clean(filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -42,17 +42,29 @@ func clean(dir string) error {
 
 var notInID = regexp.MustCompile(`[^0-9A-Za-z-]+`)
 
-// identity returns the agent's id: want if it is set, else the one kept in
-// dir, else a new one, which is then kept there.
-func identity(dir, want string) (string, error) {
-	id, err := keptIdentity(dir, want)
-	if err != nil || id != "" {
-		return id, err
+// identity returns the agent's id: that of the settings, else the one kept in the
+// data directory, else a new one, which is then kept there.
+func (a *Agent) identity() (string, error) {
+	path := filepath.Join(a.cfg.DataDir, idName)
+	id, err := keptIdentity(a.cfg.DataDir, a.cfg.ID)
+	if err == nil && id != "" {
+		return id, nil
 	}
-	name, _, _ := strings.Cut(hostname(), ".")
-	name = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
-	id = strings.TrimPrefix(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:10]), "-")
-	return id, atomicfile.Write(filepath.Join(dir, idName), []byte(id+"\n"), atomicfile.Private)
+	if err != nil {
+		// What is wrong with it must not keep the host's services off the roll. The
+		// state of the last run holds the id once more.
+		a.cfg.Logger.Error("the agent's id cannot be used, the file is put aside", "file", path+state.Aside, "err", err)
+		if err := os.Rename(path, path+state.Aside); err != nil {
+			return "", err
+		}
+		id = announce.KeptAgent(filepath.Join(a.cfg.DataDir, announce.StateName))
+	}
+	if !idPattern.MatchString(id) {
+		name, _, _ := strings.Cut(hostname(), ".")
+		name = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
+		id = strings.TrimPrefix(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:10]), "-")
+	}
+	return id, atomicfile.Write(path, []byte(id+"\n"), atomicfile.Private)
 }
 
 // keptIdentity returns want if it is set, else the id kept in dir, empty when
@@ -62,19 +74,22 @@ func keptIdentity(dir, want string) (string, error) {
 		return want, nil
 	}
 	path := filepath.Join(dir, idName)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
+	b, err := atomicfile.Read(path, maxID)
 	if err != nil {
 		return "", err
 	}
 	id := strings.TrimSpace(string(b))
+	if _, err := os.Lstat(path); b == nil && errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
 	if !idPattern.MatchString(id) {
-		return "", fmt.Errorf("%s holds no agent id: restore it, or remove it for a new one", path)
+		return "", fmt.Errorf("%s holds no agent id", path)
 	}
 	return id, nil
 }
+
+// maxID bounds what is read of the file of the id.
+const maxID = 1 << 10
 
 // hostname returns the host's name, empty when it has none.
 func hostname() string {

@@ -6,28 +6,76 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/agent/announce"
+	"github.com/musterhq/muster/agent/drain"
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/client"
 )
 
-// leavePatience bounds each of the two calls of a leave, so that a server
-// that is away holds up no shutdown.
+// leavePatience bounds the deregistration at a leave, so that a server that is
+// away holds up no shutdown.
 const leavePatience = 1500 * time.Millisecond
+
+// Drain gives everything weight 0 until Undrain, also over restarts, and waits
+// for older answers to end, which Draining tells. wait nil means that of the
+// settings. The error is drain.ErrNotKept, and the drain has begun all the same.
+func (a *Agent) Drain(wait *time.Duration) (drain.Status, error) { return a.drain.Begin(orUnset(wait)) }
+
+// Undrain gives everything its weight back. The error is drain.ErrLeaving, or
+// drain.ErrNotKept.
+func (a *Agent) Undrain() (drain.Status, error) { return a.drain.End() }
+
+// SkipDrain ends the wait of a drain that is under way; when there is none, that
+// of a leave to come.
+func (a *Agent) SkipDrain() { a.drain.Skip() }
+
+// Draining returns how far a drain is.
+func (a *Agent) Draining() drain.Status { return a.drain.Status() }
+
+// Leave has Run drain, deregister everything, whatever Config.Stay says, and
+// return. wait is as with Drain.
+func (a *Agent) Leave(wait *time.Duration) drain.Status { return a.drain.AskLeave(orUnset(wait)) }
+
+// Maintain takes what t names out of rotation for a reason, or puts it back;
+// also over restarts. It returns the instances that it is about now. The error is
+// drain.ErrUnknown, or drain.ErrNotKept, when it holds until a restart.
+func (a *Agent) Maintain(t drain.Target, on bool, reason string) ([]roll.Key, error) {
+	return a.drain.Maintain(t, on, reason)
+}
+
+// orUnset returns what a Drainer takes for a wait that may be nil.
+func orUnset(wait *time.Duration) time.Duration {
+	if wait == nil {
+		return -1
+	}
+	return max(*wait, 0)
+}
+
+// drainWait returns how long others may hold an answer.
+func (a *Agent) drainWait() time.Duration {
+	if a.cfg.DrainWait != nil {
+		return *a.cfg.DrainWait
+	}
+	if hold := a.announce.Status().Hold; hold > 0 {
+		return hold
+	}
+	return DefaultDrainWait
+}
 
 // leave gives everything weight 0, waits until nobody should hold an older
 // answer, silences the beats, and deregisters everything.
 func (a *Agent) leave(silence func()) {
-	a.mu.Lock()
-	a.draining = true
-	a.mu.Unlock()
-	if a.cfg.Stay {
-		a.cfg.Logger.Info("agent stops, its instances stay registered")
-		silence()
-		return
+	defer a.drain.Close()
+	select {
+	case <-a.drain.Left(): // whoever asked for it wants it deregistered
+	default:
+		if a.cfg.Stay {
+			a.drain.Stop()
+			a.cfg.Logger.Info("agent stops, its instances stay registered")
+			silence()
+			return
+		}
 	}
-	members, version := a.roll.Drain()
-	if wait := *a.cfg.DrainWait; members > 0 && wait > 0 && !a.skipped() {
-		a.drain(version, wait)
-	}
+	members := a.drain.Leave(a.drainWait())
 	// A set on its way when the agent is deregistered would bring it back.
 	silence()
 	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
@@ -36,6 +84,7 @@ func (a *Agent) leave(silence func()) {
 		err := a.client.DeleteAgent(ctx, a.agentID())
 		switch {
 		case err == nil || errors.Is(err, client.ErrNotFound):
+			a.announce.Forget()
 			a.cfg.Logger.Info("agent deregistered", "instances", members)
 			return
 		case ctx.Err() != nil:
@@ -43,32 +92,5 @@ func (a *Agent) leave(silence func()) {
 			return
 		}
 		announce.Rest(ctx, announce.FirstRetry)
-	}
-}
-
-// drain waits until the server has the weights, and then for wait or until
-// the wait is skipped. Without the server there is nothing to wait for.
-func (a *Agent) drain(version uint64, wait time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
-	defer cancel()
-	if !a.announce.Await(ctx, version) {
-		a.cfg.Logger.Warn("weights not drained, the server does not answer")
-		return
-	}
-	a.cfg.Logger.Info("agent drains", "wait", wait)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-a.skip:
-	}
-}
-
-func (a *Agent) skipped() bool {
-	select {
-	case <-a.skip:
-		return true
-	default:
-		return false
 	}
 }

@@ -13,7 +13,7 @@ import (
 func (a *Agent) nacos(c *client.Client) *nacos.Handler {
 	return nacos.New(nacos.Config{
 		Sources: a.sources, Keeper: a.keeper, Client: c, Path: filepath.Join(a.cfg.DataDir, nacosName),
-		Settle: a.settle, Rejected: a.announce.Rejected, Draining: a.isDraining, Logger: a.cfg.Logger,
+		Settle: a.settle, Rejected: a.announce.Rejected, Draining: a.drain.Leaving, Logger: a.cfg.Logger,
 	})
 }
 

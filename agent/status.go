@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/agent/configfile"
+	"github.com/musterhq/muster/agent/drain"
 	"github.com/musterhq/muster/agent/localdns"
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
@@ -19,6 +20,7 @@ type Status struct {
 	HTTP        string                    `json:"http"`             // where the local API listens
 	Socket      string                    `json:"socket,omitempty"` // its unix socket
 	Draining    bool                      `json:"draining"`         // it is stopping
+	Drain       drain.Status              `json:"drain"`
 	Server      announce.Status           `json:"server"`
 	Directory   source.DirectoryStatus    `json:"directory"`
 	Definitions []source.DefinitionStatus `json:"definitions"`
@@ -31,9 +33,12 @@ type Status struct {
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	s := Status{
-		ID: a.id, Incarnation: a.incarnation, Version: a.cfg.Version, Started: a.started, HTTP: a.http, Socket: a.socket, Draining: a.draining,
+		ID: a.id, Version: a.cfg.Version, Started: a.started, HTTP: a.http, Socket: a.socket,
 	}
 	a.mu.Unlock()
+	s.Incarnation = a.announce.Incarnation()
+	s.Drain = a.drain.Status()
+	s.Draining = s.Drain.State == drain.Leaving
 	s.Server = a.announce.Status()
 	s.Directory, s.Definitions = a.sources.Status()
 	s.Instances = a.instances()
@@ -46,7 +51,12 @@ func (a *Agent) Status() Status {
 func (a *Agent) instances() []roll.InstanceStatus {
 	all := a.roll.Status()
 	for i, m := range all {
-		all[i].Rejected = a.announce.Rejected(m.Key())
+		reason, standby := a.announce.Refused(m.Key())
+		if standby {
+			all[i].Standby = reason
+		} else {
+			all[i].Rejected = reason
+		}
 	}
 	return all
 }
@@ -60,4 +70,4 @@ func (f face) Changes() <-chan struct{} {
 	_, news := f.roll.Version()
 	return news
 }
-func (f face) Draining() bool { return f.isDraining() }
+func (f face) Draining() bool { return f.drain.Leaving() }

@@ -163,10 +163,21 @@ type AgentInstance struct {
 // AgentSet is an agent's whole declared set; a PUT of it is idempotent and
 // replaces whatever the agent declared before.
 type AgentSet struct {
-	Incarnation string          `json:"incarnation" minLength:"1" maxLength:"64" doc:"New at each start of the agent"`
-	Host        string          `json:"host,omitempty" maxLength:"255"`
-	Instances   []AgentInstance `json:"instances" nullable:"false"`
+	Incarnation string `json:"incarnation" minLength:"1" maxLength:"64" doc:"New when the agent was deregistered; a restart goes on with it"`
+	Host        string `json:"host,omitempty" maxLength:"255"`
+	// Exclusive refuses the set with 409 while another incarnation of the agent is
+	// alive: two hosts with one id must not take it from each other. The problem
+	// names [FieldIncarnation] and the other host.
+	Exclusive bool `json:"exclusive,omitempty" doc:"Refuse the set while another incarnation is alive, unless that ran where this one does"`
+	// Boot tells hosts apart: an incarnation that gave the same one ran on the
+	// host of this one, and has ended.
+	Boot      string          `json:"boot,omitempty" maxLength:"64" doc:"Fingerprint of the running host; an incarnation with the same one gives way"`
+	Instances []AgentInstance `json:"instances" nullable:"false"`
 }
+
+// FieldIncarnation is the location that the problem of a set names which was
+// refused for another incarnation that is alive.
+const FieldIncarnation = "body.incarnation"
 
 // AgentBeat says that an agent is alive and what it believes it declared.
 type AgentBeat struct {
@@ -182,7 +193,11 @@ type AgentAnswer struct {
 	Resync   bool     `json:"resync" doc:"Send the whole set again"`
 	DNS      []string `json:"dns,omitempty" doc:"DNS addresses of the servers"`
 	Zones    []string `json:"zones,omitempty" doc:"DNS zones that they answer for"`
+	Hold     int64    `json:"hold,omitempty" doc:"Milliseconds that DNS answers with instances of the agent may be kept"`
 	Revision int64    `json:"revision"`
+	// Superseded is the host of the incarnation that stands in place of the one
+	// that beats, and is alive.
+	Superseded string `json:"superseded,omitempty" doc:"Host of another incarnation that stands and is alive"`
 	// Rejected lists members of the set that were refused, with the reason;
 	// the others stand.
 	Rejected []Rejected `json:"rejected,omitempty"`
@@ -192,6 +207,9 @@ type AgentAnswer struct {
 type Rejected struct {
 	Index  int    `json:"index" doc:"Position in the set that was sent"`
 	Reason string `json:"reason"`
+	// Standby means that another agent declares the same instance: this one's
+	// stands once that one's is gone.
+	Standby bool `json:"standby,omitempty" doc:"Another agent has the instance; this one takes over when that one is silent, drains or leaves"`
 }
 
 // Agent is what the server knows of an agent.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -29,7 +30,13 @@ const (
 	coalesce = 10 * time.Millisecond
 	// FirstRetry and maxRetry bound the pause after a call that failed.
 	FirstRetry = 250 * time.Millisecond
-	maxRetry   = 5 * time.Second
+	// maxRetry lets every host find a server that is back within a few seconds.
+	maxRetry = 3 * time.Second
+	// contested is the pause of an agent whose id another one has: once that
+	// falls silent its instances are unhealthy until this one is taken.
+	contested = time.Second
+	// turn is the longest that Run goes without Config.Turn.
+	turn = 5 * time.Second
 	// retryRejected is how often a set is sent again of which the server
 	// refused members, for the reason may pass.
 	retryRejected = 30 * time.Second
@@ -39,42 +46,81 @@ const (
 // in milliseconds.
 const beatInterval = "preserved.heart.beat.interval"
 
+// Config is what an Announcer stands on. Client, Roll, Dir and Logger are
+// required.
+type Config struct {
+	Client *client.Client
+	Roll   *roll.Roll
+	// Dir is the data directory.
+	Dir string
+	// Host is the host's name, for people.
+	Host string
+	// Turn is called at each turn of Run, at least every 5 s unless a call to the
+	// server takes longer; nil means nothing is.
+	Turn   func()
+	Logger *slog.Logger
+}
+
+func (c Config) path() string { return filepath.Join(c.Dir, StateName) }
+
+// StateName is the name of the record in the data directory.
+const StateName = "state.json"
+
 // Announcer tells the server the roll: all of it when it changed, and that
 // the agent is alive in between.
 type Announcer struct {
-	client      *client.Client
-	roll        *roll.Roll
-	incarnation string
-	host        string
-	log         *slog.Logger
+	cfg    Config
+	client *client.Client
+	roll   *roll.Roll
+	log    *slog.Logger
 
-	// Run's goroutine only
-	sent     []byte // the set the server last took, nil when it must get it
-	accepted []api.AgentInstance
-	resend   time.Time // when a set of which members were rejected goes again
-	sequence uint64
-	failures int
+	// Load's and then Run's goroutine only
+	kept      record // as on disk, unless unsaved
+	unsaved   bool
+	boot      string // proves that an incarnation that stands ran on this host; empty: this agent does not say so
+	sent      []byte // the set the server last took, nil when it must get it
+	accepted  []api.AgentInstance
+	resumed   string    // digest of the set that the server took of an earlier run, empty once that is settled
+	confirmed bool      // a beat was answered by it
+	resend    time.Time // when a set of which members were rejected goes again
+	sequence  uint64
+	failures  int
+	called    time.Time // when the last call ended
 
 	// Heard, unless nil, is told what a server answers. It is set before Run.
 	Heard func(api.AgentAnswer)
 
-	mu       sync.Mutex
-	acked    uint64              // version of the roll the server has; under mu
-	news     chan struct{}       // closed when acked grows; under mu
-	server   Status              // under mu
-	rejected map[roll.Key]string // why the server refused members; under mu
+	mu          sync.Mutex
+	incarnation string               // under mu
+	acked       uint64               // version of the roll the server has; under mu
+	news        chan struct{}        // closed when acked grows; under mu
+	server      Status               // under mu
+	refused     map[roll.Key]refusal // what the server does not hold for this agent; under mu
 }
 
-// New returns an Announcer of one incarnation of an agent.
-func New(c *client.Client, r *roll.Roll, incarnation, host string, log *slog.Logger) *Announcer {
-	return &Announcer{client: c, roll: r, incarnation: incarnation, host: host, log: log, news: make(chan struct{})}
+// New returns an Announcer, which knows nothing of earlier runs before Load.
+func New(cfg Config) *Announcer {
+	if cfg.Turn == nil {
+		cfg.Turn = func() {}
+	}
+	return &Announcer{cfg: cfg, client: cfg.Client, roll: cfg.Roll, log: cfg.Logger, news: make(chan struct{})}
+}
+
+// Incarnation returns that of this run, which is the one of the run before if
+// that was not deregistered; empty before Load.
+func (a *Announcer) Incarnation() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.incarnation
 }
 
 // Run announces until ctx ends, and returns nil then.
 func (a *Announcer) Run(ctx context.Context, id string) error {
+	due := time.Now().Add(coalesce)
 	timer := time.NewTimer(coalesce)
 	defer timer.Stop()
 	for {
+		a.cfg.Turn()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -85,50 +131,43 @@ func (a *Announcer) Run(ctx context.Context, id string) error {
 				return nil
 			}
 			if a.knows() {
-				continue // a change that was taken back
+				continue // a change that was taken back, or one that can wait
+			}
+			due = time.Now()
+			if a.failures > 0 { // else changes would drive the retries
+				due = a.called.Add(FirstRetry)
 			}
 		}
-		timer.Reset(a.announce(ctx, id))
+		if time.Until(due) <= 0 {
+			due = time.Now().Add(a.announce(ctx, id))
+		}
+		timer.Reset(min(max(time.Until(due), 0), turn))
 	}
-}
-
-// knows reports whether the server has the roll as it is.
-func (a *Announcer) knows() bool {
-	set, version := a.roll.Set()
-	if a.sent == nil || !bytes.Equal(a.sent, encode(set)) {
-		return false
-	}
-	a.ack(version)
-	return true
 }
 
 // announce makes one call, or two when the server asks for the set, and
 // returns how long to wait for the next.
 func (a *Announcer) announce(ctx context.Context, id string) time.Duration {
 	set, version := a.roll.Set()
-	var answer api.AgentAnswer
-	var err error
-	if a.sent != nil && bytes.Equal(a.sent, encode(set)) && (a.resend.IsZero() || time.Now().Before(a.resend)) {
-		answer, err = a.beat(ctx, id)
-		if errors.Is(err, client.ErrNotFound) {
-			answer, err = api.AgentAnswer{Resync: true}, nil
-		}
-	} else {
-		answer.Resync = true
-	}
-	if err == nil && answer.Resync {
-		answer, err = a.declare(ctx, id, set, version)
-	}
+	answer, err := a.tell(ctx, id, set, version)
+	a.called = time.Now()
 	if ctx.Err() != nil {
 		return 0
 	}
 	a.note(answer, err)
+	if isTaken(err) {
+		a.failures = 0
+		return contested/2 + rand.N(contested/2)
+	}
 	if err != nil {
 		a.failures++
 		d := min(FirstRetry<<min(a.failures-1, 10), maxRetry)
 		return d/2 + rand.N(d/2)
 	}
 	a.failures = 0
+	if a.unsaved {
+		a.save()
+	}
 	next := interval(set)
 	if answer.Interval > 0 {
 		next = time.Duration(answer.Interval) * time.Millisecond
@@ -137,53 +176,82 @@ func (a *Announcer) announce(ctx context.Context, id string) time.Duration {
 	return next - rand.N(next/10) // early, never late, and not all hosts at once
 }
 
-func (a *Announcer) beat(ctx context.Context, id string) (api.AgentAnswer, error) {
-	a.sequence++
-	digest, health := api.Digest(a.accepted)
-	return a.client.BeatAgent(ctx, id, api.AgentBeat{Incarnation: a.incarnation, Sequence: a.sequence, Digest: digest, Health: health})
-}
-
-// declare sends the whole set. What the server refuses of it is left out of
-// the digests of later beats, or they would never match.
-func (a *Announcer) declare(ctx context.Context, id string, set []api.AgentInstance, version uint64) (api.AgentAnswer, error) {
-	a.sent = nil
-	answer, err := a.client.PutAgent(ctx, id, api.AgentSet{Incarnation: a.incarnation, Host: a.host, Instances: set})
-	if err != nil {
+// tell has the server know the set: by a beat if it should have it already.
+func (a *Announcer) tell(ctx context.Context, id string, set []api.AgentInstance, version uint64) (answer api.AgentAnswer, err error) {
+	due := !a.resend.IsZero() && !time.Now().Before(a.resend)
+	resumes := a.resumes(set)
+	switch {
+	case due:
+		answer.Resync = true
+	case a.sent != nil && bytes.Equal(a.sent, encode(set)):
+		answer, err = a.beat(ctx, id, a.accepted)
+	case resumes:
+		answer, err = a.beat(ctx, id, a.own(set))
+	default:
+		answer.Resync = true
+	}
+	if errors.Is(err, client.ErrNotFound) {
+		answer, err = api.AgentAnswer{Resync: true}, nil
+	}
+	switch {
+	case err != nil:
 		return answer, err
-	}
-	reasons := make(map[int]string)
-	for _, r := range answer.Rejected {
-		reasons[r.Index] = r.Reason
-	}
-	rejected := make(map[roll.Key]string)
-	a.accepted = make([]api.AgentInstance, 0, len(set))
-	for i, m := range set {
-		if reason, refused := reasons[i]; refused {
-			rejected[keyOf(m)] = reason
-			continue
+	case answer.Resync:
+		return a.declare(ctx, id, set, version, answer.Superseded != "")
+	case resumes:
+		a.confirmed = true
+		if own := a.own(set); !anyHealth(own, api.HealthUnknown) {
+			a.sent, a.accepted, a.resumed = encode(set), own, ""
 		}
-		a.accepted = append(a.accepted, m)
+		a.ack(version)
 	}
-	a.sent, a.resend = encode(set), time.Time{}
-	if len(rejected) > 0 {
-		a.resend = time.Now().Add(retryRejected)
-	}
-	a.noteRejected(rejected)
-	a.ack(version)
-	answer.Resync = false // it has just been done
 	return answer, nil
 }
 
-func (a *Announcer) noteRejected(rejected map[roll.Key]string) {
-	a.mu.Lock()
-	before := a.rejected
-	a.rejected = rejected
-	a.mu.Unlock()
-	for k, reason := range rejected {
-		if before[k] != reason {
-			a.log.Error("server refuses an instance", "instance", k.String(), "reason", reason)
+func (a *Announcer) beat(ctx context.Context, id string, own []api.AgentInstance) (api.AgentAnswer, error) {
+	a.sequence++
+	digest, health := api.Digest(own)
+	return a.client.BeatAgent(ctx, id, api.AgentBeat{Incarnation: a.kept.Incarnation, Sequence: a.sequence, Digest: digest, Health: health})
+}
+
+// declare sends the whole set. What the server refuses of it is left out of
+// the digests of later beats, or they would never match. An agent that another
+// one has superseded while it was alive does not claim its id back: both would
+// take it from each other for ever.
+func (a *Announcer) declare(ctx context.Context, id string, set []api.AgentInstance, version uint64, superseded bool) (api.AgentAnswer, error) {
+	a.sent, a.resumed = nil, ""
+	if superseded {
+		a.boot = ""
+	}
+	answer, err := a.client.PutAgent(ctx, id, api.AgentSet{
+		Incarnation: a.kept.Incarnation, Host: a.cfg.Host, Exclusive: true, Boot: a.boot, Instances: set,
+	})
+	if err != nil {
+		return answer, err
+	}
+	a.boot = a.kept.Place.Boot
+	refused := make([]refusal, 0, len(answer.Rejected))
+	a.resend = time.Time{}
+	for _, r := range answer.Rejected {
+		if r.Index < 0 || r.Index >= len(set) {
+			continue
+		}
+		refused = append(refused, refusal{keyOf(set[r.Index]), r.Reason, r.Standby})
+		if !r.Standby { // when that is over, the digests tell
+			a.resend = time.Now().Add(retryRejected)
 		}
 	}
+	a.refuse(refused)
+	a.accepted = a.own(set)
+	a.sent = encode(set)
+	a.mu.Lock()
+	a.server.Sets++
+	a.mu.Unlock()
+	declared, _ := api.Digest(set)
+	a.taken(declared, refused)
+	a.ack(version)
+	answer.Resync = false // it has just been done
+	return answer, nil
 }
 
 // note keeps the outcome of a call, and logs when it is another than before.
@@ -191,19 +259,26 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 	a.mu.Lock()
 	before := a.server
 	a.server.URL = a.client.Server()
+	a.server.Standby = ""
+	if isTaken(err) {
+		a.server.Standby = err.Error()
+	}
 	if err != nil {
 		a.server.Error = err.Error()
 	} else {
-		a.server = Status{
-			URL: a.server.URL, Reached: time.Now(), Interval: time.Duration(answer.Interval) * time.Millisecond,
-			DNS: answer.DNS, Revision: answer.Revision,
-		}
+		a.server.Reached, a.server.Error = time.Now(), ""
+		a.server.Interval = time.Duration(answer.Interval) * time.Millisecond
+		a.server.DNS, a.server.Revision = answer.DNS, answer.Revision
+		a.server.Hold = time.Duration(answer.Hold) * time.Millisecond
 	}
 	a.mu.Unlock()
 	if err == nil && a.Heard != nil {
 		a.Heard(answer)
 	}
 	switch {
+	case isTaken(err) && before.Standby == "":
+		a.log.Error("another agent has this agent's id, waiting until that one is silent: was the data directory copied?", "err", err)
+	case isTaken(err):
 	case err != nil && before.Error != err.Error():
 		a.log.Warn("server does not take the announcement, trying on", "err", err)
 	case err == nil && (before.Error != "" || before.Reached.IsZero()):
@@ -272,11 +347,4 @@ func Rest(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-}
-
-// Rejected returns why the server refuses the instance k, empty when it does not.
-func (a *Announcer) Rejected(k roll.Key) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.rejected[k]
 }

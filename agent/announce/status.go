@@ -13,6 +13,10 @@ type Status struct {
 	Interval time.Duration `json:"-"`                 // the server's, 0 when it named none
 	DNS      []string      `json:"dns,omitempty"`     // addresses of the servers' DNS
 	Revision int64         `json:"revision,omitzero"` //
+	Hold     time.Duration `json:"-"`                 // how long DNS answers of the set may be kept, 0 when not known
+	Sets     uint64        `json:"sets"`              // whole sets that a server took of this run
+	Standby  string        `json:"standby,omitempty"` // which other agent has this one's id
+	State    string        `json:"state,omitempty"`   // why the state is not kept on disk
 }
 
 // Status returns what became of the latest announcement.

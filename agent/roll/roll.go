@@ -27,6 +27,8 @@ func (k Key) String() string {
 	return client.Name{Namespace: k.Namespace, Group: k.Group, Name: k.Service}.String() + "/" + client.Endpoint(k.Address, k.Port)
 }
 
+func sortKeys(keys []Key) { slices.SortFunc(keys, Key.Compare) }
+
 // Compare orders keys by namespace, group, service, address and port.
 func (k Key) Compare(o Key) int {
 	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Group, o.Group),
@@ -41,6 +43,7 @@ type Member struct {
 	// Health is what whoever declares it knows of its health; empty means passing.
 	// The worst of it and of what the checks find counts.
 	Health string
+	Line   int // of the file, where it begins; 0 when not known
 }
 
 // member is one instance of the roll.
@@ -62,6 +65,7 @@ type Roll struct {
 	mu       sync.Mutex
 	members  map[Key]*member
 	draining bool
+	resting  []Rest        // replaced, never changed
 	version  uint64        // grows with each change the server must learn
 	news     chan struct{} // closed when version grows; under mu
 }
@@ -139,17 +143,6 @@ func (r *Roll) Declare(want map[Key]Member) {
 	}
 }
 
-// Drain gives every member weight 0 from now on. It returns how many there
-// are and the version that says so.
-func (r *Roll) Drain() (members int, version uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.draining = true
-	r.bump()
-	signal(r.changed)
-	return len(r.members), r.version
-}
-
 // Set returns the declared set in a fixed order, without the members whose
 // checks have failed for too long, and its version.
 func (r *Roll) Set() (set []api.AgentInstance, version uint64) {
@@ -163,7 +156,7 @@ func (r *Roll) Set() (set []api.AgentInstance, version uint64) {
 		}
 		i := m.Instance
 		i.Health = m.health
-		if r.draining {
+		if r.draining || r.rest(k, m) != nil {
 			i.Weight = new(0.0)
 		}
 		set = append(set, i)

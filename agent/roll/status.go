@@ -21,11 +21,15 @@ type InstanceStatus struct {
 	Metadata  map[string]string `json:"metadata,omitempty"`
 	Health    string            `json:"health"`             // passing, critical or unknown
 	Origin    string            `json:"origin"`             // "file NAME" or "app NAME"
+	Line      int               `json:"line,omitempty"`     // of the file, where it begins
 	Rejected  string            `json:"rejected,omitempty"` // why the server refuses it
+	Standby   string            `json:"standby,omitempty"`  // why it waits for another agent's to go
 	// Withdrawn says that a check was critical for its deregister_after: the
 	// instance is not registered until its checks pass again.
 	Withdrawn bool          `json:"withdrawn,omitempty"`
 	Checks    []CheckStatus `json:"checks,omitempty"`
+	// Maintenance keeps it out of rotation; nil when none does.
+	Maintenance *Rest `json:"maintenance,omitempty"`
 }
 
 // Key returns which instance it is.
@@ -56,9 +60,10 @@ func (r *Roll) Status() []InstanceStatus {
 		s := InstanceStatus{
 			Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port,
 			Cluster: m.Instance.Cluster, Weight: m.Instance.Weight, Enabled: m.Instance.Enabled, Metadata: m.Instance.Metadata,
-			Health: m.health, Origin: m.Origin, Withdrawn: m.withdrawn,
+			Health: m.health, Origin: m.Origin, Line: m.Line, Withdrawn: m.withdrawn,
 		}
-		if r.draining {
+		s.Maintenance = r.rest(k, m)
+		if r.draining || s.Maintenance != nil {
 			s.Weight = new(0.0)
 		}
 		for _, c := range m.running {

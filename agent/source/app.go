@@ -1,14 +1,14 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"maps"
 
 	"github.com/musterhq/muster/agent/definition"
-	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/agent/state"
 )
 
 // maxApps bounds the registrations of the local API.
@@ -17,50 +17,41 @@ const maxApps = 1000
 // ErrTooMany is met when no more registrations are kept.
 var ErrTooMany = fmt.Errorf("more than %d registrations", maxApps)
 
-func (s *Sources) store(apps map[string]app) error {
-	b, err := json.MarshalIndent(apps, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(s.cfg.Apps, append(b, '\n'), atomicfile.Private)
-}
+func (s *Sources) store(apps map[string]app) error { return state.Write(s.cfg.Apps, apps) }
 
 // Load takes up the registrations of an earlier run. A file that cannot be
 // understood is put aside: it must not keep everything else from running.
-func (s *Sources) Load() error {
-	b, err := os.ReadFile(s.cfg.Apps)
-	if errors.Is(err, fs.ErrNotExist) {
+func (s *Sources) Load() {
+	var raw map[string]map[string]json.RawMessage
+	older := func(content []byte) error { // without a checksum
+		if bytes.Contains(content, []byte(`"sha256"`)) {
+			return errors.New("is of a newer form, and damaged")
+		}
+		if err := json.Unmarshal(content, &raw); err != nil {
+			return err
+		}
+		for id, fields := range raw {
+			if _, err := decodeApp(id, maps.Clone(fields)); err != nil {
+				return fmt.Errorf("registration %q: %w", id, err)
+			}
+		}
 		return nil
 	}
+	_, err := state.Read(s.cfg.Apps, &raw, older)
 	if err != nil {
-		return err
-	}
-	apps, err := decodeApps(b)
-	if err != nil {
-		aside := s.cfg.Apps + ".broken"
-		s.cfg.Logger.Error("registrations of the local API are lost, the file is put aside", "file", aside, "err", err)
-		return os.Rename(s.cfg.Apps, aside)
+		s.cfg.Logger.Error("registrations of the local API are lost, the file is put aside", "err", err)
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.apps = apps
-	return nil
-}
-
-func decodeApps(b []byte) (map[string]app, error) {
-	var raw map[string]map[string]json.RawMessage
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return nil, err
-	}
-	apps := make(map[string]app, len(raw))
 	for id, fields := range raw {
 		a, err := decodeApp(id, fields)
-		if err != nil {
-			return nil, fmt.Errorf("registration %q: %w", id, err)
+		if err != nil { // an older version took it
+			s.cfg.Logger.Error("a registration of the local API is lost", "name", id, "err", err)
+			continue
 		}
-		apps[id] = a
+		s.apps[id] = a
 	}
-	return apps, nil
 }
 
 // decodeApp reads one registration. Nobody adds to it by hand what the local
