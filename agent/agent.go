@@ -90,6 +90,8 @@ type Config struct {
 	Files []configfile.File `yaml:"files,omitempty"`
 	// Bundles are files that are switched together.
 	Bundles []configfile.Bundle `yaml:"bundles,omitempty"`
+	// Mirrors are directories that hold all documents of a group.
+	Mirrors []configfile.Mirror `yaml:"mirrors,omitempty"`
 	// DrainWait is how long a stop waits between giving everything weight 0
 	// and deregistering it; nil means as long as the servers say that answers of
 	// DNS may be kept, DefaultDrainWait until they do. 0 does not wait.
@@ -210,7 +212,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, client: c, started: time.Now(), reload: make(chan struct{}, 1)}
 	a.keeper, err = configfile.New(configfile.Config{
-		Files: cfg.Files, Bundles: cfg.Bundles, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
+		Files: cfg.Files, Bundles: cfg.Bundles, Mirrors: cfg.Mirrors, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

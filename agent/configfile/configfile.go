@@ -36,6 +36,8 @@ type Config struct {
 	Files []File
 	// Bundles are files that are switched together.
 	Bundles []Bundle
+	// Mirrors are directories that hold all documents of a group.
+	Mirrors []Mirror
 	// Dir holds the cache; it is made when missing. Required to Run.
 	Dir string
 	// Namespace of entries that name none; empty means public.
@@ -71,7 +73,10 @@ type Keeper struct {
 	host    render.Host    // set before anything runs
 	hasty   bool           // nothing waits for its turn; set before anything runs
 	cache   cache
-	targets []*target
+	targets []*target // those of mirrors come and go under mu
+	mirrors []*mirror
+	launch  func(*target) // runs a target that came later, nil before any runs; under mu
+	entries int           // files and documents that are kept; under mu
 	bare    []client.Name // kept for the local API alone
 	reports *reporter
 	kick    chan struct{} // ends a watch
@@ -90,7 +95,7 @@ func New(cfg Config) (*Keeper, error) {
 	k := &Keeper{cfg: cfg.withDefaults(), documents: make(map[client.Name]*document), unsaved: make(map[client.Name]entry), kick: make(chan struct{}, 1), news: make(chan struct{})}
 	k.reports = newReporter(k)
 	k.cache.dir = cfg.Dir
-	entries := len(cfg.Files)
+	k.entries = len(cfg.Files)
 	paths := make(pathSet)
 	for i, f := range cfg.Files {
 		if err := f.validate(); err != nil {
@@ -106,7 +111,7 @@ func New(cfg Config) (*Keeper, error) {
 		k.targets = append(k.targets, newTarget(f, cfg.Namespace, k))
 	}
 	for i, b := range cfg.Bundles {
-		entries += len(b.Files)
+		k.entries += len(b.Files)
 		if err := b.validate(); err != nil {
 			return nil, fmt.Errorf("bundles[%d] (%s): %w", i, b.Path, err)
 		}
@@ -115,8 +120,20 @@ func New(cfg Config) (*Keeper, error) {
 		}
 		k.targets = append(k.targets, newBundle(b, cfg.Namespace, k))
 	}
-	if entries > MaxFiles {
-		return nil, fmt.Errorf("files and bundles: %d entries, at most %d", entries, MaxFiles)
+	for i, m := range cfg.Mirrors {
+		if err := m.validate(); err != nil {
+			return nil, fmt.Errorf("mirrors[%d] (%s): %w", i, m.Path, err)
+		}
+		if err := paths.add(m.Path); err != nil {
+			return nil, fmt.Errorf("mirrors[%d]: %w", i, err)
+		}
+		k.mirrors = append(k.mirrors, newMirror(m, cfg.Namespace))
+	}
+	if len(k.mirrors) > maxMirrors {
+		return nil, fmt.Errorf("mirrors: %d entries, at most %d", len(k.mirrors), maxMirrors)
+	}
+	if k.entries > MaxFiles {
+		return nil, fmt.Errorf("files and bundles: %d entries, at most %d", k.entries, MaxFiles)
 	}
 	return k, k.literals()
 }
@@ -160,6 +177,7 @@ func (k *Keeper) begin(c *client.Client) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refresh()
+	k.remember()
 	k.track()
 	if k.cache.dir == "" || k.cache.frozen {
 		return
@@ -196,10 +214,17 @@ func (k *Keeper) Run(ctx context.Context, c *client.Client) error {
 	}
 	k.begin(c)
 	var wg sync.WaitGroup
-	for _, t := range k.targets {
+	k.mu.Lock()
+	k.launch = func(t *target) { // by the watch alone, once all of these run
+		ctx, cancel := context.WithCancel(ctx)
+		t.stop = cancel
 		wg.Go(func() { t.run(ctx) })
 	}
-	if len(k.targets)+len(k.bare) > 0 {
+	for _, t := range k.targets {
+		k.launch(t)
+	}
+	k.mu.Unlock()
+	if len(k.all())+len(k.bare)+len(k.mirrors) > 0 {
 		wg.Go(func() { k.reports.run(ctx) })
 		k.watch(ctx)
 	}
@@ -214,9 +239,16 @@ func (k *Keeper) Reload() {
 	case k.kick <- struct{}{}:
 	default: // one is due already
 	}
-	for _, t := range k.targets {
+	for _, t := range k.all() {
 		t.retry()
 	}
+}
+
+// all returns the targets that there are now.
+func (k *Keeper) all() []*target {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.targets)
 }
 
 // outcome is called by a target that has come to another state.

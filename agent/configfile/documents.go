@@ -158,6 +158,12 @@ func (k *Keeper) gone(n client.Name) {
 		return
 	}
 	k.uncache(n)
+	for _, t := range slices.Clone(d.targets) {
+		if t.mirror != nil {
+			k.dismiss(t)
+			defer k.track()
+		}
+	}
 }
 
 // keep writes e to the cache. Without it the document still serves, until a

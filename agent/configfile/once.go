@@ -33,10 +33,11 @@ func (k *Keeper) Once(ctx context.Context, c *client.Client) error {
 	if err := k.gather(ctx); err != nil {
 		return err
 	}
-	problems := make([]error, len(k.targets))
+	targets := k.all()
+	problems := make([]error, len(targets))
 	var wg sync.WaitGroup
 	seats := make(chan struct{}, atOnce)
-	for i, t := range k.targets {
+	for i, t := range targets {
 		wg.Go(func() {
 			seats <- struct{}{}
 			defer func() { <-seats }()
@@ -59,9 +60,9 @@ func (k *Keeper) Once(ctx context.Context, c *client.Client) error {
 func (k *Keeper) gather(ctx context.Context) error {
 	for rounds, failures := 1, 0; ; rounds++ {
 		k.mu.Lock()
-		refs := k.refs()
+		refs, groups := k.refs(), k.groups()
 		k.mu.Unlock()
-		differ, err := k.look(ctx, refs, 0)
+		differ, err := k.look(ctx, refs, groups, 0)
 		switch {
 		case err == nil && !differ:
 			return nil
@@ -127,7 +128,7 @@ func (k *Keeper) Plan(ctx context.Context, c *client.Client) ([]Change, error) {
 		return nil, err
 	}
 	var all []Change
-	for _, t := range k.targets {
+	for _, t := range k.all() {
 		all = append(all, t.plan(ctx)...)
 	}
 	return all, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type server struct {
 	calls   []int              // how many reports each call had; under mu
 	refuse  int                // status that calls with reports get, 0: they are taken; under mu
 	ids     map[string]bool    // who read or watched; under mu
+	odd     []string           // data ids that groups are said to have, and that do not exist; under mu
 }
 
 func newServer(t *testing.T) *server {
@@ -125,12 +127,25 @@ func (s *server) watch(w http.ResponseWriter, r *http.Request) {
 				out.Changed = append(out.Changed, ref)
 			}
 		}
+		for _, g := range in.Groups {
+			told := api.ConfigGroupNames{ConfigGroup: g, DataIDs: append([]string{}, s.odd...)}
+			for key := range s.docs {
+				if id, ok := strings.CutPrefix(key, g.Namespace+"/"+g.Group+"/"); ok {
+					told.DataIDs = append(told.DataIDs, id)
+				}
+			}
+			slices.Sort(told.DataIDs)
+			told.Total = len(told.DataIDs)
+			if told.Names = client.Digest([]byte(strings.Join(told.DataIDs, "\n"))); told.Names != g.Names {
+				out.Groups = append(out.Groups, told)
+			}
+		}
 		changed, away := s.changed, s.away
 		s.mu.Unlock()
 		if away {
 			panic(http.ErrAbortHandler)
 		}
-		if len(out.Changed) > 0 {
+		if len(out.Changed)+len(out.Groups) > 0 {
 			_ = json.NewEncoder(w).Encode(out)
 			return
 		}

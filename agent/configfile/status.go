@@ -23,7 +23,7 @@ const (
 // FileStatus is what a Keeper says of one file or bundle.
 type FileStatus struct {
 	Config    string           `json:"config"`              // namespace/group/dataId, the template, or how many files
-	Path      string           `json:"path,omitempty"`      // empty: kept for the local API alone
+	Path      string           `json:"path,omitempty"`      // empty: kept for the local API alone; of a mirror, its directory
 	State     string           `json:"state"`               // one of the State constants
 	MD5       string           `json:"md5,omitempty"`       // of the document, where that is the file
 	Release   string           `json:"release,omitempty"`   // and the gray release it came from
@@ -57,6 +57,9 @@ func (k *Keeper) Status() Status {
 	}
 	for _, n := range k.bare {
 		s.Files = append(s.Files, bareStatus(n, k.documents[n]))
+	}
+	for _, m := range k.mirrors {
+		s.Files = append(s.Files, m.status())
 	}
 	for _, t := range k.targets {
 		s.Files = append(s.Files, t.status())

@@ -139,6 +139,11 @@ func (t *target) reload(ctx context.Context) error {
 
 // execute runs a command of the target's.
 func (t *target) execute(ctx context.Context, argv []string) error {
+	release, ok := t.mirror.take(ctx)
+	if !ok {
+		return context.Cause(ctx)
+	}
+	defer release()
 	_, err := command.Command{Argv: argv, Timeout: t.timeout()}.Run(ctx)
 	return err
 }

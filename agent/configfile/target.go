@@ -32,6 +32,8 @@ type target struct {
 	place    place
 	keeper   *Keeper
 	wake     chan struct{}
+	mirror   *mirror // nil: it has an entry of its own
+	stop     func()  // ends run, of a mirror's; under the Keeper's mutex
 
 	sources []*source // under the Keeper's mutex
 	pending bool      // an input has changed since want was called; under the Keeper's mutex
@@ -182,14 +184,26 @@ func (t *target) recover(ctx context.Context) {
 			log.Error("record of a config file does not count", "err", err)
 		}
 	}
-	if dir, err := atomicfile.OpenDir(filepath.Dir(t.path)); err == nil {
-		if dir.Anyone {
-			log.Warn("everybody may replace a config file: its directory is writable for all and has no sticky bit")
+	sweep := func() {
+		clean := func() (int, error) { return t.place.clean(&t.record) }
+		if dir, err := atomicfile.OpenDir(filepath.Dir(t.path)); err == nil {
+			if dir.Anyone {
+				log.Warn("everybody may replace a config file: its directory is writable for all and has no sticky bit")
+			}
+			defer dir.Close()
+			if t.mirror != nil {
+				clean = dir.CleanAll
+			}
 		}
-		dir.Close()
+		if n, err := clean(); n > 0 || err != nil {
+			log.Info("removed what a crash left", "entries", n, "err", err)
+		}
 	}
-	if n, err := t.place.clean(&t.record); n > 0 || err != nil {
-		log.Info("removed what a crash left", "entries", n, "err", err)
+	if t.mirror != nil {
+		// Once for all files of the directory: each would read all of it.
+		t.mirror.swept.Do(sweep)
+	} else {
+		sweep()
 	}
 	if t.record.Due {
 		if err := t.finish(ctx); err != nil {

@@ -53,41 +53,47 @@ func (k *Keeper) round(ctx context.Context, wait time.Duration) error {
 	if k.unsettled() {
 		wait = 0
 	}
-	refs := k.refs()
+	refs, groups := k.refs(), k.groups()
 	k.mu.Unlock()
-	_, err := k.look(ctx, refs, wait)
+	_, err := k.look(ctx, refs, groups, wait)
 	return err
 }
 
-// look asks what differs from refs, hands out what does not, and reads the
-// rest. It reports whether anything differed.
-func (k *Keeper) look(ctx context.Context, refs []api.ConfigRef, wait time.Duration) (differ bool, err error) {
-	var changed []api.ConfigRef
+// look asks what differs from refs and groups, hands out what does not, and reads
+// the rest. It reports whether anything differed.
+func (k *Keeper) look(ctx context.Context, refs []api.ConfigRef, groups []api.ConfigGroup, wait time.Duration) (differ bool, err error) {
+	var changes api.ConfigChanges
 	switch {
 	case len(refs) > MaxFiles:
 		return false, errTooMany
-	case len(refs) > 0:
-		if changed, err = k.ask(ctx, refs, wait); err != nil {
+	case len(refs)+len(groups) > 0:
+		if changes, err = k.ask(ctx, refs, groups, wait); err != nil {
 			return false, err
 		}
 	case wait > 0: // templates that read nothing
 		pause(ctx, k.kick, wait)
 	}
-	names := make([]client.Name, 0, len(changed))
-	for _, ref := range changed {
+	for _, g := range changes.Groups {
+		if slices.Contains(groups, g.ConfigGroup) {
+			return false, errNoProgress
+		}
+	}
+	names := make([]client.Name, 0, len(changes.Changed))
+	for _, ref := range changes.Changed {
 		names = append(names, client.Name{Namespace: ref.Namespace, Group: ref.Group, Name: ref.DataID}.WithDefaults())
 	}
 	k.mu.Lock()
 	k.settle(names)
 	k.mu.Unlock()
-	return len(names) > 0, k.fetchAll(ctx, names)
+	k.hear(changes.Groups)
+	return len(names)+len(changes.Groups) > 0, k.fetchAll(ctx, names)
 }
 
 // errKicked is met by a watch when Reload is called.
 var errKicked = errors.New("asked to look at the templates")
 
 // ask watches, for no longer than until Reload is called.
-func (k *Keeper) ask(ctx context.Context, refs []api.ConfigRef, wait time.Duration) ([]api.ConfigRef, error) {
+func (k *Keeper) ask(ctx context.Context, refs []api.ConfigRef, groups []api.ConfigGroup, wait time.Duration) (api.ConfigChanges, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
@@ -99,7 +105,7 @@ func (k *Keeper) ask(ctx context.Context, refs []api.ConfigRef, wait time.Durati
 		case <-done:
 		}
 	}()
-	return k.client.WatchConfigs(ctx, refs, wait)
+	return k.client.WatchGroups(ctx, refs, groups, wait)
 }
 
 func (k *Keeper) fetchAll(ctx context.Context, names []client.Name) error {
@@ -137,7 +143,7 @@ func (k *Keeper) fetch(ctx context.Context, n client.Name) (news bool, err error
 	}
 	k.mu.Unlock()
 	if d == nil {
-		return false, errors.New("was not asked for")
+		return true, nil // it is not needed any more
 	}
 	content, changed, err := k.client.ConfigIfChanged(ctx, n, known)
 	switch {

@@ -60,7 +60,7 @@ func TestReferenceOfAgent(t *testing.T) {
 	}
 
 	content := regexp.MustCompile(`(?m)^#(  )`).ReplaceAllString(textOf(t, path), "$1")
-	content = strings.NewReplacer("files: []", "files:", "bundles: []", "bundles:").Replace(content)
+	content = strings.NewReplacer("files: []", "files:", "bundles: []", "bundles:", "mirrors: []", "mirrors:").Replace(content)
 	sameKeys(t, path, content, agent.Config{})
 	if err := checkFile("agent", fileWith(t, content), []byte(content)); err != nil {
 		t.Errorf("%s with its example of a file: %v", path, err)

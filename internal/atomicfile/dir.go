@@ -149,6 +149,10 @@ func (d *Dir) Remove(name string) error {
 // Clean is the function [Clean] for the file name in the directory.
 func (d *Dir) Clean(name string) (int, error) { return clean(d.Root, prefixOf(name)) }
 
+// CleanAll removes what a crash left staged for any file in the directory, which
+// must be the caller's alone, and returns how many files that were.
+func (d *Dir) CleanAll() (int, error) { return clean(d.Root, Prefix) }
+
 // clean removes the regular files of root whose names begin with prefix, and
 // returns how many that were.
 func clean(root *os.Root, prefix string) (n int, err error) {
