@@ -75,6 +75,12 @@ func (a *Agent) leave(silence func()) {
 			return
 		}
 	}
+	if a.announce.Status().Standby != "" {
+		a.cfg.Logger.Info("agent stops, what stands is another agent's")
+		a.drain.Stop()
+		silence()
+		return
+	}
 	members := a.drain.Leave(a.drainWait())
 	// A set on its way when the agent is deregistered would bring it back.
 	silence()

@@ -30,23 +30,85 @@ const maxWriteMetadata = 128 << 10
 
 // DeclareAgent makes exactly the given set stand for an agent: new and changed
 // members are written, those it no longer names are removed. A member that
-// cannot stand is refused alone. It counts as a beat.
+// cannot stand is refused alone, and one that another agent has makes this one
+// stand by: a [*StandbyError]. It counts as a beat.
 func (r *Registry) DeclareAgent(ctx context.Context, a AgentRecord, set []Declaration) (Receipt, []Refusal, error) {
+	return r.declareAgent(ctx, a, false, set)
+}
+
+// DeclareAgentAlone is [Registry.DeclareAgent], but a set is refused whole, with a
+// [*TakenError], while another incarnation of the agent is alive. One that has the
+// same Boot ran on the same host, and is over.
+func (r *Registry) DeclareAgentAlone(ctx context.Context, a AgentRecord, set []Declaration) (Receipt, []Refusal, error) {
+	return r.declareAgent(ctx, a, true, set)
+}
+
+func (r *Registry) declareAgent(ctx context.Context, a AgentRecord, exclusive bool, set []Declaration) (Receipt, []Refusal, error) {
 	if err := ValidateAgentID(a.ID); err != nil {
 		return Receipt{}, nil, err
 	}
 	if a.Incarnation == "" || len(a.Incarnation) > 64 {
 		return Receipt{}, nil, invalid("incarnation", a.Incarnation, "must be 1 to 64 bytes")
 	}
+	if exclusive {
+		if err := r.unrivalled(ctx, a); err != nil {
+			return Receipt{}, nil, err
+		}
+	}
 	if err := r.roll.Heard(string(WitnessAgent(a.ID))); err != nil {
 		return Receipt{}, nil, err // before anything is written: the agent turns to the judge
 	}
 	clean, refused := cleanSet(a, set)
-	receipt, late, err := r.converge(ctx, func(p *agentPlans) { p.declare(a, clean) })
+	var taken error
+	receipt, late, err := r.converge(ctx, func(p *agentPlans) {
+		if taken = nil; exclusive {
+			taken = p.snap.rival(a)
+		}
+		if taken == nil {
+			p.declare(a, clean)
+		}
+	})
+	if err == nil {
+		err = taken
+	}
 	if err != nil {
 		return receipt, nil, err
 	}
 	return receipt, append(refused, late...), nil
+}
+
+// rival returns an error when another incarnation of an agent is alive, which did
+// not run where a runs.
+func (s *Snapshot) rival(a AgentRecord) error {
+	stands := s.Agent(a.ID)
+	if !s.alive(a.ID) || stands.Incarnation == a.Incarnation || a.Boot != "" && a.Boot == stands.Boot {
+		return nil
+	}
+	return &TakenError{a.ID, stands.Host}
+}
+
+// unrivalled is rival before anything is done: a set that is refused must not
+// count as a beat of the one that is alive. A snapshot that is behind may show an
+// incarnation that is over, so a refusal is made on one that shows all.
+func (r *Registry) unrivalled(ctx context.Context, a AgentRecord) error {
+	now := r.current()
+	for {
+		snap := r.Snapshot()
+		if snap == nil {
+			return ErrUnavailable
+		}
+		err := snap.rival(a)
+		if err == nil {
+			return nil
+		}
+		shown, unsure := now.ShownBy(ctx, snap)
+		if unsure != nil {
+			return behind(unsure)
+		}
+		if shown {
+			return err
+		}
+	}
 }
 
 // DropAgent removes an agent and all that it vouches for; an unknown one
@@ -54,6 +116,7 @@ func (r *Registry) DeclareAgent(ctx context.Context, a AgentRecord, set []Declar
 func (r *Registry) DropAgent(ctx context.Context, id string) (Receipt, error) {
 	receipt, _, err := r.converge(ctx, func(p *agentPlans) {
 		if a := p.snap.Agent(id); a != nil {
+			p.release(a, nil)
 			p.removeExcept(a, nil)
 			p.dropRecord(a)
 		}
@@ -149,7 +212,7 @@ func (p *agentPlans) room(n int) *plan {
 	return next
 }
 
-const perInstance = 6 // operations at the most: service, claim, instance, tombstone, two verdicts
+const perInstance = 8 // operations at the most: service, claim, instance, tombstone, three verdicts, who stands by
 
 func (p *agentPlans) declare(a AgentRecord, set []indexed) {
 	stands := p.snap.Agent(a.ID)
@@ -166,6 +229,7 @@ func (p *agentPlans) declare(a AgentRecord, set []indexed) {
 	for _, d := range set {
 		named[d.Key] = true
 	}
+	p.release(stands, named)
 	p.removeExcept(stands, named)
 	for _, d := range set {
 		if err := p.member(d.Declaration); err != nil {
@@ -175,30 +239,73 @@ func (p *agentPlans) declare(a AgentRecord, set []indexed) {
 }
 
 func (p *agentPlans) member(d Declaration) error {
-	i := p.snap.Instance(d.Key)
-	if d.HealthUnknown {
+	i, own := p.snap.Instance(d.Key), p.snap.waits(d.Key, d.Witness)
+	switch {
+	case !d.HealthUnknown:
+	case own != nil:
+		d.Healthy = own.Healthy
+	default:
 		d.Healthy = i != nil && i.Healthy
 	}
 	if i != nil && i.Declared.Witness != d.Witness {
-		if other, ok := i.Declared.Witness.Agent(); ok && !i.Silent {
-			return fmt.Errorf("instance %s is declared by agent %s: %w", d.Key, other, ErrConflict)
+		if other, ok := i.Declared.Witness.Agent(); ok && !i.Silent && (i.Declared.Weight > 0 || d.Weight == 0) {
+			return p.standBy(d, own, i, other)
 		}
 	}
-	if i != nil && i.Declared.equal(&d.Registration) {
+	// Who drains gives way to who does not.
+	if i != nil && i.Declared.Witness == d.Witness && d.Weight == 0 {
+		if next := p.snap.successor(d.Key, d.Witness); next != nil && next.Weight > 0 {
+			id, _ := next.Witness.Agent()
+			p.room(perInstance).handOver(i, d.Witness, &d.Registration)
+			return p.standbyError(d.Key, id)
+		}
+	}
+	if i != nil && i.Declared.equal(&d.Registration) && own == nil {
 		return nil
 	}
 	last := p.room(perInstance)
+	if own != nil {
+		last.await(p.snap.awaiting(d.Key, d.Witness, nil))
+	}
 	if i == nil { // a verdict that outlived the last instance of this class is none on a new one
 		last.deleteVerdict(VerdictKey{string(d.Witness), timeoutsOf(d.Metadata).class()})
 	}
 	return last.register(d.Registration)
 }
 
+// standBy has a member wait for one that another agent has; own is what stands by
+// of it already.
+func (p *agentPlans) standBy(d Declaration, own *Registration, i *Instance, other string) error {
+	if own != nil && own.equal(&d.Registration) {
+		return p.standbyError(d.Key, other)
+	}
+	is := p.snap.awaiting(d.Key, d.Witness, &d.Registration)
+	if len(is.Agents) > maxStandby {
+		return fmt.Errorf("instance %s is declared by agent %s, and %w: %w", d.Key, other, errStandbyFull, ErrConflict)
+	}
+	plan := p.room(perHandOver + 1)
+	plan.check(i.RecordKey(), i.Revision)
+	verdict := VerdictKey{string(i.Declared.Witness), i.Timeouts.class()}
+	plan.check(verdict.record(), revisionOf(p.snap.verdicts, verdict)) // else it could be had already
+	plan.await(is)
+	return p.standbyError(d.Key, other)
+}
+
+func (p *agentPlans) standbyError(k InstanceKey, other string) error {
+	e := &StandbyError{Instance: k, Agent: other}
+	if a := p.snap.Agent(other); a != nil {
+		e.Host = a.Host
+	}
+	return e
+}
+
 // removeExcept removes what an agent vouches for and no longer names.
 func (p *agentPlans) removeExcept(a *Agent, named map[InstanceKey]bool) {
 	for _, k := range a.Instances {
 		if i := p.snap.Instance(k); i != nil && !named[k] {
-			p.room(1).remove(i)
+			if last := p.room(perHandOver + 1); !last.handOver(i, i.Declared.Witness, nil) {
+				last.remove(i)
+			}
 		}
 	}
 }

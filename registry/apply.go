@@ -39,7 +39,7 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, empty: s.empty, settings: s.settings, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
-			verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
+			standbys: s.standbys, verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
 	for _, c := range changes {
@@ -150,6 +150,10 @@ func (b *builder) instanceRecord(c Change, k InstanceKey) {
 	case KindTombstone:
 		r, _ := c.Record.(*Tombstone)
 		b.tombstones = set(b.tombstones, b.e, k, kept[*Tombstone]{r, c.Revision}, r != nil)
+	case KindStandby:
+		r, _ := c.Record.(*Standby)
+		b.wait(k, r) // reads what stood before
+		b.standbys = set(b.standbys, b.e, k, kept[*Standby]{r, c.Revision}, r != nil)
 	}
 }
 
@@ -180,14 +184,14 @@ func (b *builder) editAgent(id string) *Agent {
 	a := &Agent{AgentRecord: AgentRecord{ID: id}}
 	if was := b.Agent(id); was != nil {
 		*a = *was
-		a.Instances = slices.Clone(was.Instances)
+		a.Instances, a.Waits = slices.Clone(was.Instances), slices.Clone(was.Waits)
 	}
 	b.agents[id] = a
 	return a
 }
 
 func (b *builder) agentsDone(a *Agent) {
-	b.Snapshot.agents = set(b.Snapshot.agents, b.e, a.ID, a, a.Revision != 0 || len(a.Instances) > 0)
+	b.Snapshot.agents = set(b.Snapshot.agents, b.e, a.ID, a, a.Revision != 0 || len(a.Instances) > 0 || len(a.Waits) > 0)
 }
 
 // link moves an instance from the agent that vouched for it to the one that does.

@@ -19,7 +19,7 @@ func RecordDigest(k Key, revision int64) (namespace string, sum uint64) {
 // belong to none, whatever they speak of.
 func (k Key) namespace() string {
 	switch k.Kind {
-	case KindNamespace, KindService, KindRegistration, KindOverride, KindTombstone:
+	case KindNamespace, KindService, KindRegistration, KindOverride, KindTombstone, KindStandby:
 		return k.Name[0]
 	}
 	return ""
@@ -84,6 +84,8 @@ func (b *builder) standing(k Key, i InstanceKey) int64 {
 		return revisionOf(b.overrides, i)
 	case KindTombstone:
 		return revisionOf(b.tombstones, i)
+	case KindStandby:
+		return revisionOf(b.standbys, i)
 	case KindVerdict:
 		return revisionOf(b.verdicts, VerdictKey{n[0], n[1]})
 	case KindSettings:

@@ -30,28 +30,59 @@ func (a *Agent) Roster() Roster {
 // judged by the snapshot of revision seen: a witness that declared anything
 // after it is alive, also when that came between two attempts to write, and
 // nothing happens. Nothing happens either when nothing is left to judge.
+//
+// Instances for which another agent stands by go to that one in the same write.
 func (r *Registry) Silence(ctx context.Context, ro Roster, seen int64) error {
-	_, err := r.apply(ctx, func(p *plan) error {
-		p.Judge = true
-		members, agent := p.snap.roster(ro, seen)
-		if len(members) == 0 {
+	for again := true; again; {
+		_, err := r.apply(ctx, func(p *plan) error {
+			p.Judge, again = true, false
+			members, agent := p.snap.roster(ro, seen)
+			if agent != nil {
+				if members, again = p.yield(members, agent); again {
+					return nil
+				}
+			}
+			if len(members) == 0 {
+				return nil
+			}
+			v := &Verdict{Key: VerdictKey{ro.Witness, ro.Class}, Incarnation: p.snap.incarnation(members[0]), Since: time.Now().UTC()}
+			stands, _ := p.snap.verdicts.Get(v.Key)
+			if stands.record != nil && stands.record.Incarnation == v.Incarnation {
+				return nil
+			}
+			if agent != nil {
+				p.check(agent.RecordKey(), agent.Revision)
+			} else {
+				p.check(members[0].RecordKey(), members[0].Revision)
+			}
+			p.check(v.RecordKey(), stands.revision)
+			p.put(v)
+			// Who came to stand by while this was written is seen at once.
+			again = agent != nil
 			return nil
+		})
+		if err != nil {
+			return err
 		}
-		v := &Verdict{Key: VerdictKey{ro.Witness, ro.Class}, Incarnation: p.snap.incarnation(members[0]), Since: time.Now().UTC()}
-		stands, _ := p.snap.verdicts.Get(v.Key)
-		if stands.record != nil && stands.record.Incarnation == v.Incarnation {
-			return nil
+	}
+	return nil
+}
+
+// yield hands over those of an agent's instances for which another one stands by,
+// as many as go into one write, and returns the others, and whether there are more.
+func (p *plan) yield(members []*Instance, agent *Agent) (stay []*Instance, more bool) {
+	for _, i := range members {
+		switch {
+		case p.snap.successor(i.Key, i.Declared.Witness) == nil:
+			stay = append(stay, i)
+		case p.size()+2*perHandOver >= maxWrite || p.metadata >= maxWriteMetadata:
+			more = true
+		default:
+			p.check(agent.RecordKey(), agent.Revision) // an agent that starts anew puts it
+			p.handOver(i, i.Declared.Witness, nil)
 		}
-		if agent != nil {
-			p.check(agent.RecordKey(), agent.Revision)
-		} else {
-			p.check(members[0].RecordKey(), members[0].Revision)
-		}
-		p.check(v.RecordKey(), stands.revision)
-		p.put(v)
-		return nil
-	})
-	return err
+	}
+	return stay, more
 }
 
 // Remove takes a roster's instances off the roll, unless their witness declared
@@ -67,18 +98,29 @@ func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
 				p.check(agent.RecordKey(), agent.Revision) // an agent that starts anew puts it
 			}
 			for _, i := range members {
-				if p.size()+2 >= maxWrite {
+				if p.size()+2*perHandOver >= maxWrite || p.metadata >= maxWriteMetadata {
 					left++
+					continue
+				}
+				if agent != nil && p.handOver(i, i.Declared.Witness, nil) {
 					continue
 				}
 				p.check(i.RecordKey(), i.Revision)
 				p.delete(i.RecordKey())
 			}
+			last := agent != nil && len(agent.Instances) == len(members)
+			for n := 0; last && n < len(agent.Waits); n++ {
+				if p.size()+perHandOver >= maxWrite {
+					left++
+					continue
+				}
+				p.await(p.snap.awaiting(agent.Waits[n], WitnessAgent(agent.ID), nil))
+			}
 			if left > 0 {
 				return nil
 			}
 			p.deleteVerdict(VerdictKey{ro.Witness, ro.Class})
-			if agent != nil && len(agent.Instances) == len(members) && agent.Revision != 0 {
+			if last && agent.Revision != 0 {
 				p.delete(agent.RecordKey())
 			}
 			return nil

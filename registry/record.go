@@ -23,6 +23,7 @@ const (
 	KindVerdict      Kind = "vrd" // judge
 	KindAgent        Kind = "agt" // agent
 	KindSettings     Kind = "set" // operator
+	KindStandby      Kind = "sby" // agents that declare an instance which another one has
 )
 
 // Key names one record: its kind and the components of its name.
@@ -40,7 +41,7 @@ func (k Kind) Parts() int {
 		return 2
 	case KindService:
 		return 3
-	case KindRegistration, KindOverride, KindTombstone:
+	case KindRegistration, KindOverride, KindTombstone, KindStandby:
 		return 4
 	}
 	return 0
@@ -142,6 +143,7 @@ type AgentRecord struct {
 	ID          string `json:"-"`
 	Incarnation string `json:"incarnation"`
 	Host        string `json:"host,omitempty"`
+	Boot        string `json:"boot,omitempty"` // fingerprint of the host that runs
 }
 
 // Settings are what an operator sets of all servers alike while they run. What
@@ -270,6 +272,8 @@ func emptyRecord(key Key) (Record, error) {
 		return &Override{Key: i}, nil
 	case KindTombstone:
 		return &Tombstone{Key: i}, nil
+	case KindStandby:
+		return &Standby{Key: i}, nil
 	}
 	return nil, fmt.Errorf("record of unknown kind %q", key.Kind)
 }

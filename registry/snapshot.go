@@ -31,6 +31,7 @@ type Snapshot struct {
 	exact      trie.Map[string, ServiceKey]
 	overrides  trie.Map[InstanceKey, kept[*Override]]
 	tombstones trie.Map[InstanceKey, kept[*Tombstone]]
+	standbys   trie.Map[InstanceKey, kept[*Standby]]
 	verdicts   trie.Map[VerdictKey, kept[*Verdict]]
 	names      trie.Map[string, int]       // every name below the zone that holds or leads to something, with its count
 	addrs      trie.Map[netip.Addr, int]   // how many instances have the address
@@ -57,6 +58,7 @@ type Agent struct {
 	AgentRecord
 	Revision  int64         // of the record's last change; 0: instances name it, but it has no record
 	Instances []InstanceKey // not to be modified
+	Waits     []InstanceKey // of others, for which it stands by; not to be modified
 }
 
 // Silent reports whether a verdict of silence stands on any of the agent's instances.

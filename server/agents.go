@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -80,15 +83,23 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 	for i, m := range in.Body.Instances {
 		set[i] = declarationOf(m)
 	}
-	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host}
-	receipt, refused, err := f.registry.DeclareAgent(ctx, record, set)
+	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host, Boot: in.Body.Boot}
+	declare := f.registry.DeclareAgent
+	if in.Body.Exclusive {
+		declare = f.registry.DeclareAgentAlone
+	}
+	receipt, refused, err := declare(ctx, record, set)
+	if taken, ok := errors.AsType[*registry.TakenError](err); ok {
+		return nil, huma.Error409Conflict(taken.Error(), &huma.ErrorDetail{Message: "another one is alive", Location: api.FieldIncarnation, Value: taken.Host})
+	}
 	if err != nil {
 		return nil, f.failure(err)
 	}
 	out := &agentReply{Written: receiptOf(receipt)}
 	out.Body = f.agentAnswer(in.ID)
 	for _, r := range refused {
-		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: r.Index, Reason: r.Err.Error()})
+		_, standby := errors.AsType[*registry.StandbyError](r.Err)
+		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: r.Index, Reason: r.Err.Error(), Standby: standby})
 	}
 	return out, nil
 }
@@ -125,7 +136,21 @@ func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error
 	out.Body = f.agentAnswer(in.ID)
 	out.Revision = out.Body.Revision
 	out.Body.Resync = !known || !f.agrees(in.ID, in.Body)
+	if !known {
+		out.Body.Superseded = f.superseded(in.ID, in.Body.Incarnation)
+	}
 	return out, nil
+}
+
+// superseded returns the host of another incarnation that stands and is alive, empty
+// when there is none.
+func (f *face) superseded(id, incarnation string) string {
+	snap := f.registry.Snapshot()
+	a := snap.Agent(id)
+	if a == nil || a.Revision == 0 || a.Incarnation == incarnation || snap.Silent(a) {
+		return ""
+	}
+	return defaulted(a.Host, "unknown")
 }
 
 // agrees reports whether what the snapshot holds of an agent is what the agent
@@ -144,7 +169,7 @@ func (f *face) agrees(id string, b api.AgentBeat) bool {
 		}
 	}
 	declared, health := api.Digest(set)
-	return declared == b.Digest && (b.Health == "" || health == b.Health)
+	return declared == b.Digest && (b.Health == "" || health == b.Health) && !snap.Overdue(a)
 }
 
 func memberOf(r *registry.Registration) api.AgentInstance {
@@ -164,14 +189,34 @@ func memberOf(r *registry.Registration) api.AgentInstance {
 func (f *face) agentAnswer(id string) api.AgentAnswer {
 	snap := f.registry.Snapshot()
 	interval := registry.DefaultTimeouts.Interval
+	var hold time.Duration
 	if a := snap.Agent(id); a != nil {
 		for _, k := range a.Instances {
 			if i := snap.Instance(k); i != nil && i.Timeouts.Interval > 0 {
 				interval = min(interval, i.Timeouts.Interval)
 			}
+			if s := snap.Service(k.Service); s != nil {
+				hold = max(hold, f.server.answersKept(s))
+			}
 		}
 	}
-	return api.AgentAnswer{Interval: int(interval.Milliseconds()), DNS: f.server.resolvers(), Zones: f.server.Zones(), Revision: snap.Revision()}
+	return api.AgentAnswer{Interval: int(interval.Milliseconds()), Hold: hold.Milliseconds(), DNS: f.server.resolvers(), Zones: f.server.Zones(), Revision: snap.Revision()}
+}
+
+// answersKept returns how long answers with instances of a service may be kept.
+func (s *Server) answersKept(of *registry.Service) (longest time.Duration) {
+	for _, z := range s.cfg.Zones {
+		if isReverse(z) {
+			continue
+		}
+		if rule := s.source.rule(z, netip.Addr{}); rule.TTL != nil {
+			longest = max(longest, time.Duration(rule.TTL(of))*time.Second)
+		}
+	}
+	if longest == 0 {
+		return s.source.hold()
+	}
+	return longest
 }
 
 func (f *face) deleteAgent(ctx context.Context, p *AgentPath) (*noContent, error) {

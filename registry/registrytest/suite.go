@@ -140,7 +140,10 @@ func testRoundTrip(s contract) {
 	over := &registry.Override{Key: instance("round/trip", 83).Key, Weight: new(0.0), Enabled: new(false), Metadata: map[string]string{"k": "v"}}
 	verdict := &registry.Verdict{Key: registry.VerdictKey{Witness: "agent/host.1_x-y", Class: "15000-30000"}, Incarnation: "a/b",
 		Since: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
-	snap := s.wait(t, s.commit(t, put(ns, svc, claim, agent, reg, other, tomb, over, verdict)))
+	waits := instance("round/trip", 84)
+	waits.Witness, waits.Weight, waits.Metadata = registry.WitnessAgent("host.1_x-y"), 0.5, map[string]string{"k": "v"}
+	standby := &registry.Standby{Key: waits.Key, Agents: []registry.Registration{*waits}}
+	snap := s.wait(t, s.commit(t, put(ns, svc, claim, agent, reg, other, tomb, over, verdict, standby)))
 
 	same := func(what string, want, got any) {
 		t.Helper()
@@ -159,6 +162,7 @@ func testRoundTrip(s contract) {
 	same("registration that beats for itself", *other, *v.Instance(other.Key.Endpoint).Declared)
 	same("verdict on another's instance", false, v.Instance(other.Key.Endpoint).Silent)
 	same("agent", *agent, snap.Agent(agent.ID).AgentRecord)
+	same("instances for which the agent stands by", []registry.InstanceKey{waits.Key}, snap.Agent(agent.ID).Waits)
 	same("override", over, snap.Override(over.Key))
 	if !slices.ContainsFunc(snap.Namespaces(), func(n *registry.Namespace) bool { return *n == *ns }) {
 		t.Errorf("namespaces %v do not hold %+v", snap.Namespaces(), *ns)
