@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -193,18 +194,18 @@ func (n *Notifier) stuck(now time.Time) string {
 
 // Pulse is the progress of one loop.
 type Pulse struct {
+	of    *Notifier
 	name  string
 	bound time.Duration
 
-	mu    sync.Mutex
-	last  time.Time // under mu
-	ended bool      // under mu
+	mu   sync.Mutex
+	last time.Time // under mu
 }
 
 // Pulse returns the pulse of a loop that beats once per turn, and that is stuck
 // when it has not for bound. It counts from now on.
 func (n *Notifier) Pulse(name string, bound time.Duration) *Pulse {
-	p := &Pulse{name: name, bound: bound, last: time.Now()}
+	p := &Pulse{of: n, name: name, bound: bound, last: time.Now()}
 	if n != nil {
 		n.mu.Lock()
 		n.pulses = append(n.pulses, p)
@@ -225,18 +226,18 @@ func (p *Pulse) Beat() {
 
 // End says that the loop is over, and nothing is awaited of it any more.
 func (p *Pulse) End() {
-	if p == nil {
+	if p == nil || p.of == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = true
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.pulses = slices.DeleteFunc(p.of.pulses, func(o *Pulse) bool { return o == p })
 }
 
 func (p *Pulse) late(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.ended && now.Sub(p.last) > p.bound
+	return now.Sub(p.last) > p.bound
 }
 
 // Watch calls probe about every period until ctx ends, and beats after each that
