@@ -82,15 +82,15 @@ var arrows = map[string][]string{
 	"server": {
 		"registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
-		"internal/atomicfile", "internal/dirlock", "internal/diff",
+		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify",
 	},
 	"agent/...": {
-		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock",
+		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify",
 		"internal/command", "internal/seats",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
-		"agent/...", "internal/nearest", "internal/folder", "internal/diff",
+		"agent/...", "internal/nearest", "internal/folder", "internal/diff", "internal/sdnotify",
 	},
 
 	// For tests: nobody has an arrow to these.

@@ -35,6 +35,7 @@ import (
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/dirlock"
+	"github.com/musterhq/muster/internal/sdnotify"
 )
 
 // Defaults of a Config.
@@ -118,6 +119,8 @@ type Config struct {
 	Version string `yaml:"-"`
 	// Logger hears what an operator should know; nil means nobody does.
 	Logger *slog.Logger `yaml:"-"`
+	// Notifier tells the service manager how the agent is; nil tells nobody.
+	Notifier *sdnotify.Notifier `yaml:"-"`
 }
 
 func (c Config) withDefaults() Config {
@@ -191,6 +194,7 @@ type Agent struct {
 	keeper   *configfile.Keeper
 
 	reload chan struct{}
+	pulses pulses
 
 	mu     sync.Mutex
 	id     string             // under mu
@@ -220,9 +224,10 @@ func New(cfg Config) (*Agent, error) {
 	a.roll = roll.New(cfg.Logger)
 	a.sources = source.New(source.Config{
 		Dir: cfg.ServicesDir, Apps: filepath.Join(cfg.DataDir, appsName), Address: cfg.Address, Loopback: cfg.onLoopback(),
-		Namespace: cfg.Namespace, Rescan: cfg.Rescan, Logger: cfg.Logger,
+		Namespace: cfg.Namespace, Rescan: cfg.Rescan, Logger: cfg.Logger, Turn: func() { a.pulses.definitions.Beat() },
 	}, a.roll)
-	a.announce = announce.New(announce.Config{Client: c, Roll: a.roll, Dir: cfg.DataDir, Host: hostname(), Logger: cfg.Logger})
+	a.announce = announce.New(announce.Config{Client: c, Roll: a.roll, Dir: cfg.DataDir, Host: hostname(), Logger: cfg.Logger,
+		Turn: func() { a.pulses.announcements.Beat() }})
 	a.drain = drain.New(drain.Config{
 		Path: filepath.Join(cfg.DataDir, drainName), Roll: a.roll, Await: a.announce.Await, Wait: a.drainWait, Logger: cfg.Logger,
 		Problem: func() string { return a.announce.Status().Error },
@@ -230,11 +235,14 @@ func New(cfg Config) (*Agent, error) {
 	return a, nil
 }
 
+// callPatience bounds one call to a server.
+const callPatience = 3 * time.Second
+
 // dial returns a client that says it is the agent of that id.
 func (c Config) dial(id string) (*client.Client, error) {
 	// The agent's loops do their own waiting, and know better for how long.
 	return client.New(c.Servers, client.Config{
-		Rounds: 1, Timeout: 3 * time.Second, UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
+		Rounds: 1, Timeout: callPatience, UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
 		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
 	})
 }
@@ -243,7 +251,10 @@ func (c Config) dial(id string) (*client.Client, error) {
 // what was taken back. What did not change in them keeps its checks and their
 // verdicts.
 func (a *Agent) Reload() {
+	a.cfg.Notifier.Reloading()
 	a.keeper.Reload()
+	a.sources.Scan()
+	a.cfg.Notifier.Ready(a.inWords())
 	select {
 	case a.reload <- struct{}{}:
 	default: // one is due already
@@ -292,6 +303,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer silence()
 	silent := make(chan struct{})
 	g, inner := errgroup.WithContext(inner)
+	a.vouch(inner, g)
 	g.Go(func() error { return a.roll.Run(inner) })
 	g.Go(func() error { return a.runDNS(inner) })
 	g.Go(func() error { return api.Serve(inner, listeners...) })
@@ -311,6 +323,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	case <-inner.Done(): // a part failed
 	}
 	quit()
+	a.pulses.definitions.End()
+	a.cfg.Notifier.Stopping("leaving", a.drainWait()+leaveSlack)
 	a.leave(func() { silence(); <-silent })
 	stop()
 	return g.Wait()

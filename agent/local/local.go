@@ -35,8 +35,8 @@ const (
 	// other calls beside.
 	maxPolls   = 512
 	maxStreams = 64
-	// shutdownPatience is how long a stop waits for calls under way.
-	shutdownPatience = 2 * time.Second
+	// ShutdownPatience is how long a stop waits for calls under way.
+	ShutdownPatience = 2 * time.Second
 )
 
 // Paths of the local API besides those it shares with the servers'.
@@ -113,7 +113,7 @@ func (a *API) Serve(ctx context.Context, listeners ...net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		a.stop.Do(func() { close(a.stopped) })
-		patience, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+		patience, cancel := context.WithTimeout(context.Background(), ShutdownPatience)
 		defer cancel()
 		if err := server.Shutdown(patience); err != nil {
 			server.Close() // who is still there has had time

@@ -70,6 +70,9 @@ type Config struct {
 	// change.
 	Rescan time.Duration
 	Logger *slog.Logger
+	// Turn is called with each turn of Watch, Rescan after the one before at the
+	// latest; nil is none.
+	Turn func()
 }
 
 // New returns Sources that declare to r.

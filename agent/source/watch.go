@@ -25,6 +25,9 @@ func (s *Sources) Watch(ctx context.Context, reload <-chan struct{}) error {
 	rescan := time.NewTimer(0) // what changed before the watcher was there
 	defer rescan.Stop()
 	for {
+		if s.cfg.Turn != nil {
+			s.cfg.Turn()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
