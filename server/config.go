@@ -16,6 +16,7 @@ import (
 
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/etcdstore/embedded"
+	"github.com/musterhq/muster/internal/sdnotify"
 )
 
 // Config configures a Server. The keys of the settings file are its tags.
@@ -77,6 +78,8 @@ type Config struct {
 	Version string `yaml:"-"`
 	// Logger receives what an operator acts on; nil discards.
 	Logger *slog.Logger `yaml:"-"`
+	// Notifier tells the service manager how the server is; nil tells nobody.
+	Notifier *sdnotify.Notifier `yaml:"-"`
 	// Throwaway does not wait for the disk: a crash of the machine loses data.
 	Throwaway bool `yaml:"-"`
 	// EtcdCommand is the program, with arguments, that runs the embedded etcd as a

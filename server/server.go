@@ -53,6 +53,7 @@ type Server struct {
 	store    *etcdstore.Store
 	source   *source
 	sweeper  *sweep.Sweeper
+	scans    scans // of the sweeper
 	checker  *check.Checker
 	relay    *relay.Relay
 	peers    *http.Client
@@ -196,7 +197,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	s.store = s.etcd.open(settings)
 	s.source = &source{store: s.store}
-	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: func() bool { return s.away() || s.unchecked() },
+	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: func() bool { s.scans.beat(s.cfg.Notifier); return s.away() || s.unchecked() },
 		Hold: s.source.hold, Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
 		return err
 	}
@@ -276,6 +277,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-loops.Done():
 	}
+	s.cfg.Notifier.Stopping("stopping", leaveTime)
 	s.drain()
 	stop()
 	return errors.Join(g.Wait(), s.Close())
@@ -287,7 +289,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run,
+		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
@@ -303,7 +305,10 @@ func (s *Server) loops() []func(context.Context) error {
 func (s *Server) judge(ctx context.Context) error {
 	return s.store.Office(ctx, s.id, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error { return s.sweeper.Run(ctx, s.store.View(), s.registry) })
+		g.Go(func() error {
+			defer s.scans.end()
+			return s.sweeper.Run(ctx, s.store.View(), s.registry)
+		})
 		g.Go(func() error { return s.checks(ctx) })
 		g.Go(func() error { return s.store.ReadMail(ctx, s.sweeper.HearAll) })
 		g.Go(func() error { return s.store.Configs().Upkeep(ctx) })
