@@ -17,6 +17,7 @@ import (
 	"github.com/musterhq/muster/agent"
 	"github.com/musterhq/muster/agent/localdns"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/sdnotify"
 )
 
 func agentCommand() *cli.Command {
@@ -94,6 +95,9 @@ func runAgent(c *cli.Context) error {
 		return err
 	}
 	if cfg.Logger, err = newLogger(c, c.App.ErrWriter); err != nil {
+		return err
+	}
+	if cfg.Notifier, err = sdnotify.FromEnvironment(cfg.Logger); err != nil {
 		return err
 	}
 	a, err := agent.New(cfg)

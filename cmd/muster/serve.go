@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/etcdstore/keeper"
+	"github.com/musterhq/muster/internal/sdnotify"
 	"github.com/musterhq/muster/server"
 )
 
@@ -208,6 +209,9 @@ func serve(c *cli.Context) error {
 	if cfg.Logger, err = newLogger(c, c.App.ErrWriter); err != nil {
 		return err
 	}
+	if cfg.Notifier, err = sdnotify.FromEnvironment(cfg.Logger); err != nil {
+		return err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -221,9 +225,13 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	defer onSignal(func() {
+		cfg.Notifier.Reloading()
+		state := "the Corefile is reloaded"
 		if err := s.ReloadCorefile(); err != nil {
 			cfg.Logger.Error("the Corefile is not reloaded, the old one goes on", "err", err)
+			state = "the Corefile is wrong, the old one goes on"
 		}
+		cfg.Notifier.Ready(state)
 	}, syscall.SIGHUP)()
 	return s.Run(c.Context)
 }
