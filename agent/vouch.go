@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/agent/drain"
 	"github.com/musterhq/muster/agent/local"
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
@@ -37,6 +38,7 @@ func (a *Agent) vouch(ctx context.Context, g *errgroup.Group) {
 	a.pulses.definitions = n.Pulse("definitions", a.cfg.Rescan+slack)
 	// A beat and a set may have to be given up at each server.
 	a.pulses.announcements = n.Pulse("announcements", time.Duration(len(a.cfg.Servers))*2*callPatience+slack)
+	a.roll.OnTurn(n.Pulse("checks", roll.MaxTurn+slack).Beat)
 	// What the local API answers with takes every lock there is. It is not asked
 	// over its socket: whoever takes all its connections must not get the agent
 	// killed.

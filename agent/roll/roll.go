@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
@@ -59,6 +60,7 @@ type member struct {
 // the checks; everything else may be called by several goroutines.
 type Roll struct {
 	log     *slog.Logger
+	turn    func() // see OnTurn
 	runner  *probe.Runner
 	changed chan struct{} // something the server must learn, one is enough
 
@@ -72,11 +74,20 @@ type Roll struct {
 
 // New returns an empty Roll.
 func New(log *slog.Logger) *Roll {
-	return &Roll{
-		log: log, runner: probe.NewRunner(probe.RunnerConfig{}), members: make(map[Key]*member), version: 1,
+	r := &Roll{
+		log: log, turn: func() {}, members: make(map[Key]*member), version: 1,
 		changed: make(chan struct{}, 1), news: make(chan struct{}),
 	}
+	r.runner = probe.NewRunner(probe.RunnerConfig{Beat: func() { r.turn() }})
+	return r
 }
+
+// OnTurn has f called while checks are run: MaxTurn after the time before at the
+// latest. It must be called before Run.
+func (r *Roll) OnTurn(f func()) { r.turn = f }
+
+// MaxTurn is how often at least the checks are looked after.
+const MaxTurn = 10 * time.Second
 
 // Changed returns a channel on which there is something when the server must
 // learn of a change.
