@@ -83,10 +83,10 @@ func TestChecksOfOtherKinds(t *testing.T) {
 
 	h.define("a.yaml", fmt.Sprintf(`
 services:
-  - {name: cached, port: 1, checks: [{redis: '%[1]s', password: hunter2, interval: 20ms}]}
-  - {name: called, port: 2, checks: [{grpc: '%[2]s', interval: 20ms}]}
-  - {name: locked, port: 3, checks: [{redis: '%[1]s', interval: 20ms}]}
-  - {name: stored, port: 4, checks: [{mysql: '%[3]s', user: probe, password: hunter2, interval: 20ms}]}
+  - {name: cached, port: 1, checks: [{redis: '%[1]s', password: hunter2, interval: 20ms, timeout: 10s}]}
+  - {name: called, port: 2, checks: [{grpc: '%[2]s', interval: 20ms, timeout: 10s}]}
+  - {name: locked, port: 3, checks: [{redis: '%[1]s', interval: 20ms, timeout: 10s}]}
+  - {name: stored, port: 4, checks: [{mysql: '%[3]s', user: probe, password: hunter2, interval: 20ms, timeout: 10s}]}
 `, cache(t), l.Addr(), nobody.Addr()))
 	a := h.start()
 	h.holds("cached:1=passing", "called:2=passing", "locked:3=critical", "stored:4=critical")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/probe"
@@ -118,13 +119,14 @@ func (m *member) worst() string {
 // Errors of Tell.
 var (
 	ErrNoInstance = errors.New("no such instance is declared here")
-	ErrNoCheck    = errors.New("it has no such check that is told")
+	ErrNoCheck    = errors.New("no such check that is told")
 )
 
 // Tell takes up word for a ttl check of the instance k: whether it passes, and a
-// note for the status, which may be empty. The check is named by its name; an
-// empty name means the only one of its kind. The error unwraps to ErrNoInstance
-// or ErrNoCheck, and says what there is.
+// note for the status, which may be empty. The check is named by its name, or by
+// its place among all checks of the instance, from 0; an empty name means the only
+// ttl check that there is. The error unwraps to ErrNoInstance or ErrNoCheck, and
+// says what there is.
 func (r *Roll) Tell(k Key, name string, passes bool, note string) error {
 	loop, err := r.told(k, name)
 	if err != nil {
@@ -141,20 +143,24 @@ func (r *Roll) told(k Key, name string) (*probe.Loop, error) {
 	if m == nil {
 		return nil, fmt.Errorf("%s: %w", k, ErrNoInstance)
 	}
-	var found *probe.Loop
+	var found []*check
 	for _, c := range m.running {
-		if c.definition.TTL == 0 || c.loop == nil || name != "" && c.definition.Name != name {
-			continue
+		if c.definition.TTL != 0 && c.loop != nil && (name == "" || c.definition.Name == name) {
+			found = append(found, c)
 		}
-		if found != nil {
-			return nil, fmt.Errorf("%s: %w: it has several, and their names must tell them apart", k, ErrNoCheck)
+	}
+	if place, err := strconv.Atoi(name); err == nil && len(found) == 0 && place >= 0 && place < len(m.running) {
+		if c := m.running[place]; c.definition.TTL != 0 && c.loop != nil {
+			found = append(found, c)
 		}
-		found = c.loop
 	}
-	if found == nil {
-		return nil, fmt.Errorf("%s: %w %q", k, ErrNoCheck, name)
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%s: %w: %q is no ttl check of it", k, ErrNoCheck, name)
+	case 1:
+		return found[0].loop, nil
 	}
-	return found, nil
+	return nil, fmt.Errorf("%s: %w: %d are called %q, a name or the place must tell them apart", k, ErrNoCheck, len(found), name)
 }
 
 // status returns the check's latest result.
