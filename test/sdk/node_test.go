@@ -29,11 +29,15 @@ func TestNodeClient(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.js"), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
+			at := s.HTTP
+			if strings.HasPrefix(filepath.Base(file), "agent.") {
+				at = startAgent(t, s)
+			}
 			place, orders := takeOrders(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, node, "--test", file)
-			cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "MUSTER_SERVER="+s.HTTP, "MUSTER_ORDERS="+place,
+			cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "MUSTER_SERVER="+at, "MUSTER_ORDERS="+place,
 				fmt.Sprintf("NODE_CLUSTER_CLIENT_PORT=%d", port(t))) // else one for the whole host
 			run(t, cmd, orders, map[string]func(){
 				"/down":  s.Kill,
