@@ -290,7 +290,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	sdk := a.nacos(configs)
 	sdk.Load()
 	api := local.New(local.Config{
-		Host: face{a}, Sources: a.sources, Keeper: a.keeper, Nacos: sdk, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger,
+		Host: face{a}, Sources: a.sources, Keeper: a.keeper, Operator: a, Nacos: sdk, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger,
 	})
 	// Everything declared is known before the first set is sent, which would
 	// otherwise withdraw it.

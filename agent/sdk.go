@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/musterhq/muster/agent/nacos"
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/client"
 )
 
@@ -13,7 +14,7 @@ import (
 func (a *Agent) nacos(c *client.Client) *nacos.Handler {
 	return nacos.New(nacos.Config{
 		Sources: a.sources, Keeper: a.keeper, Client: c, Path: filepath.Join(a.cfg.DataDir, nacosName),
-		Settle: a.settle, Rejected: a.announce.Rejected, Draining: a.drain.Leaving, Logger: a.cfg.Logger,
+		Settle: a.settle, Rejected: a.rejected, Draining: a.drain.Leaving, Logger: a.cfg.Logger,
 	})
 }
 
@@ -24,4 +25,14 @@ func (a *Agent) settle(ctx context.Context) {
 		version, _ := a.roll.Version()
 		a.announce.Await(ctx, version)
 	}
+}
+
+// rejected returns why the servers refuse an instance. One that another host has
+// registered is no refusal: it stands by.
+func (a *Agent) rejected(k roll.Key) string {
+	reason, standby := a.announce.Refused(k)
+	if standby {
+		return ""
+	}
+	return reason
 }

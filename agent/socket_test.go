@@ -309,6 +309,13 @@ func TestConfigLongPoll(t *testing.T) {
 			got <- fmt.Sprintf("%d %s %s", status, header.Get("ETag"), body)
 		}()
 	}
+	eventually(t, func() string {
+		_, _, body := a.call("GET", at, "")
+		if !strings.Contains(body, "does not exist") {
+			return "GET = " + body
+		}
+		return ""
+	})
 	poll(`""`) // knows that there is none
 	h.server.edit(func() { h.server.docs["public/DEFAULT_GROUP/app.yaml"] = "a: 1" })
 	tag := `"` + client.Digest([]byte("a: 1")) + `"`

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/agent/calls"
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
@@ -67,6 +68,8 @@ type Config struct {
 	Host    Host
 	Sources *source.Sources
 	Keeper  *configfile.Keeper
+	// Operator does what is asked of the agent as a whole; nil means that it is 404.
+	Operator Operator
 	// Insecure lets requests through that name any address of the host.
 	Insecure bool
 	// Nacos answers what begins with /nacos/, behind the same guards; nil means that
@@ -162,6 +165,17 @@ func (a *API) handler() http.Handler {
 	handle(api.PathStatus, get(func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, a.cfg.Host.Status()) }))
 	handle("/livez", get(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }))
 	handle("/readyz", get(a.ready))
+	if a.cfg.Operator != nil {
+		put := func(h http.HandlerFunc) map[string]http.HandlerFunc {
+			return map[string]http.HandlerFunc{http.MethodPut: h}
+		}
+		handle(calls.PathReload, map[string]http.HandlerFunc{http.MethodPost: a.reload})
+		handle(calls.PathDrain, map[string]http.HandlerFunc{http.MethodGet: a.draining, http.MethodPost: a.drain, http.MethodDelete: a.undrain})
+		handle(calls.PathLeave, map[string]http.HandlerFunc{http.MethodPost: a.leave})
+		handle(calls.PathMaintenance, map[string]http.HandlerFunc{http.MethodPut: a.maintain, http.MethodDelete: a.maintain})
+		handle(PathCheckPass, put(a.word(true)))
+		handle(PathCheckFail, put(a.word(false)))
+	}
 	for pattern, h := range a.cfg.Extra {
 		mux.Handle(pattern, h)
 	}

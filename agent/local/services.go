@@ -163,7 +163,7 @@ func (a *API) refusePut(w http.ResponseWriter, name string, service definition.S
 	switch {
 	case errors.Is(err, source.ErrLocal):
 		field := source.LocalOnly(service)
-		fail(w, http.StatusForbidden, err.Error(), api.ProblemField{Message: source.ErrLocal.Error(), Location: "body." + field})
+		fail(w, http.StatusBadRequest, err.Error(), api.ProblemField{Message: source.ErrLocal.Error(), Location: "body." + field})
 	case errors.Is(err, source.ErrOwned):
 		fail(w, http.StatusForbidden, err.Error())
 	case errors.Is(err, fs.ErrInvalid):

@@ -3,20 +3,16 @@ package nacos
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/agent/state"
 	"github.com/musterhq/muster/api"
-	"github.com/musterhq/muster/internal/atomicfile"
 )
 
 // Origin is what instances say that clients of Nacos registered.
@@ -58,18 +54,9 @@ type kept struct {
 // load takes up what was registered in an earlier run. Until a beat comes the
 // health that stands on the servers stays.
 func (s *members) load() {
-	b, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
 	var k kept
-	if err == nil {
-		err = json.Unmarshal(b, &k)
-	}
-	if err != nil {
-		aside := s.path + ".broken"
-		s.log.Error("registrations of Nacos clients are lost until they beat, the file is put aside", "file", aside, "err", err)
-		_ = os.Rename(s.path, aside) // else the next write replaces it
+	if _, err := state.Read(s.path, &k, nil); err != nil {
+		s.log.Error("registrations of Nacos clients are lost until they beat, the file is put aside", "err", err)
 		return
 	}
 	s.mu.Lock()
@@ -95,11 +82,7 @@ func (m *member) joined() roll.Member {
 // store writes all members down. s.mu is held.
 func (s *members) store() error {
 	k := kept{Instances: slices.SortedFunc(maps.Values(s.all), func(a, b *member) int { return a.key().Compare(b.key()) })}
-	b, err := json.Marshal(k)
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(s.path, append(b, '\n'), atomicfile.Private)
+	return state.Write(s.path, k)
 }
 
 // put registers an instance, or registers it anew, which is a sign of life.

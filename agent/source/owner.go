@@ -88,11 +88,11 @@ var ErrNone = errors.New("nothing is registered")
 // is asked over the network, and how. A key that is not here, one that runs a
 // command or reads a file for example, is for definition files.
 var remote = map[string]bool{
-	"name": true, "tcp": true, "udp": true, "http": true, "mysql": true, "redis": true, "grpc": true, "ttl": true,
-	"method": true, "headers": true, "expect": true, "body": true, "match": true, "send": true, "user": true, "password": true,
-	"command": true, "grpc_service": true, "tls": true, "tls_skip_verify": true, "server_name": true,
-	"interval": true, "timeout": true, "rise": true, "fall": true, "success": true, "failures": true, "deregister_after": true,
-	"flap": true, "initial": true,
+	"tcp": true, "udp": true, "http": true, "mysql": true, "redis": true, "grpc": true, "ttl": true, "name": true,
+	"method": true, "headers": true, "expect": true, "payload": true, "payload_hex": true, "contains": true, "matches": true,
+	"expect_answer": true, "user": true, "password": true, "command": true, "grpc_service": true,
+	"tls": true, "tls_skip_verify": true, "tls_server_name": true,
+	"interval": true, "timeout": true, "rise": true, "fall": true, "no_damping": true, "deregister_after": true,
 }
 
 // LocalOnly returns the first field of service, such as checks[0].exec, that

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 )
@@ -17,6 +18,9 @@ type DefinitionStatus struct {
 	Services int      `json:"services"`           // how many of it stand
 	Error    string   `json:"error,omitempty"`    // why its present content does not count
 	Problems []string `json:"problems,omitempty"` // what of it could not be declared
+	UID      *int     `json:"uid,omitempty"`      // the user that registered it, where that is known
+
+	Sum [sha256.Size]byte `json:"-"` // of a file's content that was last read
 }
 
 // Status returns how the directory and each definition are.
@@ -28,11 +32,11 @@ func (s *Sources) Status() (DirectoryStatus, []DefinitionStatus) {
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		f := s.files[name]
 		all = append(all, DefinitionStatus{
-			Origin: fileOrigin(name), Services: len(f.services), Error: text(f.err), Problems: s.problems[fileOrigin(name)],
+			Origin: fileOrigin(name), Services: len(f.services), Error: text(f.err), Problems: s.problems[fileOrigin(name)], Sum: f.sum,
 		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
-		all = append(all, DefinitionStatus{Origin: AppOrigin(id), Services: 1, Problems: s.problems[AppOrigin(id)]})
+		all = append(all, DefinitionStatus{Origin: AppOrigin(id), Services: 1, Problems: s.problems[AppOrigin(id)], UID: s.apps[id].UID})
 	}
 	return d, all
 }
