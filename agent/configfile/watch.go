@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/musterhq/muster/api"
@@ -108,20 +109,29 @@ func (k *Keeper) ask(ctx context.Context, refs []api.ConfigRef, groups []api.Con
 	return k.client.WatchGroups(ctx, refs, groups, wait)
 }
 
+// fetchSeats is how many documents are read at once: each waits for the server,
+// and for the disk that takes it.
+const fetchSeats = 8
+
 func (k *Keeper) fetchAll(ctx context.Context, names []client.Name) error {
-	progress := len(names) == 0
-	var all error
-	for _, n := range names {
-		news, err := k.fetch(ctx, n)
-		progress = progress || news
-		if err != nil {
-			all = errors.Join(all, fmt.Errorf("config %s: %w", n, err))
-		}
+	news, errs := make([]bool, len(names)), make([]error, len(names))
+	var wg sync.WaitGroup
+	seats := make(chan struct{}, fetchSeats)
+	for i, n := range names {
+		seats <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-seats }()
+			if news[i], errs[i] = k.fetch(ctx, n); errs[i] != nil {
+				errs[i] = fmt.Errorf("config %s: %w", n, errs[i])
+			}
+		})
 	}
-	if all == nil && !progress {
+	wg.Wait()
+	err := errors.Join(errs...)
+	if err == nil && len(names) > 0 && !slices.Contains(news, true) {
 		return errNoProgress
 	}
-	return all
+	return err
 }
 
 // refs tells what is known of all documents. k.mu is held.
