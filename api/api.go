@@ -168,10 +168,11 @@ type AgentSet struct {
 	// Exclusive refuses the set with 409 while another incarnation of the agent is
 	// alive: two hosts with one id must not take it from each other. The problem
 	// names [FieldIncarnation] and the other host.
-	Exclusive bool `json:"exclusive,omitempty" doc:"Refuse the set while another incarnation is alive, unless that ran where this one does"`
-	// Boot tells hosts apart: an incarnation that gave the same one ran on the
-	// host of this one, and has ended.
-	Boot      string          `json:"boot,omitempty" maxLength:"64" doc:"Fingerprint of the running host; an incarnation with the same one gives way"`
+	Exclusive bool `json:"exclusive,omitempty" doc:"Refuse the set while another incarnation is alive, unless claim says that it has ended"`
+	// Boot tells hosts apart. With Claim an incarnation that gave the same one gives
+	// way: it ran on the host of this one, and has ended.
+	Boot      string          `json:"boot,omitempty" maxLength:"64" doc:"Fingerprint of the running host"`
+	Claim     bool            `json:"claim,omitempty" doc:"An incarnation of the same boot has ended, and gives way"`
 	Instances []AgentInstance `json:"instances" nullable:"false"`
 }
 

@@ -33,27 +33,29 @@ const maxWriteMetadata = 128 << 10
 // cannot stand is refused alone, and one that another agent has makes this one
 // stand by: a [*StandbyError]. It counts as a beat.
 func (r *Registry) DeclareAgent(ctx context.Context, a AgentRecord, set []Declaration) (Receipt, []Refusal, error) {
-	return r.declareAgent(ctx, a, false, set)
+	return r.DeclareAgentIf(ctx, a, AnyIncarnation, set)
 }
 
-// DeclareAgentAlone is [Registry.DeclareAgent], but a set is refused whole, with a
-// [*TakenError], while another incarnation of the agent is alive. One that has the
-// same Boot ran on the same host, and is over.
-func (r *Registry) DeclareAgentAlone(ctx context.Context, a AgentRecord, set []Declaration) (Receipt, []Refusal, error) {
-	return r.declareAgent(ctx, a, true, set)
-}
+// Rivals says which other incarnation of an agent a set gives way to.
+type Rivals int
 
-func (r *Registry) declareAgent(ctx context.Context, a AgentRecord, exclusive bool, set []Declaration) (Receipt, []Refusal, error) {
+const (
+	AnyIncarnation Rivals = iota // to none
+	NoneElsewhere                // to one that is alive and has not the same Boot: one that has ran here, and is over
+	NoneAlive                    // to any that is alive
+)
+
+// DeclareAgentIf is [Registry.DeclareAgent], but a set that gives way to another
+// incarnation is refused whole, with a [*TakenError].
+func (r *Registry) DeclareAgentIf(ctx context.Context, a AgentRecord, only Rivals, set []Declaration) (Receipt, []Refusal, error) {
 	if err := ValidateAgentID(a.ID); err != nil {
 		return Receipt{}, nil, err
 	}
 	if a.Incarnation == "" || len(a.Incarnation) > 64 {
 		return Receipt{}, nil, invalid("incarnation", a.Incarnation, "must be 1 to 64 bytes")
 	}
-	if exclusive {
-		if err := r.unrivalled(ctx, a); err != nil {
-			return Receipt{}, nil, err
-		}
+	if err := r.unrivalled(ctx, a, only); err != nil {
+		return Receipt{}, nil, err
 	}
 	if err := r.roll.Heard(string(WitnessAgent(a.ID))); err != nil {
 		return Receipt{}, nil, err // before anything is written: the agent turns to the judge
@@ -61,10 +63,7 @@ func (r *Registry) declareAgent(ctx context.Context, a AgentRecord, exclusive bo
 	clean, refused := cleanSet(a, set)
 	var taken error
 	receipt, late, err := r.converge(ctx, func(p *agentPlans) {
-		if taken = nil; exclusive {
-			taken = p.snap.rival(a)
-		}
-		if taken == nil {
+		if taken = p.snap.rival(a, only); taken == nil {
 			p.declare(a, clean)
 		}
 	})
@@ -77,11 +76,11 @@ func (r *Registry) declareAgent(ctx context.Context, a AgentRecord, exclusive bo
 	return receipt, append(refused, late...), nil
 }
 
-// rival returns an error when another incarnation of an agent is alive, which did
-// not run where a runs.
-func (s *Snapshot) rival(a AgentRecord) error {
+// rival returns an error when a gives way to the incarnation that stands.
+func (s *Snapshot) rival(a AgentRecord, only Rivals) error {
 	stands := s.Agent(a.ID)
-	if !s.alive(a.ID) || stands.Incarnation == a.Incarnation || a.Boot != "" && a.Boot == stands.Boot {
+	if only == AnyIncarnation || !s.alive(a.ID) || stands.Incarnation == a.Incarnation ||
+		only == NoneElsewhere && a.Boot != "" && a.Boot == stands.Boot {
 		return nil
 	}
 	return &TakenError{a.ID, stands.Host}
@@ -90,14 +89,14 @@ func (s *Snapshot) rival(a AgentRecord) error {
 // unrivalled is rival before anything is done: a set that is refused must not
 // count as a beat of the one that is alive. A snapshot that is behind may show an
 // incarnation that is over, so a refusal is made on one that shows all.
-func (r *Registry) unrivalled(ctx context.Context, a AgentRecord) error {
+func (r *Registry) unrivalled(ctx context.Context, a AgentRecord, only Rivals) error {
 	now := r.current()
 	for {
 		snap := r.Snapshot()
 		if snap == nil {
 			return ErrUnavailable
 		}
-		err := snap.rival(a)
+		err := snap.rival(a, only)
 		if err == nil {
 			return nil
 		}

@@ -276,7 +276,7 @@ func TestOneHostForAnID(t *testing.T) {
 	reg := registration(endpoint("pay", "192.0.2.1", 80))
 	set := []registry.Declaration{{Registration: reg}}
 	declare := func(incarnation, host, boot string) error {
-		_, _, err := s.DeclareAgentAlone(t.Context(), registry.AgentRecord{ID: "x", Incarnation: incarnation, Host: host, Boot: boot}, set)
+		_, _, err := s.DeclareAgentIf(t.Context(), registry.AgentRecord{ID: "x", Incarnation: incarnation, Host: host, Boot: boot}, registry.NoneElsewhere, set)
 		return err
 	}
 	if err := declare("1", "one", "b1"); err != nil {
@@ -300,6 +300,9 @@ func TestOneHostForAnID(t *testing.T) {
 	}
 	if err := declare("3", "one", "b1"); err != nil {
 		t.Errorf("a new start on the same host = %v, want nil", err)
+	}
+	if _, _, err := s.DeclareAgentIf(t.Context(), registry.AgentRecord{ID: "x", Incarnation: "4", Boot: "b1"}, registry.NoneAlive, set); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("a set that claims nothing, on the same host = %v, want it refused", err)
 	}
 	s.silence(reg.Key)
 	if err := declare("4", "two", "b2"); err != nil {

@@ -84,11 +84,14 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 		set[i] = declarationOf(m)
 	}
 	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host, Boot: in.Body.Boot}
-	declare := f.registry.DeclareAgent
-	if in.Body.Exclusive {
-		declare = f.registry.DeclareAgentAlone
+	only := registry.AnyIncarnation
+	switch {
+	case in.Body.Exclusive && in.Body.Claim:
+		only = registry.NoneElsewhere
+	case in.Body.Exclusive:
+		only = registry.NoneAlive
 	}
-	receipt, refused, err := declare(ctx, record, set)
+	receipt, refused, err := f.registry.DeclareAgentIf(ctx, record, only, set)
 	if taken, ok := errors.AsType[*registry.TakenError](err); ok {
 		return nil, huma.Error409Conflict(taken.Error(), &huma.ErrorDetail{Message: "another one is alive", Location: api.FieldIncarnation, Value: taken.Host})
 	}

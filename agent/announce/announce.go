@@ -77,7 +77,7 @@ type Announcer struct {
 	// Load's and then Run's goroutine only
 	kept      record // as on disk, unless unsaved
 	unsaved   bool
-	boot      string // proves that an incarnation that stands ran on this host; empty: this agent does not say so
+	claims    bool   // an incarnation of this boot has ended, as far as this agent knows
 	sent      []byte // the set the server last took, nil when it must get it
 	accepted  []api.AgentInstance
 	resumed   string    // digest of the set that the server took of an earlier run, empty once that is settled
@@ -221,15 +221,15 @@ func (a *Announcer) beat(ctx context.Context, id string, own []api.AgentInstance
 func (a *Announcer) declare(ctx context.Context, id string, set []api.AgentInstance, version uint64, superseded bool) (api.AgentAnswer, error) {
 	a.sent, a.resumed = nil, ""
 	if superseded {
-		a.boot = ""
+		a.claims = false
 	}
 	answer, err := a.client.PutAgent(ctx, id, api.AgentSet{
-		Incarnation: a.kept.Incarnation, Host: a.cfg.Host, Exclusive: true, Boot: a.boot, Instances: set,
+		Incarnation: a.kept.Incarnation, Host: a.cfg.Host, Exclusive: true, Boot: a.kept.Place.Boot, Claim: a.claims, Instances: set,
 	})
 	if err != nil {
 		return answer, err
 	}
-	a.boot = a.kept.Place.Boot
+	a.claims = true
 	refused := make([]refusal, 0, len(answer.Rejected))
 	a.resend = time.Time{}
 	for _, r := range answer.Rejected {

@@ -53,14 +53,14 @@ func (a *Announcer) Load(id string) {
 		a.log.Error("what is known of the last run is lost, the file is put aside", "err", err)
 	}
 	was := a.kept
-	a.boot = here.Boot
+	a.claims = true
 	switch {
 	case !found || was.Agent != id || was.Incarnation == "":
 		a.kept = record{Agent: id, Incarnation: newIncarnation()}
 	case !was.Place.Same(here):
 		a.log.Warn("the data directory is a copy, or this host has changed: the agent begins anew, and waits while another has its id", "agent", id)
 		a.kept = record{Agent: id, Incarnation: newIncarnation()}
-		a.boot = ""
+		a.claims = false
 	default:
 		a.kept.Starts++
 		a.resumed = was.Declared
