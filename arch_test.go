@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"internal/generation": {"internal/atomicfile"},
 	"internal/dirlock":    nil,
 	"internal/seats":      nil,
+	"internal/resident":   nil,
 	"internal/boltpages":  nil,
 	"internal/filename":   nil,
 
@@ -86,7 +87,7 @@ var arrows = map[string][]string{
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify",
-		"internal/command", "internal/seats",
+		"internal/command", "internal/seats", "internal/resident",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",

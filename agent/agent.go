@@ -317,6 +317,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.sources.Watch(work, a.reload) })
 	g.Go(func() error { return a.keeper.Run(work, configs) })
 
+	a.shed()
 	select {
 	case <-ctx.Done():
 	case <-a.drain.Left():

@@ -19,6 +19,7 @@ import (
 	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/agent/state"
 	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/internal/resident"
 )
 
 // Names of the files in the data directory.
@@ -171,4 +172,11 @@ func writeAddresses(dir string, addresses map[string]string) error {
 		return err
 	}
 	return atomicfile.Write(addressesPath(dir), append(b, '\n'), atomicfile.Perm{Mode: 0o644, UID: -1, GID: -1})
+}
+
+// shed gives back what the start had read of the program: most of it belongs to other
+// commands than this.
+func (a *Agent) shed() {
+	bytes, err := resident.Shed()
+	a.cfg.Logger.Debug("pages of the start given back", "bytes", bytes, "err", err)
 }
