@@ -254,6 +254,7 @@ func (a *Agent) Reload() {
 	a.cfg.Notifier.Reloading()
 	a.keeper.Reload()
 	a.sources.Scan()
+	a.reloadDNS()
 	a.cfg.Notifier.Ready(a.inWords())
 	select {
 	case a.reload <- struct{}{}:
@@ -264,8 +265,7 @@ func (a *Agent) Reload() {
 // Run runs the agent until ctx ends or a leave is asked for, then drains and
 // deregisters what it declared, and returns nil. An error means that this host
 // does not let it run: the data directory cannot be used, or the local API or the
-// DNS cannot listen. Run
-// may be called once.
+// DNS cannot listen. Run may be called once.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.client.Close()
 	unlock, err := a.prepare()

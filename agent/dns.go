@@ -80,6 +80,15 @@ func (a *Agent) localDNS() *localdns.Resolver {
 	return a.dns
 }
 
+// reloadDNS reads an operator's own Corefile again.
+func (a *Agent) reloadDNS() {
+	if d := a.localDNS(); d != nil {
+		if err := d.ReloadCorefile(); err != nil {
+			a.cfg.Logger.Error("corefile is not reloaded, the old one stays in force", "err", err)
+		}
+	}
+}
+
 // runDNS serves until ctx ends.
 func (a *Agent) runDNS(ctx context.Context) error {
 	if d := a.localDNS(); d != nil {

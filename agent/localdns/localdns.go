@@ -155,6 +155,7 @@ type Resolver struct {
 
 	mu      sync.Mutex
 	flights map[question]*flight // under mu
+	closed  bool                 // no flight begins any more; under mu
 	learn1  sync.Mutex           // serialises learn
 	learned atomic.Pointer[learned]
 
@@ -290,6 +291,20 @@ func (r *Resolver) Run(ctx context.Context) error {
 	return errors.Join(g.Wait(), r.Close())
 }
 
+// ReloadCorefile reads a Corefile of the operator's own again and puts it in force
+// without losing a query. One that is broken is an error, and the old one stays.
+// Without one it does nothing.
+func (r *Resolver) ReloadCorefile() error {
+	if r.cfg.Corefile == "" {
+		return nil
+	}
+	text, err := r.corefile()
+	if err != nil {
+		return err
+	}
+	return r.dns.Reload(text)
+}
+
 // reload has CoreDNS ask the upstreams that are usable now. No query is lost.
 func (r *Resolver) reload() {
 	usable := r.upstreams.usable()
@@ -307,6 +322,9 @@ func (r *Resolver) reload() {
 // nothing.
 func (r *Resolver) Close() error {
 	err := r.dns.Close()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
 	r.pool.close()
 	r.metrics.unregister(r.cfg.Registerer)
 	return err

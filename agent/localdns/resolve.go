@@ -82,7 +82,7 @@ func (r *Resolver) fly(q question) *flight {
 		return f
 	}
 	f := &flight{done: make(chan struct{})}
-	if len(r.flights) >= mostFlights {
+	if len(r.flights) >= mostFlights || r.closed {
 		f.err = errBusy
 		close(f.done)
 		return f

@@ -183,6 +183,15 @@ func TestCorefile(t *testing.T) {
 	if got := brief(l.ask(order, dns.TypeA)); got != "SERVFAIL ede=14" {
 		t.Errorf("answer of our zone by an own Corefile = %s", got)
 	}
+	if err := os.WriteFile(own, []byte(".:0 {\n nonsense\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.ReloadCorefile(); err == nil || !strings.Contains(err.Error(), "Corefile:2") {
+		t.Errorf("ReloadCorefile of a broken one = %v, want an error with the line", err)
+	}
+	if got := brief(l.ask("www.example.org.", dns.TypeA)); got != "NOERROR 198.51.100.9" {
+		t.Errorf("answer after a broken Corefile = %s, want the old one in force", got)
+	}
 }
 
 func TestBadSettings(t *testing.T) {
