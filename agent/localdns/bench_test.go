@@ -25,7 +25,12 @@ func BenchmarkAnswer(b *testing.B) {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		defer func() { cancel(); <-done }()
+		defer func() {
+			cancel()
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+		}()
 		conn, err := (&net.Dialer{}).DialContext(b.Context(), "udp", r.Address())
 		if err != nil {
 			b.Fatal(err)

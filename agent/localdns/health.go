@@ -66,6 +66,19 @@ func (s *server) patience() time.Duration {
 	return min(max(s.latency+4*s.deviation, leastPatience), mostPatience)
 }
 
+// staleWait is how long to wait for the best server before a stale answer is given:
+// three times what is usual.
+func (p *pool) staleWait() time.Duration {
+	order := p.order()
+	if len(order) == 0 {
+		return leastStaleWait
+	}
+	s := order[0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(max(3*s.latency, leastStaleWait), mostStaleWait)
+}
+
 // late notes that a server did not answer in its usual time. Others are asked first
 // until it does.
 func (s *server) late() {

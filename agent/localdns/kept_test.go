@@ -41,7 +41,7 @@ func TestFirstAddressesComeInTheirShares(t *testing.T) {
 			eventually(t, "another first address than the server's", func() bool {
 				return l.ask(order, dns.TypeA).Answer[0].(*dns.A).A.String() != "192.0.2.1"
 			})
-			const n = 2000
+			const n = 1000
 			seen := make([]int, len(c.weights))
 			for range n {
 				m := l.ask(order, dns.TypeA)
@@ -136,7 +136,7 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 		return m
 	})
 	l := start(t, localdns.Config{Servers: []string{f.addr}})
-	for i := range 4000 {
+	for i := range 3000 {
 		_ = l.ask(fmt.Sprintf("%d.muster.internal.", i), dns.TypeTXT)
 	}
 	if s := l.Status(); s.Bytes > 8<<20 || s.Answers > 8192 || s.Answers < 1000 {

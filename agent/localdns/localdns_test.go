@@ -1,9 +1,12 @@
 package localdns_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/musterhq/muster/agent/localdns"
 )
@@ -51,5 +54,43 @@ func TestAnswersOfAServer(t *testing.T) {
 	}
 	if n := f.count("order.svc.muster.internal. A"); n != 1 {
 		t.Errorf("the server was asked %d times for what it had said, want 1", n)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewPedanticRegistry()
+	f := startFake(t, orderA)
+	up := startFake(t)
+	l := start(t, localdns.Config{Servers: []string{f.addr}, Upstreams: []string{up.addr}, Registerer: registry})
+	for range 3 {
+		_ = l.ask(order, dns.TypeTXT)
+	}
+	_ = l.ask("localhost.", dns.TypeA)
+	_ = l.ask("www.example.org.", dns.TypeA)
+	want := `# HELP muster_agent_dns_queries_total Queries, by how they were answered: kept, asked (of a server), stale, failed, special (answered here) or forwarded.
+# TYPE muster_agent_dns_queries_total counter
+muster_agent_dns_queries_total{answer="asked"} 1
+muster_agent_dns_queries_total{answer="failed"} 0
+muster_agent_dns_queries_total{answer="forwarded"} 1
+muster_agent_dns_queries_total{answer="kept"} 2
+muster_agent_dns_queries_total{answer="special"} 1
+muster_agent_dns_queries_total{answer="stale"} 0
+# HELP muster_agent_dns_servers_up DNS servers that answer.
+# TYPE muster_agent_dns_servers_up gauge
+muster_agent_dns_servers_up 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "muster_agent_dns_queries_total", "muster_agent_dns_servers_up"); err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+		t.Errorf("names of metrics: %v, %v", problems, err)
+	}
+	if _, err := localdns.Open(localdns.Config{Listen: "127.0.0.1:0", Registerer: registry}); err == nil {
+		t.Error("Open with metrics of another = nil, want an error")
+	}
+	l.stop()
+	if all, err := registry.Gather(); err != nil || len(all) > 0 {
+		t.Errorf("metrics after the end = %v, %v, want none", all, err)
 	}
 }

@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// staleWait is how long somebody waits for the servers who can be given an answer
-	// whose time is over (RFC 8767, section 5: the client response timer).
-	staleWait = 300 * time.Millisecond
+	// leastStaleWait and mostStaleWait bound how long somebody waits for the servers
+	// who can be given an answer whose time is over (RFC 8767, section 5: the client
+	// response timer). How far they are rules in between.
+	leastStaleWait = 100 * time.Millisecond
+	mostStaleWait  = time.Second
 	// mostFlights bounds the questions that are asked at the same time.
 	mostFlights = 512
 	// graceOfShares is how much longer than its time an SRV set is drawn from: it is
@@ -51,7 +53,7 @@ func (r *Resolver) resolve(ctx context.Context, q question) (a *answer, stale bo
 	}
 	bound := questionTimeout
 	if a != nil {
-		bound = staleWait
+		bound = r.pool.staleWait()
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()

@@ -225,8 +225,9 @@ func (l *lookups) end(t *testing.T, when string) {
 	if l.failed.Load() > 0 {
 		t.Errorf("%s: %d of %d lookups failed, want none; the first: %v", when, l.failed.Load(), n, l.problem)
 	}
-	if *longFlag && l.took[n-1] >= 200*time.Millisecond {
-		t.Errorf("%s: a lookup took %v, want fail-over in less than 100ms", when, l.took[n-1])
+	// What a busy machine adds is not known: the long run is for a calm one.
+	if most := l.took[n-1]; *longFlag && most >= 200*time.Millisecond {
+		t.Errorf("%s: a lookup took %v, want fail-over in less than 100ms and an answer soon after", when, most)
 	}
 }
 
