@@ -53,13 +53,13 @@ func TestBrokenIsSetAside(t *testing.T) {
 			_, stop := h.start(files...)
 			h.holds("app.conf", "one")
 			eventually(t, func() string {
-				if all, _ := filepath.Glob(filepath.Join(h.cache, "*-*")); len(all) != 3 {
+				if all, _ := filepath.Glob(filepath.Join(h.cache, "[ct]*-*")); len(all) != 3 {
 					return fmt.Sprintf("cache = %q, want three files", all)
 				}
 				return ""
 			})
 			stop()
-			all, err := filepath.Glob(filepath.Join(h.cache, "*-*"))
+			all, err := filepath.Glob(filepath.Join(h.cache, "[ct]*-*"))
 			if err != nil {
 				t.Fatal(err)
 			}
