@@ -1,5 +1,5 @@
 // Package definition reads what an agent is told to register: definition
-// files in YAML or JSON, and the same JSON from the local API.
+// files in YAML, JSON or TOML, and the same JSON from the local API.
 //
 // Reading is strict. An unknown key, a value of the wrong kind or out of range
 // is an *Error that names file and line, and where it can the key that was
@@ -40,6 +40,8 @@ type Service struct {
 	Enabled   *bool             `json:"enabled,omitempty" yaml:"enabled,omitempty"` // nil: true
 	Metadata  map[string]string `json:"metadata,omitempty" yaml:"metadata,omitempty"`
 	Checks    []probe.Check     `json:"checks,omitempty" yaml:"checks,omitempty"` // none: passing
+	// Line of the file at which it begins; 0 for what came over the local API.
+	Line int `json:"-" yaml:"-"`
 }
 
 // File is the content of one definition file.
@@ -71,18 +73,18 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// IsFile reports whether name looks like a definition file: *.yaml, *.yml or
-// *.json, no hidden one, which editors and config maps leave lying about.
+// IsFile reports whether name looks like a definition file: *.yaml, *.yml,
+// *.json or *.toml, no hidden one, which editors and config maps leave lying about.
 func IsFile(name string) bool {
 	ext := filepath.Ext(name)
-	return !strings.HasPrefix(filepath.Base(name), ".") && (ext == ".yaml" || ext == ".yml" || ext == ".json")
+	return !strings.HasPrefix(filepath.Base(name), ".") && (ext == ".yaml" || ext == ".yml" || ext == ".json" || ext == ".toml")
 }
 
 // Decode returns the services that the file name defines with this content,
 // each of them valid. Every error is an *Error.
 func Decode(name string, content []byte) ([]Service, error) {
 	var f File
-	doc, err := decode(name, filepath.Ext(name) == ".json", content, &f)
+	doc, err := decode(name, filepath.Ext(name), content, &f)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +103,7 @@ func Decode(name string, content []byte) ([]Service, error) {
 			return nil, doc.at(&Error{Message: fmt.Sprintf("is the same instance as services[%d]", j)}, fmt.Sprintf("services[%d]", i))
 		}
 		first[s.instance()] = i
+		f.Services[i].Line = doc.line(fmt.Sprintf("$.services[%d]", i))
 	}
 	return f.Services, nil
 }
@@ -110,7 +113,7 @@ func Decode(name string, content []byte) ([]Service, error) {
 // checks name no program to run and no file. Every error is an *Error.
 func DecodeService(name string, content []byte) (Service, error) {
 	var s Service
-	doc, err := decode("", true, content, &s)
+	doc, err := decode("", ".json", content, &s)
 	if err != nil {
 		return Service{}, err
 	}
@@ -143,7 +146,7 @@ func (s Service) instance() instance {
 }
 
 // decode reads content into out and returns the document's syntax tree.
-func decode(name string, isJSON bool, content []byte, out any) (doc document, err error) {
+func decode(name, ext string, content []byte, out any) (doc document, err error) {
 	doc.file = name
 	// The parser is somebody else's and the content anybody's.
 	defer func() {
@@ -157,13 +160,19 @@ func decode(name string, isJSON bool, content []byte, out any) (doc document, er
 	if len(bytes.TrimSpace(content)) == 0 {
 		return doc, &Error{File: name, Message: "is empty"}
 	}
-	if isJSON {
+	if ext == ".toml" {
+		if content, doc.source, err = fromTOML(name, content); err != nil {
+			return doc, err
+		}
+	}
+	if ext == ".json" {
 		if err := validJSON(name, content); err != nil {
 			return doc, err
 		}
 		// In JSON a tab stands between tokens only; in YAML not even there.
 		content = bytes.ReplaceAll(content, []byte("\t"), []byte(" "))
 	}
+	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n")) // the parser would count each end of a line twice
 	tree, err := parser.ParseBytes(content, 0)
 	if err != nil {
 		return doc, doc.syntaxError(err)

@@ -43,6 +43,10 @@ func TestDecode(t *testing.T) {
 		if err != nil {
 			t.Errorf("Decode(%s) = %v, want nil", name, err)
 		}
+		want[0].Line = 3
+		if name == "a.json" {
+			want[0].Line = 2
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Decode(%s) (-want +got):\n%s", name, diff)
 		}
@@ -222,7 +226,7 @@ func TestDecodeService(t *testing.T) {
 
 func TestIsFile(t *testing.T) {
 	for name, want := range map[string]bool{
-		"a.yaml": true, "a.yml": true, "a.json": true, ".a.yaml": false, "a.yaml~": false, "a.yaml.bak": false, "a.toml": false, "a": false, "..data": false,
+		"a.yaml": true, "a.yml": true, "a.json": true, ".a.yaml": false, "a.yaml~": false, "a.yaml.bak": false, "a.toml": true, "a": false, "..data": false,
 	} {
 		if got := definition.IsFile(name); got != want {
 			t.Errorf("IsFile(%q) = %v, want %v", name, got, want)

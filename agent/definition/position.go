@@ -19,10 +19,22 @@ type document struct {
 	file  string
 	lines map[string]int  // by path, such as $.services[0].port
 	lists map[string]bool // paths of sequences
+	// source is where each line that was parsed stands in the file; nil: as it is.
+	source []int
 }
 
 // isList reports whether there is a sequence at path.
 func (d document) isList(path string) bool { return d.lists[path] }
+
+// line returns the line of the file at which path stands, 0 when it is not there.
+func (d document) line(path string) int { return d.inFile(d.lines[path]) }
+
+func (d document) inFile(line int) int {
+	if d.source != nil && line > 0 && line <= len(d.source) {
+		return d.source[line-1]
+	}
+	return line
+}
 
 // at completes e, whose field lies below prefix, with file and line.
 func (d document) at(e *Error, prefix string) *Error {
@@ -30,7 +42,7 @@ func (d document) at(e *Error, prefix string) *Error {
 	e.Field = strings.Trim(prefix+"."+e.Field, ".")
 	path := "$." + e.Field
 	for e.Line == 0 && path != "$" && path != "" {
-		e.Line = d.lines[path]
+		e.Line = d.line(path)
 		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
 	}
 	return e
@@ -53,7 +65,7 @@ func (d document) syntaxError(err error) error {
 	}
 	e.Message = goTypes.ReplaceAllString(y.GetMessage(), "into a value of type $1")
 	if t := y.GetToken(); t != nil && t.Position != nil {
-		e.Line = t.Position.Line
+		e.Line = d.inFile(t.Position.Line)
 	}
 	if unknownAlias.MatchString(e.Message) {
 		e.Message = "an alias of nothing: text that begins with * stands in quotes" // it may be a password

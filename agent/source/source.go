@@ -246,7 +246,7 @@ func (s *Sources) resolve(d definition.Service) (roll.Key, roll.Member, error) {
 	}
 	n := client.Name{Namespace: cmp.Or(d.Namespace, s.cfg.Namespace), Group: d.Group, Name: d.Name}.WithDefaults()
 	k := roll.Key{Namespace: n.Namespace, Group: n.Group, Service: n.Name, Address: address.String(), Port: uint16(d.Port)}
-	return k, roll.Member{Checks: d.Checks, Instance: api.AgentInstance{
+	return k, roll.Member{Checks: d.Checks, Line: d.Line, Instance: api.AgentInstance{
 		Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port,
 		Cluster: d.Cluster, Weight: d.Weight, Enabled: d.Enabled, Metadata: d.Metadata,
 	}}, err

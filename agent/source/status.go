@@ -2,8 +2,11 @@ package source
 
 import (
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"slices"
+
+	"github.com/musterhq/muster/agent/definition"
 )
 
 // DirectoryStatus tells of the services directory.
@@ -17,10 +20,26 @@ type DefinitionStatus struct {
 	Origin   string   `json:"origin"`             // "file NAME" or "app NAME"
 	Services int      `json:"services"`           // how many of it stand
 	Error    string   `json:"error,omitempty"`    // why its present content does not count
+	Fault    *Fault   `json:"fault,omitempty"`    // the same in parts, where it is about the content
 	Problems []string `json:"problems,omitempty"` // what of it could not be declared
 	UID      *int     `json:"uid,omitempty"`      // the user that registered it, where that is known
 
 	Sum [sha256.Size]byte `json:"-"` // of a file's content that was last read
+}
+
+// Fault is what is wrong with a definition file, and where.
+type Fault struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Field   string `json:"field,omitempty"`
+	Message string `json:"message"`
+}
+
+func faultOf(err error) *Fault {
+	if e, ok := errors.AsType[*definition.Error](err); ok {
+		return new(Fault(*e))
+	}
+	return nil
 }
 
 // Status returns how the directory and each definition are.
@@ -32,7 +51,7 @@ func (s *Sources) Status() (DirectoryStatus, []DefinitionStatus) {
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		f := s.files[name]
 		all = append(all, DefinitionStatus{
-			Origin: fileOrigin(name), Services: len(f.services), Error: text(f.err), Problems: s.problems[fileOrigin(name)], Sum: f.sum,
+			Origin: fileOrigin(name), Services: len(f.services), Error: text(f.err), Fault: faultOf(f.err), Problems: s.problems[fileOrigin(name)], Sum: f.sum,
 		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.apps)) {

@@ -30,8 +30,7 @@ type host struct {
 	data, dir string // dir of the definitions
 }
 
-// newHost starts an agent of the server with definition files
-
+// newHost starts an agent of the server with definition files.
 func newHost(t *testing.T, server, data, id string, files map[string]string, args ...string) *host {
 	t.Helper()
 	h := &host{t: t, data: data, dir: filepath.Join(t.TempDir(), "services.d")}
@@ -354,11 +353,16 @@ func TestOneBadFileOfTen(t *testing.T) {
 	for n := range 9 {
 		files[fmt.Sprintf("%d.yaml", n)] = fmt.Sprintf("services: [{name: s%d, port: 8%[1]d}]", n)
 	}
+	delete(files, "5.yaml")
+	files["5.toml"] = "[[services]]\nname = \"s5\"\nport = 85\n"
 	h := newHost(t, server.HTTP, t.TempDir(), "", files)
 	s := h.awaitStatus("nine", func(s agent.Status) bool { return inStep(s) && len(s.Instances) == 9 })
 	at := slices.IndexFunc(s.Definitions, func(d definitionStatus) bool { return d.Origin == "file 9.yaml" })
 	if at < 0 || !strings.Contains(s.Definitions[at].Error, `9.yaml:3: `) || !strings.Contains(s.Definitions[at].Error, `did you mean "port"`) {
 		t.Errorf("definitions = %+v, want file and line of the bad one", s.Definitions)
+	}
+	if f := s.Definitions[max(at, 0)].Fault; f == nil || f.File != "9.yaml" || f.Line != 3 {
+		t.Errorf("fault = %+v, want it in parts", f)
 	}
 	e, before := watchEvents(t, c), revision(t, c)
 	h.Signal(syscall.SIGHUP)
