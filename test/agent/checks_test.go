@@ -344,11 +344,15 @@ func TestThousandChecks(t *testing.T) {
 	const services, each, interval = 100, 10, 10 * time.Second
 	var mu sync.Mutex
 	var busy, peak int
+	var began time.Time // of the first try
 	first, tries := map[string]time.Time{}, []time.Time{}
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		busy++
 		peak = max(peak, busy)
+		if began.IsZero() {
+			began = time.Now()
+		}
 		if _, known := first[r.URL.Path]; !known {
 			first[r.URL.Path] = time.Now()
 		}
@@ -371,11 +375,11 @@ func TestThousandChecks(t *testing.T) {
 		}
 	}
 	define(t, data, "a.yaml", b.String())
-	began := time.Now()
 	agent := startAgent(t, server, data, "")
 	agent.AwaitFor(2*time.Minute, "a first try of all", func() bool { mu.Lock(); defer mu.Unlock(); return len(first) == services*each })
 	mu.Lock()
-	t.Logf("all %d tried after %v, at most %d at once", services*each, time.Since(began), peak)
+	took := time.Since(began)
+	t.Logf("all %d tried after %v, at most %d at once", services*each, took, peak)
 	if peak > 128 {
 		t.Errorf("%d at once, want at most 128", peak)
 	}
@@ -383,7 +387,7 @@ func TestThousandChecks(t *testing.T) {
 	if !long() {
 		return
 	}
-	if took := time.Since(began); took > interval {
+	if took > interval {
 		t.Errorf("first tries took %v, want at most %v", took, interval)
 	}
 	<-time.After(2 * interval)
