@@ -133,6 +133,8 @@ func TestLocalAPIRefuses(t *testing.T) {
 	}{
 		{"another host", "GET", "/v1/status", "", []string{"Host", "evil.example.org"}, 403, "loopback"},
 		{"another host with the right port", "GET", "/v1/services", "", []string{"Host", "evil.example.org:8849"}, 403, "loopback"},
+		{"a client of Nacos at another host", "GET", "/nacos/v1/ns/instance/list?serviceName=a", "", []string{"Host", "evil.example.org"}, 403, "loopback"},
+		{"a page that registers as a client of Nacos", "POST", "/nacos/v1/ns/instance?serviceName=a&ip=1.1.1.1&port=1", "", []string{"Origin", "http://evil.example.org"}, 403, "another origin"},
 		{"an address that is not loopback", "GET", "/livez", "", []string{"Host", "192.0.2.1:8849"}, 403, "loopback"},
 		{"a name that begins like a loopback address", "GET", "/livez", "", []string{"Host", "127.0.0.1.example.org"}, 403, "loopback"},
 		{"a page of another origin", "PUT", "/v1/services/a", `{"port": 80}`, []string{"Origin", "http://evil.example.org"}, 403, "another origin"},

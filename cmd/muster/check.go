@@ -55,7 +55,7 @@ func guessKind(path, content string) string {
 		case !found || strings.TrimLeft(key, " -#\"") != key:
 		case key == "services":
 			return "services"
-		case slices.Contains([]string{"files", "bundles", "services_dir", "servers", "id", "tag"}, key):
+		case slices.Contains([]string{"files", "bundles", "mirrors", "services_dir", "servers", "id", "tag"}, key):
 			return "agent"
 		}
 	}
