@@ -288,6 +288,7 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 
 // ack notes that the server has the roll of version.
 func (a *Announcer) ack(version uint64) {
+	a.roll.Taken(version)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if version > a.acked {

@@ -45,6 +45,9 @@ type Member struct {
 	// The worst of it and of what the checks find counts.
 	Health string
 	Line   int // of the file, where it begins; 0 when not known
+	// After is the instance whose place it takes, with another address: that one
+	// stays until this one stands. Nil for most.
+	After *Key
 }
 
 // member is one instance of the roll.
@@ -67,7 +70,8 @@ type Roll struct {
 	mu       sync.Mutex
 	members  map[Key]*member
 	draining bool
-	resting  []Rest        // replaced, never changed
+	resting  []Rest // replaced, never changed
+	leaving  map[Key]leaver
 	version  uint64        // grows with each change the server must learn
 	news     chan struct{} // closed when version grows; under mu
 }
@@ -125,8 +129,9 @@ func (r *Roll) Declare(want map[Key]Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.version
+	r.follow(want)
 	for k, m := range r.members {
-		if _, ok := want[k]; !ok {
+		if _, ok := want[k]; !ok && !r.stays(k) {
 			for _, c := range m.running {
 				c.stop()
 			}

@@ -37,6 +37,7 @@ type Sources struct {
 	joined    map[roll.Key]roll.Member // under mu
 	problems  map[string][]string      // by origin, what could not be declared; under mu
 	addresses map[string]netip.Addr    // what templates last yielded; under mu
+	stood     map[identity]roll.Key    // as what a definition was last declared; under mu
 	resolved  map[string]resolution    // what they yield in this merge; under mu
 }
 
@@ -79,7 +80,7 @@ type Config struct {
 func New(cfg Config, r *roll.Roll) *Sources {
 	return &Sources{
 		cfg: cfg, roll: r,
-		files: make(map[string]*file), apps: make(map[string]app), addresses: make(map[string]netip.Addr),
+		files: make(map[string]*file), apps: make(map[string]app), addresses: make(map[string]netip.Addr), stood: make(map[identity]roll.Key),
 	}
 }
 
@@ -212,6 +213,7 @@ func (s *Sources) merge() {
 				continue
 			}
 			d.Origin = origin
+			s.follow(origin, service, k, &d)
 			want[k] = d
 		}
 	}

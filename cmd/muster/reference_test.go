@@ -54,7 +54,7 @@ func TestReferenceOfAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := agent.Config{DataDir: agent.DefaultDataDir, Servers: []string{client.DefaultServer}, ServicesDir: agent.DefaultServicesDir,
-		HTTP: agent.DefaultHTTP, SocketMode: "0660", DNS: agent.DefaultDNS, Zones: []string{"muster.internal"}, Namespace: "public", DrainWait: new(agent.DefaultDrainWait), Rescan: agent.DefaultRescan}
+		HTTP: agent.DefaultHTTP, SocketMode: "0660", DNS: agent.DefaultDNS, Zones: []string{"muster.internal"}, Namespace: "public", Rescan: agent.DefaultRescan}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s holds other values than the defaults (-want +got):\n%s", path, diff)
 	}
