@@ -49,7 +49,7 @@ func (a *Agent) ReadAgain(context.Context) calls.Reloaded {
 func (a *Agent) declared() map[roll.Key]roll.InstanceStatus {
 	all := make(map[roll.Key]roll.InstanceStatus)
 	for _, i := range a.roll.Status() {
-		i.Health = ""
+		i.Health, i.Line = "", 0 // a definition that moved in its file is the same
 		checks := make([]roll.CheckStatus, 0, len(i.Checks))
 		for _, c := range i.Checks {
 			checks = append(checks, roll.CheckStatus{Name: c.Name, Check: c.Check})
