@@ -86,7 +86,7 @@ var arrows = map[string][]string{
 		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify",
 	},
 	"agent/...": {
-		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify",
+		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify", "internal/diff",
 		"internal/command", "internal/seats", "internal/resident",
 	},
 	"cmd/muster": {

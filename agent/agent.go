@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/agent/announce"
@@ -119,6 +120,9 @@ type Config struct {
 	Version string `yaml:"-"`
 	// Logger hears what an operator should know; nil means nobody does.
 	Logger *slog.Logger `yaml:"-"`
+	// Registry takes the metrics, which the local API answers; nil means one of
+	// its own.
+	Registry *prometheus.Registry `yaml:"-"`
 	// Notifier tells the service manager how the agent is; nil tells nobody.
 	Notifier *sdnotify.Notifier `yaml:"-"`
 }
@@ -135,6 +139,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
 	}
 	return c
 }
@@ -278,6 +285,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer configs.Close()
+	if err := a.register(); err != nil {
+		return err
+	}
 	if err := a.openDNS(); err != nil {
 		return err
 	}
@@ -291,6 +301,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	sdk.Load()
 	api := local.New(local.Config{
 		Host: face{a}, Sources: a.sources, Keeper: a.keeper, Operator: a, Nacos: sdk, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger,
+		Extra: a.operatorPaths(),
 	})
 	// Everything declared is known before the first set is sent, which would
 	// otherwise withdraw it.

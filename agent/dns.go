@@ -31,6 +31,7 @@ func (c Config) defaultDNS() string {
 func (c Config) localDNS() localdns.Config {
 	return localdns.Config{
 		Listen: c.DNS, Zones: c.Zones, Servers: c.DNSServers, Upstreams: c.Upstreams, Corefile: c.Corefile, Dir: c.DataDir, Logger: c.Logger,
+		Registerer: c.Registry,
 	}
 }
 

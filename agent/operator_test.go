@@ -1,101 +1,227 @@
 package agent_test
 
 import (
-	"fmt"
+	"encoding/json"
+	"io"
+	"log/slog"
 	"net/http"
-	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/musterhq/muster/agent/calls"
+	"github.com/musterhq/muster/agent/configfile"
 )
 
-func TestOperatorCalls(t *testing.T) {
+// scraped returns the metrics of the agent whose local API is at url.
+func scraped(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET /metrics = %d, %v, want 200", resp.StatusCode, err)
+	}
+	return string(b)
+}
+
+// ofGo are the metrics of the runtime, whose names are not ours.
+var ofGo = regexp.MustCompile(`(?m)^(# (HELP|TYPE) )?(go|process)_.*\n`)
+
+func TestMetrics(t *testing.T) {
 	h := newHost(t)
-	h.define("a.yaml", "services: [{name: filed, port: 80}]")
+	h.server.reject = "refused"
+	h.define("a.yaml", "services:\n  - {name: good, port: 1}\n  - {name: refused, port: 2}\n  - {name: bad, port: 3, checks: [{tcp: '127.0.0.1:1', interval: 1h}]}\n")
+	h.define("b.yaml", "servcies: []\n")
+	h.cfg.Files = []configfile.File{{DataID: "app", Path: filepath.Join(t.TempDir(), "app")}}
 	a := h.start()
-	h.holds("filed:80=passing")
-	for _, c := range []struct {
-		name, method, path, body string
-		want                     int
-		detail                   string
-	}{
-		{"register", "PUT", "/v1/services/beaten", `{"port": 90, "checks": [{"ttl": "1h", "name": "work"}]}`, 201, `"port":90`},
-		{"a command", "PUT", "/v1/services/b", `{"port": 91, "checks": [{"exec": ["reboot"]}]}`, 400, "body.checks[0].exec"},
-		{"a command among others", "PUT", "/v1/services/b", `{"port": 91, "checks": [{"tcp": "127.0.0.1:1"}, {"exec": ["/bin/true"]}]}`, 400, "body.checks[1].exec"},
-		{"a unit", "PUT", "/v1/services/b", `{"port": 91, "checks": [{"systemd": "sshd.service"}]}`, 400, "body.checks[0].systemd"},
-		{"a process", "PUT", "/v1/services/b", `{"port": 91, "checks": [{"process": "sshd"}]}`, 400, "body.checks[0].process"},
-		{"a pid file", "PUT", "/v1/services/b", `{"port": 91, "checks": [{"pid_file": "/etc/shadow"}]}`, 400, "body.checks[0].pid_file"},
-		{"a file of keys", "PUT", "/v1/services/b", `{"port": 91, "checks": [{"http": "https://127.0.0.1:1/", "tls_ca_file": "/etc/shadow"}]}`, 400, "body.checks[0].tls_ca_file"},
-
-		{"pass", "PUT", "/v1/services/beaten/checks/work/pass", `{"note": "all is well"}`, 204, ""},
-		{"the note", "GET", "/v1/services/beaten", "", 200, `"note":"all is well"`},
-		{"health", "GET", "/v1/services/beaten/health", "", 200, `"passing"`},
-		{"fail", "PUT", "/v1/services/beaten/checks/ttl/fail?note=disk+full", "", 204, ""},
-		{"health after", "GET", "/v1/services/beaten/health", "", 503, "disk full"},
-		{"no such check", "PUT", "/v1/services/beaten/checks/other/pass", "", 404, "other"},
-		{"no ttl check", "PUT", "/v1/services/filed/checks/ttl/pass", "", 404, "check"},
-		{"no such service", "PUT", "/v1/services/none/checks/ttl/pass", "", 404, "none"},
-		{"a long note", "PUT", "/v1/services/beaten/checks/work/pass", `{"note": "` + strings.Repeat("x", 5000) + `"}`, 400, "4096"},
-		{"a note that is none", "PUT", "/v1/services/beaten/checks/work/pass", `{"note": 1}`, 400, "note"},
-
-		{"maintenance", "PUT", "/v1/services/filed/maintenance", `{"enabled": true, "reason": "disk swap"}`, 200, "public/DEFAULT_GROUP/filed/127.0.0.1:80"},
-		{"in the list", "GET", "/v1/services/filed", "", 200, "disk swap"},
-		{"maintenance is over", "DELETE", "/v1/services/filed/maintenance", "", 200, `"enabled":false`},
-		{"by an empty body", "PUT", "/v1/services/filed/maintenance", "", 200, `"enabled":true`},
-		{"by the body", "PUT", "/v1/services/filed/maintenance", `{"enabled": false}`, 200, `"enabled":false`},
-		{"of nothing", "PUT", "/v1/services/none/maintenance", "", 404, "none"},
-		{"of another group", "PUT", "/v1/services/filed/maintenance?group=H", "", 404, "filed"},
-		{"of a wrong type", "PUT", "/v1/services/filed/maintenance", `{"enabled": "yes"}`, 400, "body.enabled"},
-		{"of an unknown key", "PUT", "/v1/services/filed/maintenance", `{"enable": true}`, 400, "enable"},
-		{"for a long reason", "PUT", "/v1/services/filed/maintenance", `{"reason": "` + strings.Repeat("x", 1025) + `"}`, 400, "body.reason"},
-
-		{"reload", "POST", "/v1/reload", "", 200, `"unchanged":2`},
-		{"drain", "POST", "/v1/drain", `{"waitMs": 0}`, 202, `"instances":2`},
-		{"how far it is", "GET", "/v1/drain", "", 200, `"state":"dra`},
-		{"skip", "POST", "/v1/drain", `{"skip": true}`, 202, `"state":"dra`},
-		{"undrain", "DELETE", "/v1/drain", "", 200, `"state":"none"`},
-		{"a negative wait", "POST", "/v1/drain", `{"waitMs": -1}`, 400, "body.waitMs"},
-		{"a long wait", "POST", "/v1/leave", `{"waitMs": 999999999999}`, 400, "body.waitMs"},
-		{"a body that is a form", "POST", "/v1/leave", `waitMs=1`, 400, "JSON"},
+	for _, want := range []string{
+		`muster_agent_instances{health="passing"} 1`, `muster_agent_instances{health="critical"} 1`, `muster_agent_instances{health="refused"} 1`,
+		`muster_agent_checks{kind="tcp",state="critical"} 1`, `muster_agent_server_up 1`, `muster_agent_wrong_definitions 1`,
+		`muster_agent_files{state="waiting"} 1`, `muster_agent_drained 0`, `muster_agent_info{version=""} 1`, `process_open_fds `, `muster_agent_dns_answers `,
 	} {
-		status, _, body := a.call(c.method, c.path, c.body)
-		if status != c.want || !strings.Contains(body, c.detail) {
-			t.Errorf("%s: %s %s = %d %s, want %d with %q", c.name, c.method, c.path, status, body, c.want, c.detail)
-		}
+		eventually(t, func() string {
+			if text := scraped(t, a.url); !strings.Contains(text, want) {
+				return "no " + want + " in\n" + text
+			}
+			return ""
+		})
 	}
-	h.define("a.yaml", "services: [{name: filed, port: 80}, {name: more, port: 81}]")
-	h.define("b.yaml", "services: [{name: x, prot: 1}]")
-	_, _, body := a.call("POST", "/v1/reload", "")
-	for _, want := range []string{`"change":"changed"`, `more/127.0.0.1:81`, `"change":"wrong"`, `b.yaml:1`, `"unchanged":2`} {
-		// The directory is watched too: what was read before is not new any more.
-		if !strings.Contains(body, want) && !strings.Contains(body, `"unchanged":3`) {
-			t.Errorf("reload = %s, want %s in it", body, want)
-		}
+	problems, err := promlint.New(strings.NewReader(ofGo.ReplaceAllString(scraped(t, a.url), ""))).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("names of metrics: %v, %v", problems, err)
 	}
-	if os.Geteuid() == 0 {
-		for _, call := range []string{"POST /v1/reload", "POST /v1/drain", "DELETE /v1/drain", "POST /v1/leave", "PUT /v1/services/filed/maintenance"} {
-			method, path, _ := strings.Cut(call, " ")
-			if status, body := a.overSocket(1001, method, path, ""); status != http.StatusForbidden {
-				t.Errorf("%s by another user = %d %s, want 403", call, status, body)
+}
+
+// heard is what was logged.
+type heard struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(b)
+}
+
+func (h *heard) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.String()
+}
+
+// Passwords of checks, contents of documents, and what commands print are in no
+// log and no metric; the first two in no status either.
+func TestSilence(t *testing.T) {
+	const password, content, printed = "hush-pass-71", "hush-content-72", "hush-printed-73"
+	h := newHost(t)
+	var log heard
+	h.cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.define("a.yaml", `services:
+  - name: store
+    port: 1
+    checks:
+      - {redis: '127.0.0.1:1', password: `+password+`, interval: 20ms}
+      - {mysql: '127.0.0.1:1', user: probe, password: `+password+`, interval: 20ms}
+      - {http: 'http://127.0.0.1:1/', headers: {Authorization: Bearer `+password+`}, interval: 20ms}
+      - {exec: [sh, -c, 'echo `+printed+`; exit 2'], interval: 50ms}
+`)
+	h.define("b.yaml", "services:\n  - {name: x, port: 1, checks: [{redis: '127.0.0.1:1', pasword: "+password+"}]}\n")
+	h.define("c.yaml", "services:\n  - {name: x, port: 1, checks: [{redis: '127.0.0.1:1', password: *"+password+"}]}\n")
+	dir := t.TempDir()
+	h.server.docs["public/DEFAULT_GROUP/app"] = content + "\n"
+	h.cfg.Files = []configfile.File{
+		{DataID: "app", Path: filepath.Join(dir, "good")},
+		{DataID: "app", Path: filepath.Join(dir, "refused"), Check: []string{"sh", "-c", "echo " + printed + "; exit 1", "{{ .Staged }}"}},
+	}
+	a := h.start()
+	eventually(t, func() string {
+		s := a.Status()
+		for _, f := range s.Configs.Files {
+			if filepath.Base(f.Path) == "refused" && f.State != configfile.StateFailed || filepath.Base(f.Path) == "good" && f.State != configfile.StateInStep {
+				return f.Path + " is " + f.State
 			}
 		}
-		if status, body := a.overSocket(1001, "PUT", "/v1/services/own", `{"port": 99}`); status != 201 {
-			t.Errorf("PUT = %d %s", status, body)
+		for _, i := range s.Instances {
+			for _, c := range i.Checks {
+				if c.State != "critical" {
+					return c.Check + " is " + string(c.State)
+				}
+			}
 		}
-		if status, body := a.overSocket(1001, "PUT", "/v1/services/own/maintenance", `{"reason": "mine"}`); status != 200 {
-			t.Errorf("maintenance of one's own = %d %s, want 200", status, body)
-		}
-		if status, body := a.overSocket(1002, "DELETE", "/v1/services/own/maintenance", ""); status != 403 {
-			t.Errorf("maintenance of another's = %d %s, want 403", status, body)
-		}
-	}
-	if status, body := a.overSocket(-1, "POST", "/v1/leave", `{"waitMs": 0}`); status != http.StatusAccepted || !strings.Contains(body, "leaving") {
-		t.Errorf("leave = %d %s, want 202", status, body)
-	}
-	eventually(t, func() string {
-		if n := len(h.server.seen("delete")); n != 1 {
-			return fmt.Sprintf("%d deregistrations, want one", n)
+		if len(s.Instances) == 0 || len(s.Configs.Files) != 2 {
+			return "nothing is there yet"
 		}
 		return ""
 	})
+	c, err := calls.New(a.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	said := make(map[string]string)
+	note := func(what string, v any, err error) {
+		t.Helper()
+		b, marshalErr := json.Marshal(v)
+		if err != nil || marshalErr != nil {
+			t.Fatalf("%s: %v, %v", what, err, marshalErr)
+		}
+		said[what] = string(b)
+	}
+	var status any
+	err = c.Status(t.Context(), &status)
+	note("status", status, err)
+	reloaded, err := c.Reload(t.Context())
+	note("reload", reloaded, err)
+	explained, err := c.Explain(t.Context(), "store", false)
+	note("explain", explained, err)
+	difference, err := c.Diff(t.Context(), false)
+	note("diff", difference, err)
+	for what, text := range said {
+		for _, secret := range []string{password, content} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the %s holds %q:\n%s", what, secret, text)
+			}
+		}
+	}
+	said = map[string]string{"metrics": scraped(t, a.url)}
 	a.stop()
+	said["log"] = log.String()
+	for what, text := range said {
+		for _, secret := range []string{password, content, printed} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the %s holds %q:\n%s", what, secret, text)
+			}
+		}
+	}
+}
+
+// The file that a command refused is what the difference tells of, with its
+// content only where that is asked for.
+func TestExplainAndDifference(t *testing.T) {
+	h := newHost(t)
+	path := filepath.Join(t.TempDir(), "app")
+	h.define("a.yaml", "services:\n  - {name: pay, port: 1}\n")
+	h.define("b.yaml", "services:\n  - {name: bad, prot: 1}\n")
+	h.server.docs["public/DEFAULT_GROUP/app"] = "new\n"
+	h.cfg.Files = []configfile.File{{DataID: "app", Path: path, Check: []string{"false", "{{ .Staged }}"}}}
+	a := h.start()
+	h.holds("pay:1=passing")
+	eventually(t, func() string {
+		if f := a.Status().Configs.Files[0]; f.State != configfile.StateFailed {
+			return f.Path + " is " + f.State
+		}
+		return ""
+	})
+	d := a.Difference(t.Context(), true)
+	want := calls.Difference{
+		Definitions:  []calls.Entry{{Of: "file b.yaml", Kind: calls.EntryWrong, What: []string{`b.yaml:2: unknown key "prot", did you mean "port"`}}},
+		Servers:      []calls.Entry{{Of: "public/DEFAULT_GROUP/pay/127.0.0.1:1", Kind: calls.EntryMissing}}, // that server has no way to list them
+		Configs:      []calls.ConfigPlan{{Path: path, From: "public/DEFAULT_GROUP/app", Diff: "--- /dev/null\n+++ " + path + "\n@@ -0,0 +1 @@\n+new\n"}},
+		ServersError: "",
+	}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Errorf("Difference (-want +got):\n%s", diff)
+	}
+	if d := a.Difference(t.Context(), false); len(d.Configs) != 1 || d.Configs[0].Diff != "" {
+		t.Errorf("Difference without contents = %+v, want the file alone", d.Configs)
+	}
+	e := a.Explain(t.Context(), path, false)
+	if len(e.Files) != 1 || !strings.Contains(strings.Join(e.Files[0].Because, "\n"), "false") {
+		t.Errorf("Explain(%s) = %+v, want the command that refuses it", path, e)
+	}
+	h.server.edit(func() { h.server.away = true })
+	if d := a.Difference(t.Context(), false); d.ServersError == "" || d.ConfigsError == "" || d.None() {
+		t.Errorf("Difference without a server = %+v, want errors that say so", d)
+	}
+	if e := a.Explain(t.Context(), "127.0.0.1:1", true); len(e.Instances) != 1 || e.Instances[0].ServerError == "" || e.Instances[0].DNSError == "" ||
+		e.Instances[0].Origin != "file a.yaml" || e.Instances[0].Line != 2 {
+		t.Errorf("Explain without a server = %+v, want where it comes from, and that nobody answers", e)
+	}
+	c, err := calls.New(a.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, of := range []string{"nothing", "../x", strings.Repeat("x", 9000)} {
+		if _, err := c.Explain(t.Context(), of, false); err == nil {
+			t.Errorf("Explain(%.20s) = nil, want an error", of)
+		}
+	}
+	if _, err := c.Explain(t.Context(), "", false); err == nil || !strings.Contains(err.Error(), "of what is missing") {
+		t.Errorf("Explain of nothing = %v, want a 400", err)
+	}
 }
