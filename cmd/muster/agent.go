@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
+	"cmp"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -15,19 +13,19 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/agent"
+	"github.com/musterhq/muster/agent/calls"
+	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/localdns"
+	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
 func agentCommand() *cli.Command {
 	return &cli.Command{Name: "agent", Usage: "run the agent of this host", Flags: agentFlags(), Action: runAgent,
-		Subcommands: []*cli.Command{
-			{Name: "status", Usage: "say how an agent is", Flags: []cli.Flag{
-				&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "`ADDRESS` of the agent's local API"},
-				outputFlag()}, Action: agentStatus},
-			agentDNSCommand(),
-		}}
+		Subcommands: append(agentCalls(), agentDNSCommand()),
+	}
 }
 
 func agentFlags() []cli.Flag {
@@ -153,50 +151,114 @@ func onSignal(do func(), signals ...os.Signal) (stop func()) {
 }
 
 func agentStatus(c *cli.Context) error {
-	if _, err := names(c); err != nil {
-		return err
-	}
-	s, err := askAgent(c.Context, c.String("http"))
+	a, _, err := dialAgent(c)
 	if err != nil {
 		return err
 	}
-	rows := [][]string{{"agent", s.ID}, {"server", s.Server.URL}, {"problem", orDash(s.Server.Error)}}
+	defer a.Close()
+	var s agent.Status
+	if err := a.Status(c.Context, &s); err != nil {
+		return err
+	}
+	if err := show(c, s, "", statusRows(s)); err != nil || !c.Bool("check") {
+		return err
+	}
+	return amiss(s)
+}
+
+// statusRows tells an agent's status, one thing a row.
+func statusRows(s agent.Status) (rows [][]string) {
+	add := func(cells ...string) { rows = append(rows, cells) }
+	add("agent", s.ID)
+	add("server", s.Server.URL)
+	add("problem", orDash(strings.TrimSpace(s.Server.Error+" "+s.Server.Standby+" "+s.Server.State)))
+	if s.Drain.State != calls.DrainNone && s.Drain.State != "" {
+		left := ""
+		if s.Drain.LeftMs > 0 {
+			left = fmt.Sprintf("%v are left", time.Duration(s.Drain.LeftMs)*time.Millisecond)
+		}
+		add("drain", s.Drain.State, left, s.Drain.Problem)
+	}
+	if s.Directory.Error != "" {
+		add("directory", s.Directory.Path, s.Directory.Error)
+	}
 	for _, d := range s.Definitions {
-		rows = append(rows, []string{d.Origin, fmt.Sprintf("%d services", d.Services), strings.Join(append(d.Problems, d.Error), " ")})
+		add(d.Origin, fmt.Sprintf("%d services", d.Services), strings.TrimSpace(strings.Join(append(d.Problems, d.Error), " ")))
 	}
 	for _, i := range s.Instances {
-		rows = append(rows, []string{"instance", i.Service, client.Endpoint(i.Address, i.Port), i.Health, i.Rejected})
+		add("instance", i.Service, client.Endpoint(i.Address, i.Port), i.Health, instanceState(i))
 	}
 	for _, f := range s.Configs.Files {
-		rows = append(rows, []string{"file", f.Config, f.Path, f.State, strings.TrimSpace(f.Release + " " + f.Error)})
+		add("file", f.Config, f.Path, f.State, strings.TrimSpace(f.Release+" "+f.Error))
 	}
-	return show(c, s, "", rows)
+	if d := s.LocalDNS; d != nil {
+		add("dns", d.Address, strings.Join(d.Zones, " "), fmt.Sprintf("%d answers", d.Answers), strings.TrimSpace(d.Forwarding+" "+d.Snapshot))
+		for _, v := range d.Servers {
+			state := "up"
+			if !v.Up {
+				state = "down"
+			}
+			add("dns server", v.Address, state, v.Error)
+		}
+		if !d.StaleSince.IsZero() {
+			add("dns", "stale", "since "+d.StaleSince.Format(time.RFC3339))
+		}
+	}
+	return rows
 }
 
-// askAgent reads the status of an agent at its local API.
-func askAgent(ctx context.Context, addr string) (s agent.Status, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	addr = strings.TrimPrefix(addr, "http://")
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/status", nil)
-	if err != nil {
-		return s, usageError{err}
+// instanceState says what keeps an instance from being answered, beside its health.
+func instanceState(i roll.InstanceStatus) string {
+	var all []string
+	if i.Rejected != "" {
+		all = append(all, i.Rejected)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return s, &agentUnreachable{err}
+	if i.Standby != "" {
+		all = append(all, "standby: "+i.Standby)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("agent: %s", resp.Status)
+	if i.Withdrawn {
+		all = append(all, "withdrawn")
 	}
-	return s, json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&s)
+	if i.Maintenance != nil {
+		all = append(all, strings.TrimSpace("maintenance: "+i.Maintenance.Reason))
+	}
+	for _, k := range i.Checks {
+		if k.Flapping {
+			all = append(all, "flapping: "+k.Check)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
-// agentUnreachable says that no agent answered. It counts as
-// client.ErrUnreachable, but must not speak of a server.
-type agentUnreachable struct{ error }
-
-func (e *agentUnreachable) Error() string { return "agent unreachable: " + e.error.Error() }
-
-func (e *agentUnreachable) Is(target error) bool { return target == client.ErrUnreachable }
+// amiss returns an error for each thing that is not as it should be. What an
+// operator asked for is as it should be: a drain, and maintenance.
+func amiss(s agent.Status) error {
+	var all []error
+	add := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	for _, e := range []string{s.Server.Error, s.Server.Standby, s.Server.State, s.Directory.Error, s.Configs.Error} {
+		if e != "" {
+			add("%s", e)
+		}
+	}
+	for _, d := range s.Definitions {
+		for _, e := range append([]string{d.Error}, d.Problems...) {
+			if e != "" {
+				add("%s: %s", d.Origin, e)
+			}
+		}
+	}
+	for _, i := range s.Instances {
+		if i.Health != api.HealthPassing || i.Rejected != "" || i.Standby != "" || i.Withdrawn {
+			add("%s: %s %s", i.Key(), i.Health, instanceState(i))
+		}
+	}
+	for _, f := range s.Configs.Files {
+		if f.State != configfile.StateInStep && f.State != configfile.StateDelayed && f.State != configfile.StateGone {
+			add("%s: %s", cmp.Or(f.Path, f.Config), f.State)
+		}
+	}
+	if d := s.LocalDNS; d != nil && !d.StaleSince.IsZero() {
+		add("local DNS answers what it kept: no server answers since %s", d.StaleSince.Format(time.RFC3339))
+	}
+	return errors.Join(all...)
+}

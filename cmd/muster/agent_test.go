@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/agent"
+	"github.com/musterhq/muster/agent/calls"
 	"github.com/musterhq/muster/agent/source"
 )
 
@@ -80,4 +83,14 @@ func TestBrokenDefinitionStopsNothing(t *testing.T) {
 	}
 	f.agent.define("other.yaml", "services:\n  - {name: other, address: 127.0.0.1, port: 7000}\n")
 	eventually(t, 5*time.Second, "the repaired file is registered", func() bool { return isLocated(f.dns, "other", "0 1000 127.0.0.1:7000") })
+}
+
+// askAgent reads the status of the agent at address.
+func askAgent(ctx context.Context, address string) (s agent.Status, err error) {
+	a, err := calls.New(address)
+	if err != nil {
+		return s, err
+	}
+	defer a.Close()
+	return s, a.Status(ctx, &s)
 }

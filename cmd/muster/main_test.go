@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,8 @@ const raceOptions, noSleep = "GORACE", "atexit_sleep_ms=0"
 
 // TestScripts runs every script in testdata/script. The command server starts a
 // real one for the script, on free ports, and sets MUSTER_SERVER, DNS and DATA;
+// agent a real agent of it, with the definitions in services.d, and sets
+// MUSTER_AGENT_HTTP and SOCKET;
 // code runs a program that must end with an exit code, other than 0.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -52,6 +55,14 @@ func TestScripts(t *testing.T) {
 				ts.Setenv("MUSTER_SERVER", s.url())
 				ts.Setenv("DNS", s.dns)
 				ts.Setenv("DATA", s.data)
+			},
+			"agent": func(ts *testscript.TestScript, _ bool, args []string) {
+				a := newAgent(scriptT{ts}, ts.MkAbs("."), ts.Getenv("MUSTER_SERVER"), args...)
+				a.dir = ts.MkAbs(".")
+				a.start()
+				ts.Defer(a.stop)
+				ts.Setenv("MUSTER_AGENT_HTTP", a.http)
+				ts.Setenv("SOCKET", filepath.Join(a.data, "agent.sock"))
 			},
 		},
 		RequireExplicitExec: true,

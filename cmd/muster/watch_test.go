@@ -23,7 +23,7 @@ func TestWatchSurvivesKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := &roll{}
+	known := &watched{}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -52,13 +52,13 @@ func TestWatchSurvivesKills(t *testing.T) {
 	eventually(t, 20*time.Second, "the watch knows what is there", func() bool { return known.is(want) })
 }
 
-// roll is what a watch knows.
-type roll struct {
+// watched is what a watch knows.
+type watched struct {
 	mu    sync.Mutex
 	names map[string]bool // guarded by mu
 }
 
-func (r *roll) take(e client.Event) error {
+func (r *watched) take(e client.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch e.Kind {
@@ -72,7 +72,7 @@ func (r *roll) take(e client.Event) error {
 	return nil
 }
 
-func (r *roll) is(want map[string]bool) bool {
+func (r *watched) is(want map[string]bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Equal(want, r.names)
