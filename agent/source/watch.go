@@ -22,6 +22,13 @@ const (
 func (s *Sources) Watch(ctx context.Context, reload <-chan struct{}) error {
 	events, lost, add, end := s.notifications()
 	defer end()
+	addresses, forget, err := addressChanges()
+	if err != nil {
+		s.cfg.Logger.Info("changes of this host's addresses are seen at the next rescan", "rescan", s.cfg.Rescan, "err", err)
+	} else {
+		defer forget()
+	}
+	soon := false              // the rescan is, for an address
 	rescan := time.NewTimer(0) // what changed before the watcher was there
 	defer rescan.Stop()
 	for {
@@ -36,8 +43,15 @@ func (s *Sources) Watch(ctx context.Context, reload <-chan struct{}) error {
 		case err := <-lost: // a queue that ran over, say
 			s.cfg.Logger.Warn("changes of the services directory were missed, reading it all", "err", err)
 		case <-reload:
+		case <-addresses:
+			if !soon { // they come in heaps, as interfaces do
+				soon = true
+				rescan.Reset(settleMost)
+			}
+			continue
 		case <-rescan.C:
 		}
+		soon = false
 		add()
 		next := s.cfg.Rescan
 		if !s.Scan() {
