@@ -1,0 +1,136 @@
+package nacos_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/musterhq/muster/agent/nacos"
+	"github.com/musterhq/muster/agent/state"
+	"github.com/musterhq/muster/api"
+)
+
+// call sends a call and returns the body of its answer.
+func call(h *nacos.Handler, method, target string) string {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), method, "/nacos"+target, http.NoBody))
+	return w.Body.String()
+}
+
+// health returns that of the only instance, empty when there is none.
+func (j *joined) health() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, m := range j.all {
+		return m.Health
+	}
+	return ""
+}
+
+func TestSilenceByTheClock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nacos.json")
+	synctest.Test(t, func(t *testing.T) {
+		j := &joined{}
+		h := newHandler(t, j, path, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		is := func(when, want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := j.health(); got != want {
+				t.Errorf("%s: health = %q, want %q", when, got, want)
+			}
+		}
+		const at, beat = "/v1/ns/instance?serviceName=pay&ip=192.0.2.1&port=80", "/v1/ns/instance/beat?serviceName=pay&ip=192.0.2.1&port=80"
+		call(h, "POST", at)
+		time.Sleep(14 * time.Second)
+		is("before the time is over", "passing")
+		time.Sleep(2 * time.Second)
+		is("after 16 s of silence", "critical")
+		call(h, "PUT", beat)
+		is("after a beat", "passing")
+		for range 100 {
+			time.Sleep(10 * time.Second)
+			call(h, "PUT", beat)
+		}
+		is("with beats", "passing")
+		time.Sleep(29 * time.Second)
+		is("after 29 s of silence", "critical")
+		time.Sleep(2 * time.Second)
+		is("after 31 s of silence", "")
+
+		call(h, "POST", at+"&healthy=false")
+		is("registered as unhealthy", "critical")
+		call(h, "PUT", beat)
+		is("after its first beat", "passing")
+		call(h, "DELETE", at)
+		is("deregistered", "")
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+	})
+}
+
+// Many clients at once lose nothing and break nothing.
+func TestManyClients(t *testing.T) {
+	j := &joined{}
+	h := newHandler(t, j, filepath.Join(t.TempDir(), "nacos.json"), slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = h.Run(ctx) })
+	var clients sync.WaitGroup
+	for c := range 4 {
+		clients.Go(func() {
+			for i := range 10 {
+				key := fmt.Sprintf("?serviceName=pay&ip=192.0.2.%d&port=%d", c, 1000+i)
+				call(h, "POST", "/v1/ns/instance"+key)
+				call(h, "PUT", "/v1/ns/instance/beat"+key)
+				call(h, "PUT", "/v1/ns/instance"+key+"&weight=3")
+				if i%2 == 0 {
+					call(h, "DELETE", "/v1/ns/instance"+key)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if n := j.count(); n != 4*5 {
+		t.Errorf("%d instances, want %d", n, 4*5)
+	}
+	stop()
+	running.Wait()
+}
+
+func TestBoundOfInstances(t *testing.T) {
+	type kept struct {
+		Instance api.AgentInstance `json:"instance"`
+	}
+	var all struct {
+		Instances []kept `json:"instances"`
+	}
+	for i := range 1000 {
+		all.Instances = append(all.Instances, kept{api.AgentInstance{Namespace: "public", Group: "G", Service: "many", Address: "192.0.2.1", Port: uint16(i)}})
+	}
+	path := filepath.Join(t.TempDir(), "nacos.json")
+	if err := state.Write(path, all); err != nil {
+		t.Fatal(err)
+	}
+	j := &joined{}
+	h := newHandler(t, j, path, slog.New(slog.DiscardHandler))
+	h.Load()
+	if got := call(h, "POST", "/v1/ns/instance?serviceName=more&ip=192.0.2.1&port=80"); j.count() != 1000 || !strings.Contains(got, "1000") {
+		t.Errorf("%d instances are held, and one more is answered with %q, want 1000 and the bound", j.count(), got)
+	}
+	if got := call(h, "POST", "/v1/ns/instance?serviceName=many&groupName=G&ip=192.0.2.1&port=7&weight=2"); got != "ok" {
+		t.Errorf("one of them anew = %q, want ok", got)
+	}
+}
