@@ -46,8 +46,8 @@ type Loop struct {
 
 	// What the Runner knows, under Runner.mu.
 	due    time.Time
-	place  int       // on the agenda, away when not there
-	turn   time.Time // when it is due, but for a little that is left to chance
+	timer  *time.Timer // of the next turn; nil before the first
+	turn   time.Time   // when it is due, but for a little that is left to chance; of who takes it
 	gone   bool
 	cancel context.CancelFunc // of the try under way
 

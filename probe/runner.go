@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
@@ -34,10 +33,11 @@ type Runner struct {
 	cfg      RunnerConfig
 	probers  crew.Crew
 	commands crew.Crew
-	wake     chan struct{}
 
-	mu  sync.Mutex
-	due agenda // under mu
+	busy  sync.WaitGroup // turns under way
+	mu    sync.Mutex
+	loops map[*Loop]bool // under mu
+	turn  func(*Loop)    // takes a turn; nil while Run does not run; under mu
 }
 
 // NewRunner returns a Runner; it tries nothing until Run.
@@ -52,7 +52,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 		cfg.Beat = func() {}
 	}
 	return &Runner{
-		cfg: cfg, wake: make(chan struct{}, 1),
+		cfg: cfg, loops: make(map[*Loop]bool),
 		probers: crew.Crew{Most: cfg.AtOnce}, commands: crew.Crew{Most: cfg.CommandsAtOnce},
 	}
 }
@@ -91,72 +91,106 @@ func (r *Runner) Loop(p Prober, cfg LoopConfig) *Loop {
 func (r *Runner) newLoop(cfg LoopConfig) *Loop {
 	cfg = cfg.withDefaults()
 	now := time.Now()
-	return &Loop{
-		runner: r, cfg: cfg, place: away, since: now,
+	l := &Loop{
+		runner: r, cfg: cfg, since: now,
 		tally: Tally{Rise: cfg.Rise, Fall: cfg.Fall, Damp: cfg.Damp},
 		last:  Result{State: Unknown, Since: now},
 	}
+	r.mu.Lock()
+	r.loops[l] = true
+	r.mu.Unlock()
+	return l
 }
 
 // Run tries what is due until ctx ends, and returns nil when the tries under way
 // have ended too. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
-	defer r.commands.Wait()
-	defer r.probers.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	r.mu.Lock()
+	r.turn = func(l *Loop) { r.take(ctx, l) }
+	for l := range r.loops {
+		r.arm(l)
+	}
+	r.mu.Unlock()
+	defer r.rest()
+	ticker := time.NewTicker(restful)
+	defer ticker.Stop()
 	for {
+		if r.works() {
+			r.cfg.Beat()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.wake:
-		case <-timer.C:
+		case <-ticker.C:
 		}
-		r.cfg.Beat()
-		timer.Reset(r.start(ctx))
 	}
 }
 
-// restful is how long a Runner may sleep.
+// works returns true, and does not return where no turn could be taken either.
+func (r *Runner) works() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.turn != nil
+}
+
+// restful is how long a Runner may go without a Beat.
 const restful = 10 * time.Second
 
-// start begins what is due and returns how long until there is more.
-func (r *Runner) start(ctx context.Context) time.Duration {
-	for {
-		l, wait := r.next(time.Now())
-		switch {
-		case l == nil:
-			return wait
-		case l.prober == nil:
-			if next := l.silent(); !next.IsZero() {
-				r.later(l, next)
-			}
-		default:
-			c := &r.probers
-			if _, is := l.prober.(commander); is {
-				c = &r.commands
-			}
-			c.Do(ctx, l.run)
+// rest begins no more turns and waits for those under way.
+func (r *Runner) rest() {
+	r.mu.Lock()
+	r.turn = nil
+	for l := range r.loops {
+		if l.timer != nil {
+			l.timer.Stop()
 		}
 	}
+	r.mu.Unlock()
+	r.busy.Wait()
+}
+
+// arm has a loop take its turn when it is due. It does so on the goroutine of its
+// timer: to wake another one for it costs more than most tries. r.mu is held.
+func (r *Runner) arm(l *Loop) {
+	wait := max(time.Until(l.due), 0)
+	if l.timer == nil {
+		l.timer = time.AfterFunc(wait, func() { r.fire(l) })
+	} else {
+		l.timer.Reset(wait)
+	}
+}
+
+// fire is called when a loop is due.
+func (r *Runner) fire(l *Loop) {
+	r.mu.Lock()
+	turn := r.turn
+	if turn == nil || l.gone {
+		r.mu.Unlock()
+		return
+	}
+	r.busy.Add(1)
+	r.mu.Unlock()
+	defer r.busy.Done()
+	turn(l)
+}
+
+// take takes the turn of a loop, or has it taken when there is a place.
+func (r *Runner) take(ctx context.Context, l *Loop) {
+	if l.prober == nil {
+		if next := l.silent(); !next.IsZero() {
+			r.later(l, next)
+		}
+		return
+	}
+	c := &r.probers
+	if _, is := l.prober.(commander); is {
+		c = &r.commands
+	}
+	c.Join(ctx, l.run)
 }
 
 // commander is a Prober that runs a program.
 type commander interface{ runsProgram() }
-
-// next takes what is due from the agenda, nil with how long until there is
-// something.
-func (r *Runner) next(now time.Time) (*Loop, time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.due) == 0 {
-		return nil, restful
-	}
-	if l := r.due[0]; l.due.After(now) {
-		return nil, min(l.due.Sub(now), restful)
-	}
-	return heap.Pop(&r.due).(*Loop), 0
-}
 
 // run is a turn of a loop.
 func (l *Loop) run(ctx context.Context) {
@@ -197,76 +231,43 @@ func (l *Loop) after(began time.Time) time.Time {
 	return turn
 }
 
-// again puts l on the agenda, or moves it there.
+// again has l take a turn when it is due, and not before.
 func (r *Runner) again(l *Loop, due time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.schedule(l, due)
+}
+
+// later is again, unless a turn in the future came to be meanwhile.
+func (r *Runner) later(l *Loop, due time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !l.due.After(time.Now()) {
+		r.schedule(l, due)
+	}
+}
+
+// schedule is again. r.mu is held.
+func (r *Runner) schedule(l *Loop, due time.Time) {
 	if l.gone {
 		return
 	}
 	l.due = due
-	if l.place == away {
-		heap.Push(&r.due, l)
-	} else {
-		heap.Fix(&r.due, l.place)
-	}
-	if r.due[0] == l {
-		select {
-		case r.wake <- struct{}{}:
-		default: // it will look soon enough
-		}
+	if r.turn != nil {
+		r.arm(l)
 	}
 }
 
-// later puts l on the agenda unless it came there meanwhile.
-func (r *Runner) later(l *Loop, due time.Time) {
-	r.mu.Lock()
-	there := l.place != away
-	r.mu.Unlock()
-	if !there { // only Run's goroutine, which is here, takes anything off
-		r.again(l, due)
-	}
-}
-
-// drop takes l from the agenda for good.
+// drop ends l for good.
 func (r *Runner) drop(l *Loop) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l.gone = true
-	if l.place != away {
-		heap.Remove(&r.due, l.place)
+	delete(r.loops, l)
+	if l.timer != nil {
+		l.timer.Stop()
 	}
 	if l.cancel != nil {
 		l.cancel()
 	}
-}
-
-// away is the place of a Loop that is not on the agenda.
-const away = -1
-
-// agenda is a heap of loops by when they are due.
-type agenda []*Loop
-
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
-func (a agenda) Swap(i, j int) {
-	a[i], a[j] = a[j], a[i]
-	a[i].place, a[j].place = i, j
-}
-
-// Push implements heap.Interface.
-func (a *agenda) Push(x any) {
-	l := x.(*Loop)
-	l.place = len(*a)
-	*a = append(*a, l)
-}
-
-// Pop implements heap.Interface.
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	l := (*a)[last]
-	(*a)[last] = nil
-	*a = (*a)[:last]
-	l.place = away
-	return l
 }

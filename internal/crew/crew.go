@@ -29,6 +29,22 @@ func (c *Crew) Do(ctx context.Context, job func(context.Context)) {
 	}
 }
 
+// Join is Do by the calling goroutine, where there is room for it: it returns when
+// nothing is left to do. Else another one does the job, and it returns at once.
+// Wait does not wait for who joined.
+func (c *Crew) Join(ctx context.Context, job func(context.Context)) {
+	c.mu.Lock()
+	c.jobs = append(c.jobs, job)
+	room := c.busy < c.Most
+	if room {
+		c.busy++
+	}
+	c.mu.Unlock()
+	if room {
+		c.work(ctx)
+	}
+}
+
 func (c *Crew) work(ctx context.Context) {
 	for {
 		c.mu.Lock()
