@@ -264,3 +264,32 @@ func TestListenerTaken(t *testing.T) {
 		t.Errorf("Run on a port that is taken = %v, want an error", err)
 	}
 }
+
+// A config map is swapped whole by one rename of a link, and touches no file.
+func TestConfigMap(t *testing.T) {
+	h := newHost(t)
+	version := func(n, port int) {
+		dir := fmt.Sprintf("..v%d", n)
+		if err := os.Mkdir(filepath.Join(h.cfg.ServicesDir, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(h.cfg.ServicesDir, dir, "a.yaml"), fmt.Appendf(nil, "services: [{name: a, port: %d}]", port), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		temp := filepath.Join(h.cfg.ServicesDir, "..data_tmp")
+		if err := os.Symlink(dir, temp); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(temp, filepath.Join(h.cfg.ServicesDir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version(1, 80)
+	if err := os.Symlink("..data/a.yaml", filepath.Join(h.cfg.ServicesDir, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	h.holds("a:80=passing")
+	version(2, 81)
+	h.holds("a:81=passing")
+}

@@ -39,6 +39,7 @@ func (r *Registry) DeclareAgent(ctx context.Context, a AgentRecord, set []Declar
 // Rivals says which other incarnation of an agent a set gives way to.
 type Rivals int
 
+// The incarnations that a set gives way to.
 const (
 	AnyIncarnation Rivals = iota // to none
 	NoneElsewhere                // to one that is alive and has not the same Boot: one that has ran here, and is over

@@ -279,8 +279,9 @@ func (s *tomlScan) quoted() string {
 func (s *tomlScan) pair(table string) {
 	line := s.line
 	path := table
-	for _, part := range s.keys('=') {
-		path += "." + part
+	parts := s.keys('=')
+	for i := range parts {
+		path = table + "." + strings.Join(parts[:i+1], ".")
 		s.mark(path, line)
 	}
 	s.blank(false)
