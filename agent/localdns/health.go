@@ -163,9 +163,9 @@ func (p *pool) judge() {
 	})
 	switch {
 	case up:
-		p.away.Store(0)
+		p.away.Store(nil)
 	case len(all) > 0:
-		p.away.CompareAndSwap(0, time.Now().UnixNano())
+		p.away.CompareAndSwap(nil, new(time.Now()))
 	}
 }
 

@@ -35,8 +35,8 @@ func newMetrics(r *Resolver) *metrics {
 		gauge("muster_agent_dns_servers", "DNS servers known.", func() float64 { return float64(len(r.pool.all())) }),
 		gauge("muster_agent_dns_servers_up", "DNS servers that answer.", func() float64 { return float64(r.pool.up()) }),
 		gauge("muster_agent_dns_stale_seconds", "For how long no server has answered, 0 when one does.", func() float64 {
-			if since := r.pool.away.Load(); since != 0 {
-				return time.Since(time.Unix(0, since)).Seconds()
+			if since := r.pool.away.Load(); since != nil {
+				return time.Since(*since).Seconds()
 			}
 			return 0
 		}),

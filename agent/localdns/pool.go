@@ -46,9 +46,9 @@ type pool struct {
 
 	mu      sync.Mutex // serialises set
 	servers atomic.Pointer[[]*server]
-	news    chan struct{} // a server went down: check goes on now
-	away    atomic.Int64  // since when no server answers, Unix nanoseconds; 0: one does
-	hedged  atomic.Uint64 // questions for which a second server was asked
+	news    chan struct{}             // a server went down: check goes on now
+	away    atomic.Pointer[time.Time] // since when no server answers; nil: one does
+	hedged  atomic.Uint64             // questions for which a second server was asked
 }
 
 func newPool(log *slog.Logger, zone func() string) *pool {
@@ -97,7 +97,7 @@ func (p *pool) set(addrs []netip.AddrPort) bool {
 func (p *pool) all() []*server { return *p.servers.Load() }
 
 // none reports whether no server is up.
-func (p *pool) none() bool { return p.away.Load() != 0 || len(p.all()) == 0 }
+func (p *pool) none() bool { return p.away.Load() != nil || len(p.all()) == 0 }
 
 // ask returns the first good answer, NOERROR or NXDOMAIN, of any server. When there
 // is none until ctx ends, or all have refused, the error says why.

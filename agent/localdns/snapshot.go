@@ -159,6 +159,9 @@ func (r *reader) number() uint64 {
 	return n
 }
 
+// time reads when something was. The wall clock alone says that over a restart: it
+// is asked once, here, so that one that is set later changes nothing, and what it
+// puts into the future was now.
 func (r *reader) time() time.Time {
 	if r.err != nil {
 		return time.Time{}
@@ -167,7 +170,9 @@ func (r *reader) time() time.Time {
 	if err != nil {
 		r.err = io.ErrUnexpectedEOF
 	}
-	return time.Unix(n, 0)
+	now := time.Now()
+	age := max(now.Sub(time.Unix(n, 0)), 0)
+	return now.Add(-age)
 }
 
 func (r *reader) bytes() []byte {

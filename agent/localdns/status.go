@@ -44,8 +44,8 @@ func (r *Resolver) Status() Status {
 		s.Servers = append(s.Servers, server.status())
 	}
 	slices.SortFunc(s.Servers, func(a, b ServerStatus) int { return cmp.Compare(a.Address, b.Address) })
-	if since := r.pool.away.Load(); since != 0 {
-		s.StaleSince = time.Unix(0, since)
+	if since := r.pool.away.Load(); since != nil {
+		s.StaleSince = *since
 	}
 	s.Answers, s.Bytes = r.kept.count()
 	for _, u := range r.upstreams.all() {
