@@ -181,7 +181,7 @@ func Open(cfg Config) (*Resolver, error) {
 	}
 	r := &Resolver{cfg: cfg, log: cfg.Logger, kept: newAnswers(), upstreams: cfg.upstreams(), flights: map[question]*flight{}}
 	r.zones.set(cfg.Zones)
-	r.pool = newPool(cfg.Logger, func() string { return r.zones.all()[0] })
+	r.pool = newPool(cfg.Logger, r.zoneOfServers)
 	r.pool.set(cfg.servers)
 	r.metrics = newMetrics(r)
 	if err := r.open(); err != nil {
@@ -224,6 +224,19 @@ func (r *Resolver) Address() string {
 		return at[0].String()
 	}
 	return ""
+}
+
+// zoneOfServers is a zone that the servers answer for, as they say themselves; only
+// before they did, one of the settings, which they may not have.
+func (r *Resolver) zoneOfServers() string {
+	if said := r.learned.Load(); said != nil {
+		for _, text := range said.zones {
+			if zone, err := parseZone(text); err == nil {
+				return zone
+			}
+		}
+	}
+	return r.zones.all()[0]
 }
 
 // Learn takes what a server said: the DNS addresses of the servers and the zones that

@@ -94,3 +94,22 @@ muster_agent_dns_servers_up 1
 		t.Errorf("metrics after the end = %v, %v, want none", all, err)
 	}
 }
+
+// A server that refuses names of a zone that it does not have is well.
+func TestHealthIsAskedInAZoneOfTheServers(t *testing.T) {
+	t.Parallel()
+	f := startFake(t)
+	answer := zone(t, "prod.example. 5 IN SOA ns1.prod.example. host.prod.example. 1 60 60 60 5")
+	f.set(func(r *dns.Msg) *dns.Msg {
+		if !strings.HasSuffix(r.Question[0].Name, "prod.example.") {
+			return refusing(dns.RcodeRefused)(r)
+		}
+		return answer(r)
+	})
+	l := start(t, localdns.Config{})
+	l.Learn([]string{f.addr}, []string{"prod.example"})
+	eventually(t, "a check of the server", func() bool { s := l.Status().Servers; return !s[0].Up || !s[0].Heard.IsZero() })
+	if s := l.Status(); !s.Servers[0].Up || !s.StaleSince.IsZero() {
+		t.Errorf("a server without %s = %+v, want it up", localdns.DefaultZone, s.Servers[0])
+	}
+}
