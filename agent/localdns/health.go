@@ -153,8 +153,11 @@ func problem(err error) string {
 	return err.Error()
 }
 
-// judge notes whether any server is up.
+// judge notes whether any server is up. Of two at the same time the one that looked
+// first must not have the last word.
 func (p *pool) judge() {
+	p.judging.Lock()
+	defer p.judging.Unlock()
 	all := p.all()
 	up := slices.ContainsFunc(all, func(s *server) bool {
 		s.mu.Lock()

@@ -47,6 +47,7 @@ type pool struct {
 	mu      sync.Mutex // serialises set
 	servers atomic.Pointer[[]*server]
 	news    chan struct{}             // a server went down: check goes on now
+	judging sync.Mutex                // serialises judge
 	away    atomic.Pointer[time.Time] // since when no server answers; nil: one does
 	hedged  atomic.Uint64             // questions for which a second server was asked
 }
