@@ -44,20 +44,33 @@ func DecodeSnapshot(file []byte) (answers, zones, servers int, again []byte, err
 	return len(s.answers), len(s.zones), len(s.servers), s.encode(), nil
 }
 
+// FreshFromSnapshot reports whether an answer that lives for a minute counts as fresh
+// when it is read from disk after the time of the wall clock since it was given.
+func FreshFromSnapshot(after time.Duration) (bool, error) {
+	now := time.Now()
+	s, err := decode(sampleSnapshot(now.Add(-after)), now)
+	if err != nil {
+		return false, err
+	}
+	return s.answers[0].fresh(now), nil
+}
+
 // SealSnapshot returns the file of a body: with the right magic and checksum.
 func SealSnapshot(body []byte) []byte { return seal(body) }
 
 // SampleSnapshot is a file as it is written.
-func SampleSnapshot() []byte {
+func SampleSnapshot() []byte { return sampleSnapshot(time.Now()) }
+
+func sampleSnapshot(at time.Time) []byte {
 	m := new(dns.Msg)
 	m.SetQuestion("order.svc.muster.internal.", dns.TypeA)
 	m.Response = true
-	rr, err := dns.NewRR("order.svc.muster.internal. 5 IN A 192.0.2.1")
+	rr, err := dns.NewRR("order.svc.muster.internal. 60 IN A 192.0.2.1")
 	if err != nil {
 		panic(err)
 	}
 	m.Answer = append(m.Answer, rr)
-	a, err := newAnswer(question{name: "order.svc.muster.internal.", qtype: dns.TypeA}, m, time.Now())
+	a, err := newAnswer(question{name: "order.svc.muster.internal.", qtype: dns.TypeA}, m, at)
 	if err != nil {
 		panic(err)
 	}

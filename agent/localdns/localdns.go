@@ -192,9 +192,7 @@ func Open(cfg Config) (*Resolver, error) {
 }
 
 func (r *Resolver) open() error {
-	if err := r.restore(); err != nil {
-		return err
-	}
+	r.restore()
 	r.upstreams.read()
 	text, err := r.corefile()
 	if err != nil {

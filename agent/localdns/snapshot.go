@@ -92,7 +92,8 @@ func appendBytes(to, b []byte) []byte {
 }
 
 // decode reads a file as encode makes it. The times of its answers are no later
-// than now. An error says what is wrong with the file.
+// than now: one of the future was written before the clock was set back, nobody knows
+// how old it is, and it counts as just over. An error says what is wrong with the file.
 func decode(file []byte, now time.Time) (*snapshot, error) {
 	rest, ok := bytes.CutPrefix(file, []byte(magic))
 	if !ok || len(rest) < sha256.Size {
@@ -102,17 +103,20 @@ func decode(file []byte, now time.Time) (*snapshot, error) {
 	if is := sha256.Sum256(body); !bytes.Equal(sum, is[:]) {
 		return nil, errors.New("its checksum is wrong")
 	}
-	r := &reader{b: bytes.NewReader(body)}
+	r := &reader{b: bytes.NewReader(body), now: now}
 	s := &snapshot{zones: r.texts(), servers: r.texts()}
 	for n := r.number(); n > 0 && r.err == nil; n-- {
-		at := r.time()
+		at, known := r.time()
 		flags, wire := r.bytes(), r.bytes()
 		if r.err != nil {
 			break
 		}
-		a, err := readAnswer(wire, len(flags) > 0 && flags[0]&1 != 0, since(at, now))
+		a, err := readAnswer(wire, len(flags) > 0 && flags[0]&1 != 0, at)
 		if err != nil {
 			return nil, err
+		}
+		if !known {
+			a.at = now.Add(-a.ttl)
 		}
 		s.answers = append(s.answers, a)
 	}
@@ -124,10 +128,6 @@ func decode(file []byte, now time.Time) (*snapshot, error) {
 	}
 	return s, nil
 }
-
-// since returns the time of an answer from disk, no later than now, from where it ages
-// as other answers do, whatever happens to the wall clock.
-func since(at, now time.Time) time.Time { return now.Add(-max(now.Sub(at), 0)) }
 
 // readAnswer makes of a message on disk what newAnswer made of it.
 func readAnswer(wire []byte, do bool, at time.Time) (*answer, error) {
@@ -145,6 +145,7 @@ func readAnswer(wire []byte, do bool, at time.Time) (*answer, error) {
 // reader reads the parts of a file up to the first error.
 type reader struct {
 	b   *bytes.Reader
+	now time.Time
 	err error
 }
 
@@ -160,19 +161,18 @@ func (r *reader) number() uint64 {
 }
 
 // time reads when something was. The wall clock alone says that over a restart: it
-// is asked once, here, so that one that is set later changes nothing, and what it
-// puts into the future was now.
-func (r *reader) time() time.Time {
+// is asked once, here, so that one that is set later changes nothing. What it puts
+// into the future is now, and not known.
+func (r *reader) time() (at time.Time, known bool) {
 	if r.err != nil {
-		return time.Time{}
+		return time.Time{}, false
 	}
 	n, err := binary.ReadVarint(r.b)
 	if err != nil {
 		r.err = io.ErrUnexpectedEOF
 	}
-	now := time.Now()
-	age := max(now.Sub(time.Unix(n, 0)), 0)
-	return now.Add(-age)
+	age := r.now.Sub(time.Unix(n, 0))
+	return r.now.Add(-max(age, 0)), age >= 0
 }
 
 func (r *reader) bytes() []byte {
@@ -198,23 +198,23 @@ func (r *reader) texts() []string {
 	return all
 }
 
-// restore reads the snapshot. One that cannot be read is put aside: the start goes
-// on without it.
-func (r *Resolver) restore() error {
+// restore reads the snapshot. One that cannot be read is put aside, and whatever is
+// wrong with it or its disk, the start goes on without it.
+func (r *Resolver) restore() {
 	if r.cfg.Dir == "" {
-		return nil
+		return
 	}
 	path := filepath.Join(r.cfg.Dir, snapshotName)
 	if _, err := atomicfile.Clean(path); err != nil {
-		return err
+		r.log.Warn("what a crash left of kept dns answers stays", "file", path, "err", err)
 	}
 	s, err := readSnapshot(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+	if err != nil {
+		err = errors.Join(err, os.Rename(path, path+brokenSuffix))
 		r.log.Error("kept dns answers cannot be read, they are put aside", "file", path+brokenSuffix, "err", err)
-		return os.Rename(path, path+brokenSuffix)
+	}
+	if s == nil {
+		return
 	}
 	r.learn(s.servers, s.zones)
 	now := time.Now()
@@ -225,18 +225,20 @@ func (r *Resolver) restore() error {
 	}
 	_, r.written = r.kept.inUse()
 	r.writtenOf = r.learned.Load()
-	return nil
 }
 
+// readSnapshot returns what a file holds, nil where there is none. What is no file is
+// neither followed nor waited for.
 func readSnapshot(path string) (*snapshot, error) {
-	f, err := os.Open(path)
+	b, err := atomicfile.Read(path, mostSnapshot+1)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, mostSnapshot+1))
-	if err != nil {
-		return nil, err
+	if b == nil {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, errors.New("it is no regular file")
 	}
 	if len(b) > mostSnapshot {
 		return nil, errors.New("it is too large")

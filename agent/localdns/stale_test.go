@@ -1,10 +1,13 @@
 package localdns_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -91,6 +94,43 @@ func TestDamagedSnapshotIsPutAside(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join(dir, localdns.BrokenName)); err != nil {
 				t.Errorf("the damaged file: %v, want it put aside", err)
+			}
+		})
+	}
+}
+
+func TestAgeOfKeptAnswers(t *testing.T) {
+	t.Parallel()
+	for after, want := range map[time.Duration]bool{10 * time.Second: true, 2 * time.Minute: false, -24 * time.Hour: false} {
+		if got, err := localdns.FreshFromSnapshot(after); got != want || err != nil {
+			t.Errorf("an answer of a minute, %v after it was given, is fresh = %v, %v; want %v", after, got, err, want)
+		}
+	}
+}
+
+// Neither is waited for or followed, and the start goes on.
+func TestSnapshotThatIsNoFile(t *testing.T) {
+	t.Parallel()
+	for name, plant := range map[string]func(path string) error{
+		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a link":      func(path string) error { return os.Symlink("elsewhere", path) },
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"not to be put aside": func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("garbage"), 0o600), os.MkdirAll(filepath.Join(filepath.Dir(path), localdns.BrokenName, "full"), 0o700))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "elsewhere"), localdns.SampleSnapshot(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := plant(filepath.Join(dir, localdns.SnapshotName)); err != nil {
+				t.Fatal(err)
+			}
+			l := start(t, localdns.Config{Dir: dir})
+			if got := brief(l.ask(order, dns.TypeA)); got != "SERVFAIL ede=14" {
+				t.Errorf("answer = %s, want SERVFAIL: nothing is known", got)
 			}
 		})
 	}
