@@ -45,7 +45,7 @@ func over(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg
 		switch {
 		case err == nil && answersTo(reply, q):
 			return reply, nil
-		case network == "udp" && reply != nil: // understood or not, it has a header
+		case network == "udp" && (reply != nil || errors.Is(err, dns.ErrShortRead)): // understood or not
 			continue
 		case err == nil:
 			return nil, errors.New("the answer is to another question")

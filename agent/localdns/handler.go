@@ -3,6 +3,7 @@ package localdns
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,15 +185,15 @@ func (r *Resolver) compose(req *dns.Msg, a *answer, stale bool) *dns.Msg {
 		for _, e := range a.errors {
 			opt.Option = append(opt.Option, &e)
 		}
-		if stale {
-			opt.Option = append(opt.Option, staleError(a))
+		if e := staleError(a); stale && !slices.ContainsFunc(a.errors, func(said dns.EDNS0_EDE) bool { return said.InfoCode == e.InfoCode }) {
+			opt.Option = append(opt.Option, e)
 		}
 	}
 	return m
 }
 
-// staleError says that an answer is stale (RFC 8914), unless the server said that.
-func staleError(a *answer) dns.EDNS0 {
+// staleError says that an answer is stale (RFC 8914).
+func staleError(a *answer) *dns.EDNS0_EDE {
 	if a.rcode == dns.RcodeNameError {
 		return &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeStaleNXDOMAINAnswer, ExtraText: "no server answers"}
 	}

@@ -282,6 +282,8 @@ func (r *Resolver) learn(servers, names []string) {
 	for _, text := range fresh.servers {
 		if at, err := parseServer(text); err != nil {
 			r.log.Warn("a dns server is passed over", "err", err)
+		} else if r.cfg.Corefile == "" && r.upstreams.self(at) {
+			r.log.Warn("a dns server is passed over, it is where this agent listens", "server", at)
 		} else {
 			addrs = append(addrs, at)
 		}

@@ -113,3 +113,69 @@ func TestHealthIsAskedInAZoneOfTheServers(t *testing.T) {
 		t.Errorf("a server without %s = %+v, want it up", localdns.DefaultZone, s.Servers[0])
 	}
 }
+
+// What comes to the socket and is no answer is passed over: somebody else may have
+// sent it.
+func TestForgedAnswersAreNoAnswer(t *testing.T) {
+	t.Parallel()
+	pc, l := listen(t)
+	l.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := new(dns.Msg)
+			if err := q.Unpack(buf[:n]); err != nil {
+				t.Errorf("question: %v", err)
+				continue
+			}
+			reply := func(change func(*dns.Msg)) []byte {
+				m := new(dns.Msg).SetReply(q)
+				m.Answer = []dns.RR{rr(t, q.Question[0].Name+" 60 IN A 198.51.100.66")}
+				change(m)
+				wire, err := m.Pack()
+				if err != nil {
+					t.Error(err)
+				}
+				return wire
+			}
+			for _, wire := range [][]byte{
+				{},
+				{1, 2, 3},
+				reply(func(m *dns.Msg) { m.Id++ }),
+				reply(func(m *dns.Msg) { m.Response = false }),
+				reply(func(m *dns.Msg) { m.Question[0].Name = "other.muster.internal." }),
+				reply(func(m *dns.Msg) { m.Question[0].Qtype++ }),
+				reply(func(m *dns.Msg) { m.Question = nil }),
+				reply(func(*dns.Msg) {})[:30],
+				reply(func(m *dns.Msg) { m.Answer = []dns.RR{rr(t, q.Question[0].Name+" 60 IN A 192.0.2.1")} }),
+			} {
+				if _, err := pc.WriteTo(wire, from); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() { pc.Close(); <-done })
+	r := start(t, localdns.Config{Servers: []string{pc.LocalAddr().String()}})
+	if got := brief(r.ask(order, dns.TypeA)); got != "NOERROR 192.0.2.1" {
+		t.Errorf("answer = %s, want that of the server", got)
+	}
+	if s := r.Status().Servers[0]; !s.Up {
+		t.Errorf("server = %+v, want it up", s)
+	}
+}
+
+func TestServerThatIsThisAgentIsPassedOver(t *testing.T) {
+	t.Parallel()
+	l := start(t, localdns.Config{})
+	l.Learn([]string{l.Address(), "192.0.2.53"}, nil)
+	if s := l.Status().Servers; len(s) != 1 || s[0].Address != "192.0.2.53:53" {
+		t.Errorf("servers = %+v, want the other one alone", s)
+	}
+}

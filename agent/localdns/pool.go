@@ -27,6 +27,9 @@ const (
 	attemptTimeout = time.Second
 	// questionTimeout bounds a question as a whole.
 	questionTimeout = 2 * time.Second
+	// mostAsked is how many servers are asked one question at most, the best ones: with
+	// none that answers, each question would hold a socket for every server.
+	mostAsked = 8
 	// rounds is how often each server is asked one question: packets get lost.
 	rounds = 3
 )
@@ -107,6 +110,7 @@ func (p *pool) ask(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
 	if len(order) == 0 {
 		return nil, errNoServers
 	}
+	order = order[:min(len(order), mostAsked)]
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	answers := make(chan attempt, rounds*len(order))

@@ -197,3 +197,26 @@ func TestIdlePoolIsQuiet(t *testing.T) {
 		}
 	})
 }
+
+func TestOneQuestionAsksFewOfManyServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		var all []string
+		for i := range 200 {
+			at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 53).String()
+			n.hung[at], all = true, append(all, at)
+		}
+		p := localdns.NewPool(n.exchange, all...)
+		defer p.Close()
+		if took, err := askPool(t, p); err == nil || took > 2*time.Second {
+			t.Errorf("a question to servers that hang took %v, %v; want an error within 2s", took, err)
+		}
+		asked := 0
+		for _, at := range all {
+			asked += n.count(at)
+		}
+		if asked > 24 {
+			t.Errorf("one question was asked %d times, want at most 24", asked)
+		}
+	})
+}

@@ -200,6 +200,7 @@ func TestBadSettings(t *testing.T) {
 	for want, cfg := range map[string]localdns.Config{
 		"everybody's":       {Zones: []string{"internal"}},
 		"no domain name":    {Zones: []string{"a..b"}},
+		"zone \"a.b\\n":     {Zones: []string{"a.b\n}"}},
 		"not host:port":     {Listen: "127.0.0.1"},
 		"not an IP address": {Listen: "example.org:53"},
 		"not ADDRESS:PORT":  {Servers: []string{"ns.example.org:53"}},

@@ -20,7 +20,7 @@ func parseZone(text string) (string, error) {
 	zone := dns.Fqdn(strings.ToLower(text))
 	n, ok := dns.IsDomainName(zone)
 	switch {
-	case !ok || text == "":
+	case !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "", fmt.Errorf("zone %q is no domain name", text)
 	case n < 2 || slices.Contains(parents, zone):
 		return "", fmt.Errorf("zone %q is everybody's", text)
