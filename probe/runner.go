@@ -34,6 +34,7 @@ type Runner struct {
 	probers  crew.Crew
 	commands crew.Crew
 
+	began time.Time
 	busy  sync.WaitGroup // turns under way
 	mu    sync.Mutex
 	loops map[*Loop]bool // under mu
@@ -52,7 +53,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 		cfg.Beat = func() {}
 	}
 	return &Runner{
-		cfg: cfg, loops: make(map[*Loop]bool),
+		cfg: cfg, began: time.Now(), loops: make(map[*Loop]bool),
 		probers: crew.Crew{Most: cfg.AtOnce}, commands: crew.Crew{Most: cfg.CommandsAtOnce},
 	}
 }
@@ -152,12 +153,28 @@ func (r *Runner) rest() {
 // arm has a loop take its turn when it is due. It does so on the goroutine of its
 // timer: to wake another one for it costs more than most tries. r.mu is held.
 func (r *Runner) arm(l *Loop) {
-	wait := max(time.Until(l.due), 0)
+	wait := max(time.Until(r.meet(l)), 0)
 	if l.timer == nil {
 		l.timer = time.AfterFunc(wait, func() { r.fire(l) })
 	} else {
 		l.timer.Reset(wait)
 	}
+}
+
+// together is how far apart the moments are at which loops take their turns: a
+// process that wakes seldom, for several tries, costs a fraction of one that wakes
+// for each.
+const together = 250 * time.Millisecond
+
+// meet returns when a loop takes its turn: when it is due, or, once it has been
+// tried and unless its interval is short, at the next moment after that at which
+// others take theirs.
+func (r *Runner) meet(l *Loop) time.Time {
+	if l.turn.IsZero() || l.cfg.Interval < 16*together {
+		return l.due
+	}
+	since := l.due.Sub(r.began)
+	return r.began.Add((since + together - 1).Truncate(together))
 }
 
 // fire is called when a loop is due.
