@@ -100,7 +100,8 @@ type ConfigRef struct {
 	MD5       string `json:"md5,omitempty"`
 }
 
-// MaxGroupNames bounds the data ids that a watch tells of one group.
+// MaxGroupNames bounds the data ids that a watch tells of one group, and of all its
+// groups but the first: what did not fit is told by the next call.
 const MaxGroupNames = 10000
 
 // ConfigGroup names a group and the digest that the server told of its data ids

@@ -381,6 +381,17 @@ func TestWatchOfAGroup(t *testing.T) {
 	if got := ask(0); got != nil {
 		t.Errorf("names after other contents = %q, want no answer", got)
 	}
+	many := make([]api.ConfigGroup, 100)
+	for i := range many {
+		many[i].Group = "many"
+	}
+	for i := range 150 {
+		publish(t, c, client.Name{Group: "many", Name: fmt.Sprint(i)}, "1", client.ConfigWrite{})
+	}
+	changes, err := c.WatchGroups(t.Context(), nil, many, 0)
+	if told := len(changes.Groups) * 150; err != nil || told == 0 || told > api.MaxGroupNames {
+		t.Errorf("names of a group that is named 100 times = %d, %v; want at most %d", told, err, api.MaxGroupNames)
+	}
 	group.Group = "*"
 	if _, err := c.WatchGroups(t.Context(), nil, []api.ConfigGroup{group}, 0); status(err) != http.StatusBadRequest {
 		t.Errorf("WatchGroups of a pattern = %v, want 400", err)

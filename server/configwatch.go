@@ -106,6 +106,7 @@ func (f *face) differing(client config.Client, refs []api.ConfigRef, groups []ap
 			changes.Changed = append(changes.Changed, r)
 		}
 	}
+	left := api.MaxGroupNames
 	for _, g := range groups {
 		names := strconv.FormatUint(snap.Names(g.Namespace, g.Group), 16)
 		if names == g.Names {
@@ -113,6 +114,10 @@ func (f *face) differing(client config.Client, refs []api.ConfigRef, groups []ap
 		}
 		g.Names = names
 		all := snap.InGroup(g.Namespace, g.Group)
+		if len(all) > left && len(changes.Groups) > 0 {
+			continue // the next call tells: groups named many times must not fill the memory
+		}
+		left -= len(all)
 		told := api.ConfigGroupNames{ConfigGroup: g, Total: len(all), DataIDs: make([]string, 0, min(len(all), api.MaxGroupNames))}
 		for _, d := range all[:cap(told.DataIDs)] {
 			told.DataIDs = append(told.DataIDs, d.Key.DataID)
