@@ -162,6 +162,8 @@ type Resolver struct {
 	written     uint64   // changes that the snapshot has; keep's goroutine, after Open
 	writtenOf   *learned // and what it has of that; keep's goroutine, after Open
 	saveProblem atomic.Pointer[string]
+
+	reloadProblem string // why the upstreams could not be changed; the goroutine of upstreams
 }
 
 // Open checks the settings, reads the answers of the last run and starts to answer. It
@@ -318,17 +320,24 @@ func (r *Resolver) ReloadCorefile() error {
 	return r.dns.Reload(text)
 }
 
-// reload has CoreDNS ask the upstreams that are usable now. No query is lost.
-func (r *Resolver) reload() {
+// reload has CoreDNS ask the upstreams that are usable now, and reports false when
+// that is to be tried again. No query is lost.
+func (r *Resolver) reload() bool {
 	usable := r.upstreams.usable()
 	err := r.dns.Reload(corefile(r.cfg.listen, usable, r.cfg.Zones))
 	switch {
 	case errors.Is(err, dnsd.ErrClosed):
 	case err != nil:
-		r.log.Error("upstream resolvers are not changed", "err", err)
+		if text := err.Error(); r.reloadProblem != text {
+			r.reloadProblem = text
+			r.log.Error("upstream resolvers are not changed yet", "err", err)
+		}
+		return false
 	default:
+		r.reloadProblem = ""
 		r.log.Info("upstream resolvers", "upstreams", usable)
 	}
+	return true
 }
 
 // Close frees everything that Open took. Run does it by itself; a second Close does

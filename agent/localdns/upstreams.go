@@ -257,8 +257,8 @@ func (u *upstreams) leadsBack(ctx context.Context, addr netip.AddrPort) bool {
 }
 
 // run follows the host's resolvers and looks for loops until ctx ends; changed is
-// called when others are to be asked.
-func (u *upstreams) run(ctx context.Context, changed func()) error {
+// called when others are to be asked, again and again until it reports success.
+func (u *upstreams) run(ctx context.Context, changed func() bool) error {
 	if u.own {
 		<-ctx.Done()
 		return nil
@@ -266,6 +266,7 @@ func (u *upstreams) run(ctx context.Context, changed func()) error {
 	tick := time.NewTicker(readEvery)
 	defer tick.Stop()
 	var next time.Time
+	due := false
 	for {
 		news := u.read()
 		if news || !time.Now().Before(next) {
@@ -275,8 +276,8 @@ func (u *upstreams) run(ctx context.Context, changed func()) error {
 				next = time.Now().Add(probeAgain)
 			}
 		}
-		if news {
-			changed()
+		if due = due || news; due {
+			due = !changed()
 		}
 		select {
 		case <-ctx.Done():
