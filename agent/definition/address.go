@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -79,8 +80,9 @@ func parseAddress(text string) (netip.Addr, error) {
 }
 
 // checkAddress returns an error for what can never be resolved, on no host. A
-// template may be text and pipelines only: a loop in one, which the local API
-// lets any program of the host send, would hold up the agent.
+// template may be text and pipelines only, of functions that do not make much of
+// little: the local API lets any program of the host send one, and a loop in it
+// would hold up the agent.
 func checkAddress(text string) error {
 	if !strings.Contains(text, "{{") {
 		if _, err := parseAddress(text); err != nil {
@@ -97,11 +99,63 @@ func checkAddress(text string) error {
 		return fmt.Errorf("is no template: %w", err)
 	}
 	for _, n := range tree.Root.Nodes {
-		switch n.(type) {
-		case *parse.TextNode, *parse.ActionNode:
+		switch n := n.(type) {
+		case *parse.TextNode:
+		case *parse.ActionNode:
+			if err := checkPipe(n.Pipe); err != nil {
+				return err
+			}
 		default:
 			return errors.New("is a template with more than pipelines in it")
 		}
+	}
+	return nil
+}
+
+// swelling are the functions of every template that make more of a text each time:
+// a few dozen in a row would take all memory of the host. Of printf only the
+// plainest formats do not.
+var (
+	swelling    = map[string]bool{"html": true, "js": true, "urlquery": true, "call": true}
+	plainFormat = regexp.MustCompile(`^([^%]|%[sdv%])*$`)
+)
+
+// checkPipe refuses what can make much of little. A variable can: it may be used
+// many times over.
+func checkPipe(pipe *parse.PipeNode) error {
+	if len(pipe.Decl) > 0 {
+		return errors.New("is a template with variables in it")
+	}
+	for _, command := range pipe.Cmds {
+		for i, arg := range command.Args {
+			if err := checkArgument(arg, command.Args[i+1:]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkArgument looks at one word of a pipeline, and what follows it.
+func checkArgument(arg parse.Node, rest []parse.Node) error {
+	switch arg := arg.(type) {
+	case *parse.IdentifierNode:
+		if swelling[arg.Ident] {
+			return fmt.Errorf("is a template with %s in it", arg.Ident)
+		}
+		if arg.Ident != "printf" {
+			return nil
+		}
+		if len(rest) > 0 {
+			if format, ok := rest[0].(*parse.StringNode); ok && plainFormat.MatchString(format.Text) {
+				return nil
+			}
+		}
+		return errors.New("is a template with a printf whose format is more than text, %s, %d and %v")
+	case *parse.PipeNode:
+		return checkPipe(arg)
+	case *parse.ChainNode:
+		return checkArgument(arg.Node, nil)
 	}
 	return nil
 }

@@ -252,7 +252,14 @@ func TestResolveAddress(t *testing.T) {
 		`{{ "host" }}`:                   `yields "host", which is not an IP address`,
 		`{{ "192.0.2.1 192.0.2.2" }}`:    "which is not an IP address",
 		`{{ NoSuch }}`:                   "NoSuch",
-		"":                               "not an IP address",
+		// What little text would make much of.
+		`{{ "\\" ` + strings.Repeat("| js ", 60) + `}}`:                  "js in it",
+		`{{ (printf "%999999d" 1) }}`:                                    "printf whose format",
+		`{{ "%999999d" | printf }}`:                                      "printf whose format",
+		`{{ printf "%[1]s%[1]s" "a" }}`:                                  "printf whose format",
+		`{{ $x := "192.0.2.7" }}{{ print $x $x }}`:                       "variables in it",
+		`{{ print (print ("\\" ` + strings.Repeat("| js ", 60) + `)) }}`: "js in it",
+		"": "not an IP address",
 	} {
 		if got, err := definition.ResolveAddress(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ResolveAddress(%q) = %v, %v, want an error with %q", text, got, err, want)
