@@ -141,22 +141,39 @@ func (r *Roll) Declare(want map[Key]Member) {
 		}
 	}
 	for k, d := range want {
-		m := r.members[k]
-		if m == nil {
-			m = &member{}
-			r.members[k] = m
-			r.log.Info("instance declared", "instance", k.String(), "origin", d.Origin, "checks", len(d.Checks))
-		}
-		if !reflect.DeepEqual(m.Instance, d.Instance) {
-			r.bump()
-		}
-		m.Member = d
-		r.recheck(k, m)
-		r.judge(k, m, nil)
+		r.put(k, d)
 	}
 	if r.version != before {
 		signal(r.changed)
 	}
+}
+
+// Put declares the one instance k, or declares it anew, and leaves all others as
+// they are.
+func (r *Roll) Put(k Key, d Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.version
+	r.put(k, d)
+	if r.version != before {
+		signal(r.changed)
+	}
+}
+
+// put makes k what d says. r.mu is held.
+func (r *Roll) put(k Key, d Member) {
+	m := r.members[k]
+	if m == nil {
+		m = &member{}
+		r.members[k] = m
+		r.log.Info("instance declared", "instance", k.String(), "origin", d.Origin, "checks", len(d.Checks))
+	}
+	if !reflect.DeepEqual(m.Instance, d.Instance) {
+		r.bump()
+	}
+	m.Member = d
+	r.recheck(k, m)
+	r.judge(k, m, nil)
 }
 
 // Set returns the declared set in a fixed order, without the members whose

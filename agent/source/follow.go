@@ -15,15 +15,17 @@ type identity struct {
 }
 
 // follow has the instance k of a definition take the place of the one that it was
-// at an address before, if a template yields another one now. s.mu is held.
-func (s *Sources) follow(origin string, d definition.Service, k roll.Key, m *roll.Member) {
+// at an address before, if a template yields another one now. What definitions were
+// declared as before is in stood. s.mu is held.
+func (s *Sources) follow(stood map[identity]roll.Key, origin string, d definition.Service, k roll.Key, m *roll.Member) {
 	if text := cmp.Or(d.Address, s.cfg.Address); text != "" && !strings.Contains(text, "{{") {
 		return
 	}
 	id := identity{origin, d.Namespace, d.Group, d.Name, d.Address, d.Port}
-	if was, known := s.stood[id]; known && was != k {
+	if was, known := stood[id]; known && was != k {
 		if _, there := s.roll.Origin(was); there {
 			m.After = &was
+			s.stood[id] = was
 			return
 		}
 	}

@@ -21,7 +21,7 @@ func (s *Sources) Join(k roll.Key, m roll.Member) error {
 		s.joined = make(map[roll.Key]roll.Member)
 	}
 	s.joined[k] = m
-	s.merge()
+	s.roll.Put(k, m) // not all of them, for there may be many, and they change often
 	return nil
 }
 

@@ -38,7 +38,7 @@ type Sources struct {
 	problems  map[string][]string      // by origin, what could not be declared; under mu
 	addresses map[string]netip.Addr    // what templates last yielded; under mu
 	stood     map[identity]roll.Key    // as what a definition was last declared; under mu
-	resolved  map[string]resolution    // what they yield in this merge; under mu
+	resolved  map[string]resolution    // what they yield, as of the latest scan or registration; under mu
 }
 
 // resolution is what an address template yields.
@@ -104,6 +104,7 @@ func (s *Sources) Scan() bool {
 			s.read(name)
 		}
 	}
+	s.resolved = nil
 	s.merge()
 	return err == nil
 }
@@ -196,7 +197,8 @@ func (s *Sources) merge() {
 	want := make(map[roll.Key]roll.Member)
 	before := s.problems
 	s.problems = make(map[string][]string)
-	s.resolved = make(map[string]resolution)
+	stood := s.stood
+	s.stood = make(map[identity]roll.Key)
 	add := func(origin string, services []definition.Service) {
 		for _, service := range services {
 			k, d, err := s.resolve(service)
@@ -213,7 +215,7 @@ func (s *Sources) merge() {
 				continue
 			}
 			d.Origin = origin
-			s.follow(origin, service, k, &d)
+			s.follow(stood, origin, service, k, &d)
 			want[k] = d
 		}
 	}
@@ -224,7 +226,23 @@ func (s *Sources) merge() {
 		add(AppOrigin(id), []definition.Service{s.apps[id].Service})
 	}
 	s.join(want, before)
+	s.forget()
 	s.roll.Declare(want)
+}
+
+// forget drops what templates yielded that nobody has any more. s.mu is held.
+func (s *Sources) forget() {
+	used := make(map[string]bool)
+	for _, f := range s.files {
+		for _, service := range f.services {
+			used[cmp.Or(service.Address, s.cfg.Address)] = true
+		}
+	}
+	for _, a := range s.apps {
+		used[cmp.Or(a.Address, s.cfg.Address)] = true
+	}
+	maps.DeleteFunc(s.addresses, func(text string, _ netip.Addr) bool { return !used[text] })
+	maps.DeleteFunc(s.resolved, func(text string, _ resolution) bool { return !used[text] })
 }
 
 // problem notes what is wrong with one source, and logs it when it is new.
@@ -261,6 +279,9 @@ func (s *Sources) address(text string) (netip.Addr, error) {
 	text = cmp.Or(text, s.cfg.Address)
 	r, known := s.resolved[text]
 	if !known {
+		if s.resolved == nil {
+			s.resolved = make(map[string]resolution)
+		}
 		r.address, r.err = s.yield(text)
 		if r.err != nil {
 			r.address = s.addresses[text]
@@ -300,7 +321,7 @@ func (s *Sources) Put(id string, service definition.Service, by Caller) (created
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resolved = make(map[string]resolution)
+	s.resolved = nil
 	if err := s.apps[id].by(id, by); err != nil {
 		return false, roll.Key{}, err
 	}
