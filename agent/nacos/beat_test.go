@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/agent/nacos"
+	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/state"
 	"github.com/musterhq/muster/api"
 )
@@ -133,4 +135,59 @@ func TestBoundOfInstances(t *testing.T) {
 	if got := call(h, "POST", "/v1/ns/instance?serviceName=many&groupName=G&ip=192.0.2.1&port=7&weight=2"); got != "ok" {
 		t.Errorf("one of them anew = %q, want ok", got)
 	}
+}
+
+// stalled holds up who tells it that an instance is silent, until it is let go.
+type stalled struct {
+	joined
+
+	let chan struct{}
+}
+
+func (s *stalled) Join(k roll.Key, m roll.Member) error {
+	if m.Health == api.HealthCritical && k.Port == 81 {
+		<-s.let
+	}
+	return s.joined.Join(k, m)
+}
+
+func (j *joined) healthOf(port uint16) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for k, m := range j.all {
+		if k.Port == port {
+			return m.Health
+		}
+	}
+	return ""
+}
+
+// An agent that stood still has heard nobody: that is no silence of theirs.
+func TestStandstill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nacos.json")
+	synctest.Test(t, func(t *testing.T) {
+		j := &stalled{let: make(chan struct{})}
+		h := newHandler(t, j, path, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- h.Run(ctx) }()
+		call(h, "POST", "/v1/ns/instance?serviceName=pay&ip=192.0.2.1&port=80")
+		call(h, "POST", "/v1/ns/instance?serviceName=pay&ip=192.0.2.1&port=81&metadata="+
+			url.QueryEscape(`{"preserved.heart.beat.interval":"1000","preserved.heart.beat.timeout":"2000"}`))
+		time.Sleep(time.Minute)
+		close(j.let)
+		for after, want := range []string{0: "passing", 10: "passing", 20: "critical"} {
+			if want == "" {
+				time.Sleep(time.Second)
+				continue
+			}
+			synctest.Wait()
+			if got := j.healthOf(80); got != want {
+				t.Errorf("health %d s after a standstill = %q, want %q", after, got, want)
+			}
+			time.Sleep(time.Second)
+		}
+		stop()
+		<-ended
+	})
 }

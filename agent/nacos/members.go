@@ -38,8 +38,12 @@ type members struct {
 	log     *slog.Logger
 	kick    chan struct{} // a deadline may have come nearer
 
-	mu  sync.Mutex
-	all map[roll.Key]*member
+	mu      sync.Mutex
+	all     map[roll.Key]*member // under mu
+	changes uint64               // how often what is kept on disk has changed; under mu
+
+	disk    sync.Mutex // held while it is written, and taken before mu
+	written uint64     // up to which change that was; under disk
 }
 
 func newMembers(cfg Config) *members {
@@ -79,35 +83,36 @@ func (m *member) joined() roll.Member {
 	return roll.Member{Instance: m.Instance, Origin: Origin, Health: m.health}
 }
 
-// store writes all members down. s.mu is held.
-func (s *members) store() error {
-	k := kept{Instances: slices.SortedFunc(maps.Values(s.all), func(a, b *member) int { return a.key().Compare(b.key()) })}
-	return state.Write(s.path, k)
-}
-
 // put registers an instance, or registers it anew, which is a sign of life.
 func (s *members) put(i api.AgentInstance, healthy bool) error {
 	m := &member{Instance: i, heard: time.Now(), times: timesOf(i.Metadata), health: api.HealthPassing}
 	if !healthy {
 		m.health = api.HealthCritical
 	}
+	changed, err := s.take(m)
+	s.keep(changed)
+	return err
+}
+
+// take is put without the disk. It returns the change that it is, 0 for none.
+func (s *members) take(m *member) (change uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := m.key()
 	before := s.all[k]
 	if before == nil && len(s.all) >= maxMembers {
-		return refuse(http.StatusServiceUnavailable, "more than %d instances are registered with this agent", maxMembers)
+		return 0, refuse(http.StatusServiceUnavailable, "more than %d instances are registered with this agent", maxMembers)
 	}
 	if err := s.sources.Join(k, m.joined()); err != nil {
-		return refuse(http.StatusConflict, "%s", err)
+		return 0, refuse(http.StatusConflict, "%s", err)
 	}
 	s.all[k] = m
 	s.roused()
-	if before != nil && equal(before.Instance, i) {
-		return nil
+	if before != nil && equal(before.Instance, m.Instance) {
+		return 0, nil
 	}
-	s.keep()
-	return nil
+	s.changes++
+	return s.changes, nil
 }
 
 func equal(a, b api.AgentInstance) bool {
@@ -116,12 +121,30 @@ func equal(a, b api.AgentInstance) bool {
 	return a.Cluster == b.Cluster && weight(a) == weight(b) && enabled(a) == enabled(b) && maps.Equal(a.Metadata, b.Metadata)
 }
 
-// keep stores, and logs where it cannot: what is declared stands all the same, its
-// client brings it back after a restart with its next full beat.
-func (s *members) keep() {
-	if err := s.store(); err != nil {
+// keep returns when a change is on disk, and does nothing for change 0. What many
+// calls change at once is written once for all of them, for the file is written
+// whole. Where it cannot be, that is logged: what is declared stands all the same,
+// its client brings it back after a restart with its next full beat.
+func (s *members) keep(change uint64) {
+	if change == 0 {
+		return
+	}
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	if s.written >= change {
+		return // with those of others
+	}
+	s.mu.Lock()
+	all, upTo := kept{Instances: make([]*member, 0, len(s.all))}, s.changes
+	for _, m := range s.all {
+		all.Instances = append(all.Instances, &member{Instance: m.Instance}) // as it is now
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all.Instances, func(a, b *member) int { return a.key().Compare(b.key()) })
+	if err := state.Write(s.path, all); err != nil {
 		s.log.Error("registrations of Nacos clients not kept on disk", "err", err)
 	}
+	s.written = upTo
 }
 
 // get returns an instance that is registered here.
@@ -137,33 +160,48 @@ func (s *members) get(k roll.Key) (api.AgentInstance, bool) {
 // change sets anew what is declared of an instance, and reports whether it is
 // registered here. That is no sign of life.
 func (s *members) change(i api.AgentInstance) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k := (&member{Instance: i}).key()
-	m := s.all[k]
-	if m == nil {
-		return false
-	}
-	m.Instance, m.times = i, timesOf(i.Metadata)
-	if err := s.sources.Join(k, m.joined()); err != nil {
-		s.log.Warn("change of a Nacos client's instance is not declared", "instance", k.String(), "err", err)
-	}
-	s.roused()
-	s.keep()
-	return true
+	change := func() uint64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		k := (&member{Instance: i}).key()
+		m := s.all[k]
+		if m == nil {
+			return 0
+		}
+		m.Instance, m.times = i, timesOf(i.Metadata)
+		if err := s.sources.Join(k, m.joined()); err != nil {
+			s.log.Warn("change of a Nacos client's instance is not declared", "instance", k.String(), "err", err)
+		}
+		s.roused()
+		s.changes++
+		return s.changes
+	}()
+	s.keep(change)
+	return change != 0
 }
 
 // remove withdraws an instance, and reports whether it was registered here.
 func (s *members) remove(k roll.Key) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all[k] == nil {
-		return false
+	change := func() uint64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.all[k] == nil {
+			return 0
+		}
+		return s.drop(k)
+	}()
+	s.keep(change)
+	return change != 0
+}
+
+// drop withdraws instances, and returns the change that this is. s.mu is held.
+func (s *members) drop(keys ...roll.Key) uint64 {
+	for _, k := range keys {
+		delete(s.all, k)
 	}
-	delete(s.all, k)
-	s.sources.Part(k)
-	s.keep()
-	return true
+	s.sources.Part(keys...)
+	s.changes++
+	return s.changes
 }
 
 // beat takes a sign of life. It reports whether the instance is registered here,
@@ -195,48 +233,68 @@ func (s *members) roused() {
 	}
 }
 
-// late is how late run may come to a deadline before that counts as time in which
-// no beat could be taken.
-const late = time.Second
+const (
+	// turn is how often run comes round while anybody is registered, so that it
+	// knows when it was held up.
+	turn = time.Second
+	// late is how late it may come before that counts as time in which no beat
+	// could be taken.
+	late = time.Second
+)
 
 // run judges members by their deadlines until ctx ends.
 func (s *members) run(ctx context.Context) {
+	due := time.Now()
 	for {
-		next := s.judge(time.Now())
-		timer := time.NewTimer(time.Until(next))
+		now := time.Now()
+		if missed := now.Sub(due); missed > late {
+			// An agent that was held up, or stopped, has not heard the beats that came
+			// meanwhile: it gives everybody the time back.
+			s.postpone(missed+turn, now)
+		}
+		due = s.judge(now)
+		timer := time.NewTimer(time.Until(due))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-s.kick:
 		case <-timer.C:
-			// An agent that was held up has not heard the beats that came meanwhile:
-			// it gives everybody the time back.
-			if missed := time.Since(next); missed > late {
-				s.postpone(missed)
-			}
 		}
 		timer.Stop()
 	}
 }
 
-func (s *members) postpone(by time.Duration) {
+// postpone takes all to be heard so much later, but not later than now.
+func (s *members) postpone(by time.Duration, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.all {
-		m.heard = m.heard.Add(by)
+		if m.heard = m.heard.Add(by); m.heard.After(now) {
+			m.heard = now
+		}
 	}
 }
 
 // idle is how long run sleeps where nobody has a deadline.
 const idle = time.Hour
 
-// judge finds those who have been silent too long, and returns when the next one
-// may have been.
+// judge finds those who have been silent too long, and returns when to look again.
 func (s *members) judge(now time.Time) (next time.Time) {
+	next, change := s.silent(now)
+	s.keep(change)
+	return next
+}
+
+// silent is judge without the disk. It returns the change that it made too, 0 for
+// none.
+func (s *members) silent(now time.Time) (next time.Time, change uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next = now.Add(idle)
+	if len(s.all) > 0 {
+		next = now.Add(turn)
+	}
 	var gone []roll.Key
 	for k, m := range s.all {
 		unhealthy, gonesAt := m.heard.Add(m.times.unhealthy), m.heard.Add(m.times.gone)
@@ -261,11 +319,9 @@ func (s *members) judge(now time.Time) (next time.Time) {
 	}
 	if len(gone) > 0 {
 		for _, k := range gone {
-			delete(s.all, k)
 			s.log.Info("instance of a Nacos client is withdrawn, it was silent too long", "instance", k.String())
 		}
-		s.sources.Part(gone...)
-		s.keep()
+		change = s.drop(gone...)
 	}
-	return next
+	return next, change
 }
