@@ -191,3 +191,21 @@ func TestStandstill(t *testing.T) {
 		<-ended
 	})
 }
+
+// What a file or another program declares, nobody changes through this door.
+func TestDeclaredByOthers(t *testing.T) {
+	j := &joined{}
+	k := roll.Key{Namespace: "public", Group: "DEFAULT_GROUP", Service: "pay", Address: "192.0.2.1", Port: 80}
+	if err := j.Join(k, roll.Member{Origin: "app pay"}); err != nil {
+		t.Fatal(err)
+	}
+	h := newHandler(t, j, filepath.Join(t.TempDir(), "nacos.json"), slog.New(slog.DiscardHandler))
+	for _, c := range []struct{ method, more string }{
+		{"PUT", "&enabled=false"}, {"PUT", "&weight=0"}, {"DELETE", ""}, {"DELETE", "&ephemeral=false"}, {"POST", "&ephemeral=false"},
+	} {
+		got := call(h, c.method, "/v1/ns/instance?serviceName=pay&ip=192.0.2.1&port=80"+c.more)
+		if want := "public/DEFAULT_GROUP/pay/192.0.2.1:80 is declared by app pay"; got != want {
+			t.Errorf("%s with %q = %q, want %q", c.method, c.more, got, want)
+		}
+	}
+}

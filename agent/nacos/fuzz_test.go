@@ -43,6 +43,13 @@ func (j *joined) Part(keys ...roll.Key) {
 	}
 }
 
+func (j *joined) Origin(k roll.Key) (string, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	m, ok := j.all[k]
+	return m.Origin, ok
+}
+
 func (j *joined) count() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

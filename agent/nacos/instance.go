@@ -35,7 +35,7 @@ func (h *Handler) register(c *call) error {
 		return err
 	}
 	if !c.ephemeral() {
-		return h.pass(c)
+		return h.passInstance(c, k)
 	}
 	i, err := c.instance(k)
 	if err != nil {
@@ -45,6 +45,16 @@ func (h *Handler) register(c *call) error {
 		return err
 	}
 	return c.text(ok)
+}
+
+// passInstance hands what a call says of an instance to the servers, unless this
+// host declares it otherwise: what a file or another user registered, nobody changes
+// from here.
+func (h *Handler) passInstance(c *call, k roll.Key) error {
+	if origin, declared := h.cfg.Sources.Origin(k); declared && origin != Origin {
+		return refuse(http.StatusConflict, "%s is declared by %s", k, origin)
+	}
+	return h.pass(c)
 }
 
 // instance returns the instance that a call describes.
@@ -95,7 +105,7 @@ func (h *Handler) deregister(c *call) error {
 		return err
 	}
 	if !c.ephemeral() || !h.members.remove(k) {
-		return h.pass(c)
+		return h.passInstance(c, k)
 	}
 	h.settle(c)
 	return c.text(ok)
@@ -111,7 +121,7 @@ func (h *Handler) update(c *call) error {
 	}
 	i, known := h.members.get(k)
 	if !known {
-		return h.pass(c)
+		return h.passInstance(c, k)
 	}
 	if c.value("enabled", "enable") != "" {
 		i.Enabled = new(c.flag("enabled", "enable"))

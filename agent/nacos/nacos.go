@@ -40,6 +40,8 @@ const (
 type Joiner interface {
 	Join(k roll.Key, m roll.Member) error
 	Part(keys ...roll.Key)
+	// Origin returns where the instance k comes from, if it is declared here.
+	Origin(k roll.Key) (string, bool)
 }
 
 // Config is what a Handler stands on. What is not said to be optional is required.

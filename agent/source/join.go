@@ -25,6 +25,9 @@ func (s *Sources) Join(k roll.Key, m roll.Member) error {
 	return nil
 }
 
+// Origin returns where the instance k comes from, if it is declared.
+func (s *Sources) Origin(k roll.Key) (string, bool) { return s.roll.Origin(k) }
+
 // Part withdraws the instances that joined, those of them that are still there.
 func (s *Sources) Part(keys ...roll.Key) {
 	s.mu.Lock()
