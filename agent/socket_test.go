@@ -128,6 +128,29 @@ func TestSocketRegistrationsBelongToTheirUser(t *testing.T) {
 		want(status, body, 200, "theirs")
 		status, body = call(1001, "DELETE", "/v1/services/theirs", "") // root's change left it theirs
 		want(status, body, 204, "")
+
+		// What a user says of a service is of his own instances, not of those that others
+		// declare of it later.
+		status, body = call(1001, "PUT", "/v1/services/hers", `{"name": "shared", "port": 60}`)
+		want(status, body, 201, "shared")
+		status, body = call(1001, "PUT", "/v1/services/shared/maintenance", "")
+		want(status, body, 200, "127.0.0.1:60")
+		status, body = call(1002, "PUT", "/v1/services/his", `{"name": "shared", "port": 61}`)
+		if want(status, body, 201, "shared"); strings.Contains(body, "maintenance") {
+			t.Errorf("an instance of another user is under maintenance: %s", body)
+		}
+		status, body = call(1001, "GET", "/v1/services/hers", "")
+		want(status, body, 200, `"maintenance":{"origin":"app hers"`)
+		status, body = call(1002, "DELETE", "/v1/services/hers/maintenance", "")
+		want(status, body, 403, "another user")
+		status, body = call(1001, "DELETE", "/v1/services/shared/maintenance", "")
+		want(status, body, 403, "another user")
+		status, body = call(1001, "DELETE", "/v1/services/hers/maintenance", "")
+		want(status, body, 200, "127.0.0.1:60")
+		status, body = call(1001, "GET", "/v1/services/hers", "")
+		if want(status, body, 200, "hers"); strings.Contains(body, "maintenance") {
+			t.Errorf("maintenance holds after its end: %s", body)
+		}
 	}
 	status, body = own("DELETE", "/v1/services/mine", "")
 	want(status, body, 204, "")

@@ -12,6 +12,8 @@ import (
 type Target struct {
 	// Name is that of a service, or of a registration of the local API.
 	Name string
+	// Registration has Name be that of a registration, whatever services there are.
+	Registration bool
 	// Namespace and Group of the service; empty means any.
 	Namespace, Group string
 	// Address and Port choose one instance of the service; 0 means all.
@@ -64,11 +66,27 @@ func (d *Drainer) parts(t Target) (parts []roll.Rest) {
 			parts = append(parts, p)
 		}
 	}
+	app := "app " + t.Name
+	if !t.Registration {
+		d.services(t, add)
+	}
+	if len(parts) > 0 || t.Port != 0 {
+		return parts
+	}
+	known := d.cfg.Roll.Find(func(_ roll.Key, origin string) bool { return origin == app })
+	rests := func(p roll.Rest) bool { return p.Origin == app }
+	if len(known) > 0 || slices.ContainsFunc(d.kept.Resting, rests) {
+		add(roll.Rest{Origin: app})
+	}
+	return parts
+}
+
+// services adds the parts that t names as those of services. d.mu is held.
+func (d *Drainer) services(t Target, add func(roll.Rest)) {
 	fits := func(p roll.Rest) bool {
 		return p.Service == t.Name && (t.Namespace == "" || p.Namespace == t.Namespace) && (t.Group == "" || p.Group == t.Group) &&
 			p.Address == t.Address && p.Port == t.Port
 	}
-	app := "app " + t.Name
 	d.cfg.Roll.Find(func(k roll.Key, origin string) bool {
 		if p := (roll.Rest{Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: t.Address, Port: t.Port}); fits(p) && p.Covers(k, origin) {
 			add(p)
@@ -80,13 +98,4 @@ func (d *Drainer) parts(t Target) (parts []roll.Rest) {
 			add(p)
 		}
 	}
-	if len(parts) > 0 || t.Port != 0 {
-		return parts
-	}
-	known := d.cfg.Roll.Find(func(_ roll.Key, origin string) bool { return origin == app })
-	rests := func(p roll.Rest) bool { return p.Origin == app }
-	if len(known) > 0 || slices.ContainsFunc(d.kept.Resting, rests) {
-		add(roll.Rest{Origin: app})
-	}
-	return parts
 }

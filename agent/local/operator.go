@@ -172,17 +172,22 @@ func (a *API) maintain(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	t := drain.Target{Name: r.PathValue("name"), Namespace: q.Get("namespace"), Group: q.Get("group")}
-	if err := a.mayMaintain(t, CallerOf(r)); err != nil {
+	targets, err := a.mayMaintain(t, CallerOf(r))
+	if err != nil {
 		fail(w, http.StatusForbidden, err.Error())
 		return
 	}
-	keys, err := a.cfg.Operator.Maintain(t, o.Enabled, o.Reason)
-	if errors.Is(err, drain.ErrUnknown) {
-		fail(w, http.StatusNotFound, err.Error())
-		return
-	}
-	if err != nil { // it holds for now
-		w.Header().Set("Muster-Warning", drain.ErrNotKept.Error())
+	var keys []roll.Key
+	for _, t := range targets {
+		about, err := a.cfg.Operator.Maintain(t, o.Enabled, o.Reason)
+		if errors.Is(err, drain.ErrUnknown) {
+			fail(w, http.StatusNotFound, err.Error())
+			return
+		}
+		if err != nil { // it holds for now
+			w.Header().Set("Muster-Warning", drain.ErrNotKept.Error())
+		}
+		keys = append(keys, about...)
 	}
 	answer := calls.Maintained{Instances: []string{}, Enabled: o.Enabled, Reason: o.Reason}
 	for _, k := range keys {
@@ -191,19 +196,37 @@ func (a *API) maintain(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, answer)
 }
 
-// mayMaintain returns nil when c may say of all instances that t names whether
-// they are in rotation: those of files are the operator's.
-func (a *API) mayMaintain(t drain.Target, c source.Caller) error {
+// mayMaintain returns what to keep out of rotation, or put back, for c to have t
+// so, and an error when c may not say that of all instances that t names: those of
+// files are the operator's. What a user says is of his registrations one by one: of
+// the service it would hold for what others declare of it later, too.
+func (a *API) mayMaintain(t drain.Target, c source.Caller) ([]drain.Target, error) {
+	var registrations, alike []drain.Target
 	for _, i := range a.cfg.Host.Instances() {
 		named := i.Service == t.Name && (t.Namespace == "" || i.Namespace == t.Namespace) && (t.Group == "" || i.Group == t.Group)
 		if !named && i.Origin != source.AppOrigin(t.Name) {
 			continue
 		}
 		if err := a.mayChange(i, c); err != nil {
-			return err
+			return nil, err
+		}
+		id, _ := strings.CutPrefix(i.Origin, source.AppOrigin(""))
+		one := drain.Target{Name: id, Registration: true}
+		if named {
+			registrations = append(registrations, one)
+		} else {
+			alike = append(alike, one)
 		}
 	}
-	return nil
+	switch {
+	case c.Any, c.UID == source.Nobody:
+		return []drain.Target{t}, nil
+	case len(registrations) > 0:
+		return registrations, nil
+	case len(alike) > 0:
+		return alike, nil
+	}
+	return []drain.Target{{Name: t.Name, Registration: true}}, nil // that are gone, and may rest still
 }
 
 // mayChange returns nil when c may have a say about an instance.
