@@ -285,6 +285,10 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer configs.Close()
+	// What is kept must be known before anybody can ask for it.
+	if err := a.keeper.Load(configs); err != nil {
+		return err
+	}
 	if err := a.register(); err != nil {
 		return err
 	}

@@ -205,14 +205,25 @@ func (k *Keeper) makeDir() error {
 	return err
 }
 
-// Run keeps the documents that c reads until ctx ends, and returns nil then.
-// Only a cache directory that cannot be used is an error; a server that is
-// away, and space on a full disk, are waited for.
-func (k *Keeper) Run(ctx context.Context, c *client.Client) error {
+// Load takes up what the cache holds for who is to read it before Run does. An
+// error means that the cache directory cannot be used.
+func (k *Keeper) Load(c *client.Client) error {
 	if err := k.makeDir(); err != nil {
 		return err
 	}
 	k.begin(c)
+	return nil
+}
+
+// Run keeps the documents that c reads until ctx ends, and returns nil then.
+// Only a cache directory that cannot be used is an error; a server that is
+// away, and space on a full disk, are waited for.
+func (k *Keeper) Run(ctx context.Context, c *client.Client) error {
+	if k.client == nil {
+		if err := k.Load(c); err != nil {
+			return err
+		}
+	}
 	var wg sync.WaitGroup
 	k.mu.Lock()
 	k.launch = func(t *target) { // by the watch alone, once all of these run

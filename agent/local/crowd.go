@@ -55,7 +55,7 @@ func (c *crowds) move(conn net.Conn, state http.ConnState) (out net.Conn) {
 		at = &connection{of: of}
 		c.at[conn] = at
 		if of.count++; of.count > c.limit {
-			if out = of.longestIdle(); out == nil {
+			if out = c.longestIdle(of); out == nil {
 				return conn
 			}
 		}
@@ -81,11 +81,15 @@ func (c *crowds) on(conn net.Conn) *crowd {
 	return c.byOn[network]
 }
 
-func (c *crowd) longestIdle() net.Conn {
-	first := c.idle.Front()
+// longestIdle returns the connection that has been idle longest, nil when none is.
+// It is taken for one that is busy until it is closed, so that the next new one puts
+// out another.
+func (c *crowds) longestIdle(of *crowd) net.Conn {
+	first := of.idle.Front()
 	if first == nil {
 		return nil
 	}
-	conn, _ := first.Value.(net.Conn)
+	conn, _ := of.idle.Remove(first).(net.Conn)
+	c.at[conn].idle = nil
 	return conn
 }

@@ -53,9 +53,10 @@ func mayOperate(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// order reads the body of a call into v; an empty one leaves it as it is.
-func order(w http.ResponseWriter, r *http.Request, v any) bool {
-	if _, ok := query(w, r, "namespace", "group"); !ok {
+// order reads the body of a call into v; an empty one leaves it as it is. It has no
+// other parameters than the named ones.
+func order(w http.ResponseWriter, r *http.Request, v any, names ...string) bool {
+	if _, ok := query(w, r, names...); !ok {
 		return false
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
@@ -159,7 +160,7 @@ func (a *API) leave(w http.ResponseWriter, r *http.Request) {
 // maintain takes a service, or a registration, out of rotation or puts it back.
 func (a *API) maintain(w http.ResponseWriter, r *http.Request) {
 	o := calls.MaintenanceOrder{Enabled: r.Method == http.MethodPut}
-	if !order(w, r, &o) {
+	if !order(w, r, &o, "namespace", "group") {
 		return
 	}
 	if r.Method == http.MethodDelete {
