@@ -97,6 +97,7 @@ func (a *Agent) leave(silence func()) {
 			a.cfg.Logger.Warn("agent not deregistered, the server will find its instances silent", "err", err)
 			return
 		}
+		a.drain.Undone(err)
 		announce.Rest(ctx, announce.FirstRetry)
 	}
 }

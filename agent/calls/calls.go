@@ -83,8 +83,11 @@ type Drain struct {
 	State     string    `json:"state"` // one of the Drain constants
 	Instances int       `json:"instances"`
 	Since     time.Time `json:"since,omitzero"`
-	LeftMs    int64     `json:"leftMs,omitempty"`  // how long the wait still takes, in milliseconds
-	Problem   string    `json:"problem,omitempty"` // why the servers do not have the weights yet
+	LeftMs    int64     `json:"leftMs,omitempty"` // how long the wait still takes, in milliseconds
+	// Untold: no server has the weights yet, or, of an agent that leaves, that it
+	// is deregistered. The wait begins when one has the weights.
+	Untold  bool   `json:"untold,omitempty"`
+	Problem string `json:"problem,omitempty"` // why it is untold, or what else is wrong
 }
 
 // MaintenanceOrder is the body of PUT PathMaintenance.

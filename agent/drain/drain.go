@@ -39,8 +39,11 @@ type Status struct {
 	State     string    `json:"state"`
 	Instances int       `json:"instances"` // how many are declared
 	Since     time.Time `json:"since,omitzero"`
-	LeftMs    int64     `json:"leftMs,omitzero"`   // of the wait
-	Problem   string    `json:"problem,omitempty"` // why the servers do not have the weights yet, or a restart would not know of it
+	LeftMs    int64     `json:"leftMs,omitzero"` // of the wait
+	// Untold: no server has the weights yet, or, of an agent that leaves, that
+	// it is deregistered. The wait begins when one has the weights.
+	Untold  bool   `json:"untold,omitempty"`
+	Problem string `json:"problem,omitempty"` // why the servers do not have the weights yet, or a restart would not know of it
 }
 
 // Config is what a Drainer stands on. Path, Roll, Await and Wait are required.
@@ -49,7 +52,7 @@ type Config struct {
 	Path string
 	Roll *roll.Roll
 	// Await returns true once a server has the roll of version, and false when
-	// ctx ends before that.
+	// ctx ends before that; at once, either way, when it has ended already.
 	Await func(ctx context.Context, version uint64) bool
 	// Problem says why no server has it yet; nil means nobody knows.
 	Problem func() string
@@ -74,6 +77,8 @@ type Drainer struct {
 	since   time.Time // under mu
 	turn    *turn     // what is waited for, nil when nothing is; under mu
 	skipped bool      // a leave is not to wait; under mu
+	version uint64    // of the roll with the weights of the drain; under mu
+	undone  error     // why the agent that leaves is not deregistered yet; under mu
 	failed  error     // why kept is not on disk; under mu
 }
 
@@ -117,7 +122,7 @@ func (d *Drainer) Load() {
 	}
 	if d.kept.Drained {
 		d.state, d.since = Drained, d.kept.Since
-		d.cfg.Roll.Drain(true)
+		_, d.version = d.cfg.Roll.Drain(true)
 	}
 	if len(d.kept.Resting) > 0 {
 		d.cfg.Roll.Rest(d.kept.Resting)
@@ -159,7 +164,7 @@ func (d *Drainer) begin(state string, wait time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &turn{wait: wait, cancel: cancel, over: make(chan struct{})}
 	t.members, t.version = d.cfg.Roll.Drain(true)
-	d.turn = t
+	d.turn, d.version = t, t.version
 	d.cfg.Logger.Info("drain begins", "instances", t.members, "wait", wait)
 	d.running.Go(func() { d.run(ctx, t) })
 }
@@ -289,6 +294,13 @@ func (d *Drainer) Stop() {
 	d.state = Leaving
 }
 
+// Undone says why the servers still have the agent, which leaves, registered.
+func (d *Drainer) Undone(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.undone = err
+}
+
 // Leaving reports whether the agent is to end.
 func (d *Drainer) Leaving() bool {
 	d.mu.Lock()
@@ -319,6 +331,12 @@ func (d *Drainer) status() Status {
 		s.LeftMs = max(time.Until(d.turn.until).Milliseconds(), 0)
 	default:
 		s.LeftMs = d.turn.wait.Milliseconds()
+	}
+	switch {
+	case d.undone != nil:
+		s.Untold, s.Problem = true, fmt.Sprintf("not deregistered: %v", d.undone)
+	case d.state != None && !d.told():
+		s.Untold = true
 		if d.cfg.Problem != nil {
 			s.Problem = d.cfg.Problem()
 		}
@@ -327,4 +345,11 @@ func (d *Drainer) status() Status {
 		s.Problem = strings.TrimPrefix(s.Problem+"; ", "; ") + fmt.Sprintf("%v: %v", ErrNotKept, d.failed)
 	}
 	return s
+}
+
+// told reports whether a server has the weights of the drain. d.mu is held.
+func (d *Drainer) told() bool {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return d.cfg.Await(now, d.version)
 }

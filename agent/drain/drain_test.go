@@ -35,8 +35,12 @@ func newHost(t *testing.T, path string) *host {
 		Await: func(ctx context.Context, _ uint64) bool {
 			select {
 			case <-h.has:
-				return true
 			case <-ctx.Done():
+			}
+			select {
+			case <-h.has:
+				return true
+			default:
 				return false
 			}
 		},
@@ -82,7 +86,8 @@ func TestDrainWaitsAndEnds(t *testing.T) {
 		is := func(state string, left time.Duration, problem string) {
 			t.Helper()
 			synctest.Wait()
-			if s := h.Status(); s.State != state || s.LeftMs != left.Milliseconds() || s.Problem != problem || s.Instances != 3 {
+			// With a problem, no server has the weights.
+			if s := h.Status(); s.State != state || s.LeftMs != left.Milliseconds() || s.Problem != problem || s.Untold != (problem != "") || s.Instances != 3 {
 				t.Errorf("status = %+v, want %s with %v left and the problem %q", s, state, left, problem)
 			}
 		}
@@ -93,6 +98,15 @@ func TestDrainWaitsAndEnds(t *testing.T) {
 		h.want("at once", empty)
 		time.Sleep(time.Minute)
 		is(drain.Draining, 5*time.Second, "it is away")
+		h.Skip()
+		is(drain.Drained, 0, "it is away")
+		if _, err := h.End(); err != nil {
+			t.Fatal(err)
+		}
+		is(drain.None, 0, "")
+		if _, err := h.Begin(-1); err != nil {
+			t.Fatal(err)
+		}
 		close(h.has)
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
@@ -123,10 +137,11 @@ func TestLeave(t *testing.T) {
 		name   string
 		before func(h *host)
 		want   time.Duration
+		told   bool // a server has the weights
 	}{
-		{"at once with the server", func(h *host) { close(h.has) }, 5 * time.Second},
-		{"without the server", func(*host) {}, 1500 * time.Millisecond},
-		{"skipped before", func(h *host) { h.Skip() }, 0},
+		{"at once with the server", func(h *host) { close(h.has) }, 5 * time.Second, true},
+		{"without the server", func(*host) {}, 1500 * time.Millisecond, false},
+		{"skipped before", func(h *host) { h.Skip() }, 0, false},
 		{"while it drains", func(h *host) {
 			close(h.has)
 			if _, err := h.Begin(3 * time.Second); err != nil {
@@ -134,14 +149,14 @@ func TestLeave(t *testing.T) {
 			}
 			synctest.Wait()
 			time.Sleep(time.Second)
-		}, 2 * time.Second},
+		}, 2 * time.Second, true},
 		{"drained already", func(h *host) {
 			close(h.has)
 			if _, err := h.Begin(0); err != nil {
 				h.t.Error(err)
 			}
 			synctest.Wait()
-		}, 0},
+		}, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -156,6 +171,13 @@ func TestLeave(t *testing.T) {
 					t.Errorf("Leave took %v, want %v", took, c.want)
 				}
 				h.want("while it leaves", empty)
+				if s := h.Status(); s.Untold != !c.told {
+					t.Errorf("status after Leave = %+v, want told %v", s, c.told)
+				}
+				h.Undone(errors.New("it is away"))
+				if s := h.Status(); !s.Untold || s.Problem != "not deregistered: it is away" {
+					t.Errorf("status = %+v, want that it is not deregistered", s)
+				}
 				if _, err := h.End(); !errors.Is(err, drain.ErrLeaving) {
 					t.Errorf("End = %v, want ErrLeaving", err)
 				}

@@ -174,7 +174,9 @@ func statusRows(s agent.Status) (rows [][]string) {
 	add("problem", orDash(strings.TrimSpace(s.Server.Error+" "+s.Server.Standby+" "+s.Server.State)))
 	if s.Drain.State != calls.DrainNone && s.Drain.State != "" {
 		left := ""
-		if s.Drain.LeftMs > 0 {
+		if s.Drain.Untold {
+			left = "no server has the weights"
+		} else if s.Drain.LeftMs > 0 {
 			left = fmt.Sprintf("%v are left", time.Duration(s.Drain.LeftMs)*time.Millisecond)
 		}
 		add("drain", s.Drain.State, left, s.Drain.Problem)

@@ -39,12 +39,15 @@ func agentCalls() []*cli.Command {
 		{Name: "reload", Usage: "have an agent read its definitions now, and say what came of it", Action: agentReload, Flags: flags(),
 			Description: "It ends with 1 when something of what was read is wrong."},
 		{Name: "drain", Usage: "take the traffic from everything an agent declares, and wait until nobody has an answer with it any more", Action: agentDrain,
-			Description: "Everything stays registered, with the weight 0, until --undo, also over a restart of the agent. An interrupt says how\n" +
-				"long the wait still takes, a second one skips it.",
-			Flags: flags(wait, &cli.BoolFlag{Name: "undo", Usage: "give everything the weights that it was declared with"})},
+			Description: "Everything stays registered, with the weight 0, until --undo, also over a restart of the agent. The wait begins when a\n" +
+				"server has the weights; while none has them for --patience, the command ends with 6 and the agent goes on. An interrupt\n" +
+				"says how long the wait still takes, a second one skips it.",
+			Flags: flags(wait, &cli.DurationFlag{Name: "patience", Value: 15 * time.Second, Usage: "wait this long for a server to have the weights"},
+				&cli.BoolFlag{Name: "undo", Usage: "give everything the weights that it was declared with"})},
 		{Name: "leave", Usage: "drain, deregister everything, and end the agent", Action: agentLeave,
-			Description: "It returns when the agent has ended. An interrupt says how long the wait still takes, a second one skips it.",
-			Flags:       flags(wait)},
+			Description: "It returns when the agent has ended, with 6 when no server was told of it. An interrupt says how long the wait still\n" +
+				"takes, a second one skips it.",
+			Flags: flags(wait)},
 		{Name: "maintenance", Usage: "take a service of this host out of rotation, or put it back", ArgsUsage: "SERVICE on|off", Action: agentMaintenance,
 			Description: "SERVICE is the name of a service, of which it takes all instances of this host, or of a registration. They stay\n" +
 				"registered, with the weight 0, also over a restart of the agent.",
@@ -236,11 +239,18 @@ func agentDrain(c *cli.Context) error {
 		}
 		return show(c, d, "", [][]string{{"not drained any more", fmt.Sprintf("%d instances", d.Instances)}})
 	}
-	d, _, err := followDrain(c, a, func(ctx context.Context) (calls.Drain, error) { return a.Drain(ctx, order) })
+	patience := c.Duration("patience")
+	if patience <= 0 {
+		return usagef("patience: %v is no time to wait for", patience)
+	}
+	d, _, err := followDrain(c, a, patience, func(ctx context.Context) (calls.Drain, error) { return a.Drain(ctx, order) })
 	if err != nil {
 		return err
 	}
-	return show(c, d, "", [][]string{{d.State, fmt.Sprintf("%d instances", d.Instances), d.Problem}})
+	if err := show(c, d, "", [][]string{{d.State, fmt.Sprintf("%d instances", d.Instances), d.Problem}}); err != nil || !d.Untold {
+		return err
+	}
+	return untold(d, "no server has the weights: they get their traffic until one answers the agent, which goes on with it")
 }
 
 func agentLeave(c *cli.Context) error {
@@ -253,24 +263,43 @@ func agentLeave(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	d, ended, err := followDrain(c, a, func(ctx context.Context) (calls.Drain, error) { return a.Leave(ctx, order) })
+	d, ended, err := followDrain(c, a, 0, func(ctx context.Context) (calls.Drain, error) { return a.Leave(ctx, order) })
 	if err != nil {
 		return err
 	}
 	if !ended {
 		return fmt.Errorf("the agent is %s, and not leaving", d.State)
 	}
-	return show(c, d, "", [][]string{{"left", fmt.Sprintf("%d instances", d.Instances)}})
+	if err := show(c, d, "", [][]string{{"left", fmt.Sprintf("%d instances", d.Instances)}}); err != nil || !d.Untold || d.Problem == "" {
+		return err // without a problem that was the moment before it was told
+	}
+	return untold(d, "no server was told that the agent leaves: they find its instances silent")
+}
+
+// errUntold is met where what was done reached no server.
+var errUntold = errors.New("no server was told")
+
+// untoldError says in words that what was done reached no server, and why.
+type untoldError struct{ text string }
+
+func (e untoldError) Error() string { return e.text }
+func (untoldError) Unwrap() error   { return errUntold }
+
+func untold(d calls.Drain, text string) error {
+	if d.Problem != "" {
+		text += " (" + d.Problem + ")"
+	}
+	return untoldError{text}
 }
 
 // followEvery is how often an agent is asked how far it is.
 const followEvery = 200 * time.Millisecond
 
 // followDrain begins a drain or a leave, tells how far it is, and returns when it is
-// over: drained, or with ended when the agent does not answer any more. The first
-// interrupt tells how long it takes, the second skips the wait; the end of the
+// over: drained, or with ended when the agent does not answer any more; or when no
+// server has had the weights for patience, unless that is 0. The first interrupt tells how long it takes, the second skips the wait; the end of the
 // command does not end the drain.
-func followDrain(c *cli.Context, a *calls.Client, begin func(context.Context) (calls.Drain, error)) (d calls.Drain, ended bool, err error) {
+func followDrain(c *cli.Context, a *calls.Client, patience time.Duration, begin func(context.Context) (calls.Drain, error)) (d calls.Drain, ended bool, err error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -280,12 +309,17 @@ func followDrain(c *cli.Context, a *calls.Client, begin func(context.Context) (c
 		return d, false, err
 	}
 	say := func(format string, args ...any) { fmt.Fprintf(c.App.ErrWriter, "muster: "+format+"\n", args...) }
-	left := func() time.Duration {
-		return (time.Duration(d.LeftMs) * time.Millisecond).Round(100 * time.Millisecond)
+	left := func() string {
+		text := (time.Duration(d.LeftMs) * time.Millisecond).Round(100*time.Millisecond).String() + " are left"
+		if d.Untold {
+			text += " from when a server has the weights"
+		}
+		return text
 	}
-	if d.State != calls.DrainDrained {
-		say("no traffic from here on; waiting %v until no answer is kept", left())
+	if d.State != calls.DrainDrained && (!d.Untold || d.Problem == "") { // else it is said below
+		say("no traffic from here on; waiting %v until no answer is kept", time.Duration(d.LeftMs)*time.Millisecond)
 	}
+	untold := time.Now()
 	look := time.NewTicker(followEvery)
 	defer look.Stop()
 	warned, problem := false, ""
@@ -302,7 +336,7 @@ func followDrain(c *cli.Context, a *calls.Client, begin func(context.Context) (c
 				break
 			}
 			warned = true
-			say("%v are left; another interrupt skips them", left())
+			say("%s; another interrupt skips them", left())
 		case <-look.C:
 		}
 		was := d
@@ -313,13 +347,23 @@ func followDrain(c *cli.Context, a *calls.Client, begin func(context.Context) (c
 			return was, false, err
 		}
 		if d.Problem != problem {
-			if problem = d.Problem; problem != "" {
-				say("the servers do not have the weights yet: %s", problem)
+			switch problem = d.Problem; {
+			case problem == "":
+			case d.Untold && d.State == calls.DrainDraining:
+				say("no server has the weights yet: %s", problem)
+			default:
+				say("%s", problem)
 			}
+		}
+		switch {
+		case !d.Untold:
+			untold = time.Now()
+		case patience > 0 && time.Since(untold) >= patience:
+			return d, false, nil
 		}
 		if time.Since(told) >= 5*time.Second {
 			told = time.Now()
-			say("%v are left", left())
+			say("%s", left())
 		}
 	}
 	return d, false, nil

@@ -70,7 +70,7 @@ func exitCode(err error) int {
 		return exitConflict
 	case errors.Is(err, client.ErrNotAllowed):
 		return exitNotAllowed
-	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrUnavailable), errors.Is(err, folder.ErrBehind):
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrUnavailable), errors.Is(err, folder.ErrBehind), errors.Is(err, errUntold):
 		return exitUnreachable
 	}
 	return exitFailed
