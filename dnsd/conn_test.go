@@ -34,7 +34,7 @@ func connect(tb testing.TB, from, addr string) stream {
 		tb.Fatalf("dial %s = %v", addr, err)
 	}
 	tb.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		tb.Fatal(err)
 	}
 	return stream{&dns.Conn{Conn: conn}, tb}

@@ -166,9 +166,9 @@ func TestFreePortIsFreeForBoth(t *testing.T) {
 // eventually polls a condition that other goroutines bring about.
 func eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); {
+	for deadline := time.Now().Add(30 * time.Second); !condition(); {
 		if time.Now().After(deadline) {
-			tb.Fatalf("%s: not within 10 s", what)
+			tb.Fatalf("%s: not within 30 s", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}

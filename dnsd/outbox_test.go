@@ -57,7 +57,7 @@ func TestTCPAnswersThatNobodyReadsAreBounded(t *testing.T) {
 	const clients, queries, bound = 20, 100, 8 << 20
 	const room = 8 << 20              // for all else
 	const working = 256 * (900 << 10) // what those hold that are worked on, records and message
-	_, addr := open(t, ".:PORT {\n bind 127.0.0.1\n timeouts {\n write 1m\n }\n muster\n}",
+	_, addr := open(t, ".:PORT {\n bind 127.0.0.1\n timeouts {\n write 1m\n idle 2m\n }\n muster\n}",
 		dnsd.Config{MaxUnsent: bound, Drain: 50 * time.Millisecond, Storage: map[any]any{textKey{}: "text"}})
 	honest := connect(t, "", addr)
 	honest.ask("a.")
