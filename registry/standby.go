@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Standby names the agents that declare an instance which another one has, with
@@ -95,6 +96,29 @@ func (s *Snapshot) Overdue(a *Agent) bool {
 		i := s.Instance(k)
 		return i == nil || i.Silent || i.Witness == WitnessAgent(a.ID)
 	})
+}
+
+// BeatInterval returns how often an agent is to be heard of: as the most demanding
+// wants of what it has, and of what it could have from one moment to the next, whose
+// timeouts run from its last beat then. [DefaultTimeouts] say it of one without any.
+func (s *Snapshot) BeatInterval(a *Agent) time.Duration {
+	least := DefaultTimeouts.Interval
+	wants := func(t Timeouts) {
+		if t.Interval > 0 {
+			least = min(least, t.Interval)
+		}
+	}
+	for _, k := range a.Instances {
+		if i := s.Instance(k); i != nil {
+			wants(i.Timeouts)
+		}
+	}
+	for _, k := range a.Waits {
+		if r := s.waits(k, WitnessAgent(a.ID)); r != nil {
+			wants(timeoutsOf(r.Metadata))
+		}
+	}
+	return least
 }
 
 // successor returns what is declared by the one who is to have an instance after

@@ -187,17 +187,14 @@ func memberOf(r *registry.Registration) api.AgentInstance {
 	return m
 }
 
-// agentAnswer says when the next beat is expected: by the most demanding
-// instance of the agent.
+// agentAnswer says when the next beat is expected.
 func (f *face) agentAnswer(id string) api.AgentAnswer {
 	snap := f.registry.Snapshot()
 	interval := registry.DefaultTimeouts.Interval
 	var hold time.Duration
 	if a := snap.Agent(id); a != nil {
+		interval = snap.BeatInterval(a)
 		for _, k := range a.Instances {
-			if i := snap.Instance(k); i != nil && i.Timeouts.Interval > 0 {
-				interval = min(interval, i.Timeouts.Interval)
-			}
 			if s := snap.Service(k.Service); s != nil {
 				hold = max(hold, f.server.answersKept(s))
 			}

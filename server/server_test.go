@@ -235,6 +235,23 @@ func TestAgentSetBeatAndResync(t *testing.T) {
 	}
 }
 
+// An agent that stands by beats as its instance needs it, from before it has it.
+func TestStandbyBeatsAsItsInstanceNeeds(t *testing.T) {
+	c := dial(t, running(t))
+	set := api.AgentSet{Incarnation: "one", Instances: []api.AgentInstance{{
+		Service: "a", Address: "192.0.2.1", Port: 80, Health: api.HealthPassing, Metadata: map[string]string{"preserved.heart.beat.interval": "700"},
+	}}}
+	for _, id := range []string{"web-1", "web-2"} {
+		if answer, err := c.PutAgent(t.Context(), id, set); err != nil || answer.Interval != 700 {
+			t.Errorf("PutAgent(%s) = %+v, %v, want an interval of 700", id, answer, err)
+		}
+	}
+	digest, _ := api.Digest(nil)
+	if answer, err := c.BeatAgent(t.Context(), "web-2", api.AgentBeat{Incarnation: "one", Digest: digest}); err != nil || answer.Resync || answer.Interval != 700 {
+		t.Errorf("BeatAgent of who stands by = %+v, %v, want an interval of 700 and no resync", answer, err)
+	}
+}
+
 func TestConfigsConditionsAndWatch(t *testing.T) {
 	s := running(t)
 	c := dial(t, s)

@@ -24,7 +24,8 @@ func (j *judge) follow() {
 }
 
 // instance follows a change of one instance. Its declaration counts as a beat,
-// and so does a verdict that was taken back: only its witness does that.
+// and so does a verdict that was taken back: only its witness does that. One that
+// another agent is handed does not: that one is due as it was.
 func (j *judge) instance(was, is *registry.Instance, now int64) {
 	t := &j.table
 	var old, ro registry.Roster
@@ -36,16 +37,33 @@ func (j *judge) instance(was, is *registry.Instance, now int64) {
 		ro, joined = is.Roster()
 	}
 	stays := left && joined && old.Witness == ro.Witness && old.Class == ro.Class
+	handed := left && joined && old.Witness != ro.Witness && ofAgents(was, is)
+	heard := now
+	if handed {
+		heard = t.heard(ro.Witness, now)
+	}
 	if joined && !stays {
-		t.join(ro, now, is.Silent && j.starting)
+		t.join(ro, heard, is.Silent && j.starting)
 	}
 	if left && !stays {
 		t.leave(old) // after the join, so that a witness with one instance keeps its row
 	}
 	declared := was == nil || is != nil && is.Revision != was.Revision
-	if joined && !j.starting && (declared || was.Silent && !is.Silent) {
+	switch {
+	case j.starting || !joined:
+	case handed: // it may have been silent with nothing that a verdict could be on
+		t.restart(t.find(ro), heard, false)
+	case declared || was.Silent && !is.Silent:
 		t.hear(ro.Witness, now)
 	}
+}
+
+// ofAgents reports whether agents vouched for an instance and vouch for it now.
+// Whoever of them takes it by its own word has been heard of before.
+func ofAgents(was, is *registry.Instance) bool {
+	_, before := was.Witness.Agent()
+	_, after := is.Witness.Agent()
+	return before && after
 }
 
 // agent follows a change of one agent. Its instances have rows of their own; an

@@ -76,6 +76,14 @@ func (t *table) hear(witness string, now int64) {
 	}
 }
 
+// heard returns when a witness was last heard of, now for one without a row.
+func (t *table) heard(witness string, now int64) int64 {
+	for i := range t.of(witness) {
+		return t.rows[i].heard
+	}
+	return now
+}
+
 // restart gives a row the full time: until it is silent, or until it is removed
 // when it is silent already.
 func (t *table) restart(i int32, now int64, silent bool) {
