@@ -88,9 +88,10 @@ func New(cfg Config, r *roll.Roll) *Sources {
 // say. It reports whether the directory could be read; while it cannot, what
 // it last held stays declared.
 func (s *Sources) Scan() bool {
-	names, err := list(s.cfg.Dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Not before: of two scans at a time the one that has listed less could come last.
+	names, err := list(s.cfg.Dir)
 	s.noteDirectory(err)
 	if err == nil {
 		s.seen = true
