@@ -231,17 +231,13 @@ func (a *Announcer) declare(ctx context.Context, id string, set []api.AgentInsta
 	}
 	a.claims = true
 	refused := make([]refusal, 0, len(answer.Rejected))
-	a.resend = time.Time{}
 	for _, r := range answer.Rejected {
-		if r.Index < 0 || r.Index >= len(set) {
-			continue
-		}
-		refused = append(refused, refusal{keyOf(set[r.Index]), r.Reason, r.Standby})
-		if !r.Standby { // when that is over, the digests tell
-			a.resend = time.Now().Add(retryRejected)
+		if r.Index >= 0 && r.Index < len(set) {
+			refused = append(refused, refusal{keyOf(set[r.Index]), r.Reason, r.Standby})
 		}
 	}
 	a.refuse(refused)
+	a.again(refused)
 	a.accepted = a.own(set)
 	a.sent = encode(set)
 	a.mu.Lock()
@@ -259,9 +255,11 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 	a.mu.Lock()
 	before := a.server
 	a.server.URL = a.client.Server()
-	a.server.Standby = ""
-	if isTaken(err) {
+	switch {
+	case isTaken(err):
 		a.server.Standby = err.Error()
+	case err == nil: // a server that is away says nothing of it
+		a.server.Standby = ""
 	}
 	if err != nil {
 		a.server.Error = err.Error()

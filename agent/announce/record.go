@@ -67,6 +67,7 @@ func (a *Announcer) Load(id string) {
 	}
 	a.kept.Place = here
 	a.refuse(a.kept.Refused)
+	a.again(a.kept.Refused)
 	a.sequence = a.kept.Starts << 32
 	a.mu.Lock()
 	a.incarnation = a.kept.Incarnation

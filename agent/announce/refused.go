@@ -3,6 +3,7 @@ package announce
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/api"
@@ -39,6 +40,15 @@ func (a *Announcer) refuse(all []refusal) {
 		if _, still := now[k]; !still && r.Standby {
 			a.log.Info("instance is no longer standby", "instance", k.String())
 		}
+	}
+}
+
+// again has the set sent again in a while if something of it is refused. What
+// stands by waits for no time: when that is over, the digests tell.
+func (a *Announcer) again(refused []refusal) {
+	a.resend = time.Time{}
+	if slices.ContainsFunc(refused, func(r refusal) bool { return !r.Standby }) {
+		a.resend = time.Now().Add(retryRejected)
 	}
 }
 
