@@ -190,7 +190,7 @@ type plan struct {
 	Write
 	snap     *Snapshot
 	planned  map[Key]bool // puts, so that one write names a record once
-	metadata int          // bytes of it in the registrations and overrides among the puts
+	metadata int          // bytes of it in what is put
 }
 
 func (p *plan) empty() bool { return len(p.Puts) == 0 && len(p.Deletes) == 0 }
@@ -210,13 +210,19 @@ func (p *plan) put(rec Record) {
 	}
 	p.planned[rec.RecordKey()] = true
 	p.Puts = append(p.Puts, rec)
-	var metadata map[string]string
 	switch r := rec.(type) {
 	case *Registration:
-		metadata = r.Metadata
+		p.weigh(r.Metadata)
 	case *Override:
-		metadata = r.Metadata
+		p.weigh(r.Metadata)
+	case *Standby:
+		for _, w := range r.Agents {
+			p.weigh(w.Metadata)
+		}
 	}
+}
+
+func (p *plan) weigh(metadata map[string]string) {
 	for k, v := range metadata {
 		p.metadata += len(k) + len(v)
 	}

@@ -1,12 +1,17 @@
 package registry_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/registry/registrytest"
 )
 
 // standsBy declares a set of one instance and reports whether its agent stands by.
@@ -310,5 +315,58 @@ func TestOneHostForAnID(t *testing.T) {
 	}
 	if _, _, err := s.DeclareAgent(t.Context(), registry.AgentRecord{ID: "x", Incarnation: "5"}, set); err != nil {
 		t.Errorf("a set that does not ask = %v, want nil", err)
+	}
+}
+
+// heaviest notes how many bytes the heaviest write puts.
+type heaviest struct {
+	*registrytest.Store
+
+	bytes atomic.Int64
+}
+
+func (h *heaviest) Commit(ctx context.Context, w registry.Write) (int64, error) {
+	sum := 0
+	for _, rec := range w.Puts {
+		b, err := json.Marshal(rec)
+		if err != nil {
+			return 0, err
+		}
+		sum += len(b)
+	}
+	for {
+		most := h.bytes.Load()
+		if int64(sum) <= most || h.bytes.CompareAndSwap(most, int64(sum)) {
+			return h.Store.Commit(ctx, w)
+		}
+	}
+}
+
+// What is written at once fits into a request, however much is declared of each
+// instance, and by however many.
+func TestHandOverOfMuchMetadata(t *testing.T) {
+	h := &heaviest{Store: registrytest.NewStore()}
+	r := registry.New(h, &registrytest.Roll{})
+	var set []registry.Declaration
+	for n := range 16 {
+		reg := registration(endpoint("pay", "192.0.2.1", uint16(80+n)))
+		reg.Metadata = map[string]string{"much": strings.Repeat("x", registry.MaxMetadata-4)}
+		set = append(set, registry.Declaration{Registration: reg})
+	}
+	for n := range 9 {
+		if _, _, err := r.DeclareAgent(t.Context(), registry.AgentRecord{ID: fmt.Sprint("agent-", n), Incarnation: "1"}, set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	snap := r.Snapshot()
+	ro, _ := snap.Instance(set[0].Key).Roster()
+	if err := r.Silence(t.Context(), ro, snap.Revision()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.DropAgent(t.Context(), "agent-1"); err != nil {
+		t.Fatal(err)
+	}
+	if most := h.bytes.Load(); most > 512<<10 {
+		t.Errorf("the heaviest write has %d bytes, want half a MiB at the most", most)
 	}
 }
