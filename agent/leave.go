@@ -84,6 +84,10 @@ func (a *Agent) leave(silence func()) {
 	members := a.drain.Leave(a.drainWait())
 	// A set on its way when the agent is deregistered would bring it back.
 	silence()
+	if !a.announce.Claims() {
+		a.cfg.Logger.Info("agent stops, what stands may be another agent's")
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
 	defer cancel()
 	for {

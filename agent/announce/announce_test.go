@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -219,6 +220,36 @@ func TestSuperseded(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if sets, beats := s.asked(); len(sets) != 1 || len(beats) == 0 || a.Status().Standby != "" {
 			t.Errorf("%d sets, %d beats, standby %q, want one set, and beats", len(sets), len(beats), a.Status().Standby)
+		}
+	})
+}
+
+// A copy that was never taken leaves alone what stands under its id.
+func TestCopyClaimsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, dir, other := &server{}, t.TempDir(), t.TempDir()
+		a, stop := announcing(t, s, dir)
+		time.Sleep(time.Second)
+		stop()
+		if !a.Claims() {
+			t.Error("a set that was taken is not claimed")
+		}
+		state, err := os.ReadFile(filepath.Join(dir, announce.StateName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(other, announce.StateName), state, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, away := range []bool{true, false} {
+			s.with(func() { s.away = away })
+			b, stop := announcing(t, s, other)
+			time.Sleep(time.Second)
+			stop()
+			if b.Claims() == away || b.Incarnation() == a.Incarnation() {
+				t.Errorf("server away %v: claims %v, incarnation %s, want a new one that claims once it is taken", away, b.Claims(), b.Incarnation())
+			}
+			_ = os.WriteFile(filepath.Join(other, announce.StateName), state, 0o600)
 		}
 	})
 }

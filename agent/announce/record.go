@@ -75,6 +75,12 @@ func (a *Announcer) Load(id string) {
 	a.save()
 }
 
+// Claims reports whether what stands under the agent's id is this agent's, as far
+// as it knows. It is not while another one has taken its place, and not for a copy
+// of a data directory until a server has taken its set. It is called once Run has
+// ended.
+func (a *Announcer) Claims() bool { return a.claims }
+
 // Forget keeps the next run from going on with this one's incarnation: it is
 // deregistered.
 func (a *Announcer) Forget() {
