@@ -105,7 +105,7 @@ func announcing(t *testing.T, s *server, dir string) (a *announce.Announcer, sto
 	r.Declare(map[roll.Key]roll.Member{k: {Instance: api.AgentInstance{Namespace: k.Namespace, Group: k.Group, Service: k.Service, Address: k.Address, Port: k.Port}}})
 	a = announce.New(announce.Config{Client: c, Roll: r, Dir: dir, Logger: log})
 	a.Load("a")
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := a.Run(ctx, "a"); err != nil {

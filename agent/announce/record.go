@@ -99,9 +99,8 @@ func (a *Announcer) save() {
 	if err != nil {
 		a.server.State = err.Error()
 	}
-	now := a.server.State
 	a.mu.Unlock()
-	if err != nil && before != now {
+	if err != nil && before == "" { // the text has a name of its own each time
 		a.log.Error("state is not kept, a restart would send its set anew", "err", err)
 	} else if err == nil && before != "" {
 		a.log.Info("state is kept again")
