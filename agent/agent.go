@@ -362,23 +362,31 @@ func (a *Agent) prepare() (unlock func(), err error) {
 
 // own takes possession of the data directory and learns the agent's id.
 func (a *Agent) own() (unlock func(), err error) {
-	unlock, err = dirlock.Take(a.cfg.DataDir)
+	unlock, err = takeOver(a.cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	err = clean(a.cfg.DataDir)
-	var id string
-	if err == nil {
-		id, err = a.identity()
-	}
-	if err != nil {
+	if err := clean(a.cfg.DataDir); err != nil {
 		unlock()
 		return nil, err
 	}
+	id := a.identity()
 	a.mu.Lock()
 	a.id = id
 	a.mu.Unlock()
 	return unlock, nil
+}
+
+// takeOver takes possession of a data directory. An agent that was killed just now
+// has it until the kernel is done with that.
+func takeOver(dir string) (unlock func(), err error) {
+	for tries := 0; ; tries++ {
+		unlock, err = dirlock.Take(dir)
+		if _, inUse := errors.AsType[*dirlock.InUseError](err); !inUse || tries == 20 {
+			return unlock, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func (a *Agent) agentID() string {

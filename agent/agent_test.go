@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/musterhq/muster/agent"
 	"github.com/musterhq/muster/agent/configfile"
+	"github.com/musterhq/muster/agent/drain"
 	"github.com/musterhq/muster/api"
 )
 
@@ -465,5 +467,36 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := agent.New(agent.Config{HTTP: "0.0.0.0:0", Insecure: true}); err != nil {
 		t.Errorf("New of an insecure one = %v, want nil", err)
+	}
+}
+
+// A disk that takes nothing keeps nobody off the roll.
+func TestDiskThatTakesNothing(t *testing.T) {
+	h := newHost(t)
+	h.define("a.yaml", "services: [{name: order-api, port: 80}]")
+	for _, name := range []string{"id", "addresses.json", "state.json", "drain.json"} {
+		for _, name := range []string{name, name + ".broken"} { // what is there cannot be replaced, nor put aside
+			if err := os.MkdirAll(filepath.Join(h.cfg.DataDir, name, "x"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	a, err := agent.New(h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	h.holds("order-api:80=passing")
+	if s := a.Status(); s.ID == "" || s.Server.State == "" {
+		t.Errorf("status = id %q, state problem %q, want an id, and what is wrong with the disk", s.ID, s.Server.State)
+	}
+	if _, err := a.Maintain(drain.Target{Name: "order-api"}, true, "disk"); !errors.Is(err, drain.ErrNotKept) {
+		t.Errorf("Maintain = %v, want ErrNotKept", err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v, want nil", err)
 	}
 }

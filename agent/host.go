@@ -44,19 +44,19 @@ func clean(dir string) error {
 var notInID = regexp.MustCompile(`[^0-9A-Za-z-]+`)
 
 // identity returns the agent's id: that of the settings, else the one kept in the
-// data directory, else a new one, which is then kept there.
-func (a *Agent) identity() (string, error) {
+// data directory, else a new one, which is then kept there. That it cannot be, on a
+// full disk, must not keep the host's services off the roll.
+func (a *Agent) identity() string {
 	path := filepath.Join(a.cfg.DataDir, idName)
 	id, err := keptIdentity(a.cfg.DataDir, a.cfg.ID)
 	if err == nil && id != "" {
-		return id, nil
+		return id
 	}
 	if err != nil {
-		// What is wrong with it must not keep the host's services off the roll. The
-		// state of the last run holds the id once more.
+		// The state of the last run holds the id once more.
 		a.cfg.Logger.Error("the agent's id cannot be used, the file is put aside", "file", path+state.Aside, "err", err)
 		if err := os.Rename(path, path+state.Aside); err != nil {
-			return "", err
+			a.cfg.Logger.Error("the file of the id cannot be put aside", "err", err)
 		}
 		id = announce.KeptAgent(filepath.Join(a.cfg.DataDir, announce.StateName))
 	}
@@ -65,7 +65,10 @@ func (a *Agent) identity() (string, error) {
 		name = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
 		id = strings.TrimPrefix(name[:min(len(name), 40)]+"-"+strings.ToLower(rand.Text()[:10]), "-")
 	}
-	return id, atomicfile.Write(path, []byte(id+"\n"), atomicfile.Private)
+	if err := atomicfile.Write(path, []byte(id+"\n"), atomicfile.Private); err != nil {
+		a.cfg.Logger.Error("the agent's id is not kept, the next run will have another", "agent", id, "err", err)
+	}
+	return id
 }
 
 // keptIdentity returns want if it is set, else the id kept in dir, empty when
@@ -106,10 +109,6 @@ func addressesPath(dir string) string { return filepath.Join(dir, addressesName)
 
 // listen opens where the local API listens, says so, and writes it down.
 func (a *Agent) listen(ctx context.Context) ([]net.Listener, error) {
-	// A reader must not take an earlier run's address for this one's.
-	if err := os.Remove(addressesPath(a.cfg.DataDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	l, err := local.Listen(ctx, a.cfg.HTTP)
 	if err != nil {
 		return nil, err
@@ -128,10 +127,7 @@ func (a *Agent) listen(ctx context.Context) ([]net.Listener, error) {
 		addresses["socket"] = socket.Addr().String()
 	}
 	if err := writeAddresses(a.cfg.DataDir, addresses); err != nil {
-		for _, l := range all {
-			err = errors.Join(err, l.Close())
-		}
-		return nil, err
+		a.cfg.Logger.Error("where the agent listens is not written down", "file", addressesPath(a.cfg.DataDir), "err", err)
 	}
 	a.mu.Lock()
 	a.http, a.socket = addresses["http"], addresses["socket"]
@@ -165,8 +161,12 @@ func (a *Agent) listenSocket(ctx context.Context) (net.Listener, error) {
 	return l, err
 }
 
-// writeAddresses tells others on the host where the local API listens.
+// writeAddresses tells others on the host where the agent listens.
 func writeAddresses(dir string, addresses map[string]string) error {
+	// A reader must not take an earlier run's address for this one's.
+	if err := os.Remove(addressesPath(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	b, err := json.Marshal(addresses)
 	if err != nil {
 		return err

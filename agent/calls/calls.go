@@ -101,6 +101,7 @@ type Maintained struct {
 	Instances []string `json:"instances"` // those that it was said of, as namespace/group/service/address:port
 	Enabled   bool     `json:"enabled"`
 	Reason    string   `json:"reason,omitempty"`
+	Problem   string   `json:"problem,omitempty"` // it holds, but for a restart: it could not be kept on disk
 }
 
 // Explanation answers GET PathExplain: all that is known of one thing, by

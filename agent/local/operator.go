@@ -179,6 +179,7 @@ func (a *API) maintain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var keys []roll.Key
+	answer := calls.Maintained{Instances: []string{}, Enabled: o.Enabled, Reason: o.Reason}
 	for _, t := range targets {
 		about, err := a.cfg.Operator.Maintain(t, o.Enabled, o.Reason)
 		if errors.Is(err, drain.ErrUnknown) {
@@ -186,11 +187,10 @@ func (a *API) maintain(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err != nil { // it holds for now
-			w.Header().Set("Muster-Warning", drain.ErrNotKept.Error())
+			answer.Problem = err.Error()
 		}
 		keys = append(keys, about...)
 	}
-	answer := calls.Maintained{Instances: []string{}, Enabled: o.Enabled, Reason: o.Reason}
 	for _, k := range keys {
 		answer.Instances = append(answer.Instances, k.String())
 	}

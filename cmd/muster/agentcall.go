@@ -387,5 +387,9 @@ func agentMaintenance(c *cli.Context) error {
 	if m.Enabled {
 		state = "under maintenance"
 	}
-	return show(c, m, "", rows(m.Instances, func(i string) []string { return []string{i, state, m.Reason} }))
+	err = show(c, m, "", rows(m.Instances, func(i string) []string { return []string{i, state, m.Reason} }))
+	if err == nil && m.Problem != "" {
+		err = fmt.Errorf("maintenance: it holds until the agent is started again: %s", m.Problem)
+	}
+	return err
 }
