@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -16,6 +17,9 @@ type host struct {
 	dir  string
 	root *os.Root
 }
+
+// at returns where name is, for people.
+func (h *host) at(name string) string { return filepath.Join(h.dir, name) }
 
 // file is what is at a path.
 type file struct {
@@ -70,14 +74,14 @@ func (h *host) stat(name string) (f file, err error) {
 			return f, err
 		}
 		if n == maxLinks {
-			return f, fmt.Errorf("/%s: too many symbolic links", name)
+			return f, fmt.Errorf("%s: too many symbolic links", h.at(name))
 		}
 	}
 	switch {
 	case !info.Mode().IsRegular():
-		return f, fmt.Errorf("/%s is no regular file", target)
+		return f, fmt.Errorf("%s is no regular file", h.at(target))
 	case info.Size() > maxSize:
-		return f, fmt.Errorf("/%s is longer than %d bytes", target, maxSize)
+		return f, fmt.Errorf("%s is longer than %d bytes", h.at(target), maxSize)
 	}
 	if f.content, err = h.root.ReadFile(target); f.content == nil && err == nil {
 		f.content = []byte{}

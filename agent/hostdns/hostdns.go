@@ -50,7 +50,7 @@ type Config struct {
 	// How is one of the How constants; empty means HowAuto.
 	How string
 	// Force replaces a symbolic link of somebody else's, and what was changed
-	// since it was written here.
+	// since it was written here, and takes a DNS that is not on loopback.
 	Force bool
 }
 
@@ -80,6 +80,10 @@ func (c Config) validate() error {
 		return fmt.Errorf("dns %s has no port that can be asked", c.DNS)
 	case c.DNS.Addr().Zone() != "":
 		return fmt.Errorf("dns %s: the address of an interface does not fit here", c.DNS)
+	case c.DNS.Addr().IsUnspecified() || c.DNS.Addr().IsMulticast():
+		return fmt.Errorf("dns %s is no address that can be asked", c.DNS)
+	case !c.DNS.Addr().Unmap().IsLoopback() && !c.Force:
+		return fmt.Errorf("dns %s is not on loopback, where this host's agent listens: force it if it is to be asked all the same", c.DNS)
 	case c.How != HowAuto && c.How != HowResolved && c.How != HowResolvConf:
 		return fmt.Errorf("how %q is not one of %s, %s, %s", c.How, HowAuto, HowResolved, HowResolvConf)
 	}
@@ -89,7 +93,7 @@ func (c Config) validate() error {
 // Plan is one change of a host, not yet made.
 type Plan struct {
 	How   string   // HowResolved or HowResolvConf
-	Path  string   // of the file, from the root
+	Path  string   // of the file, below Config.Root
 	Old   []byte   // nil: it is not there, or is a link
 	New   []byte   // nil: it would not be there, or would be a link
 	Links string   // what is or would be a symbolic link, in words; else empty
@@ -153,16 +157,16 @@ func Uninstall(cfg Config) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{How: r.How, Path: "/" + r.Path, Old: now.content}
+	p := Plan{How: r.How, Path: h.at(r.Path), Old: now.content}
 	if r.Link == "" {
 		p.New = r.former().content
 	}
 	p.apply = cfg.later(r.Path, now, func(h *host) error { return h.putBack(r) })
 	switch {
 	case now.same(r.former()):
-		p.Notes = append(p.Notes, "/"+r.Path+" is as it was before already; what was kept of it goes")
+		p.Notes = append(p.Notes, h.at(r.Path)+" is as it was before already; what was kept of it goes")
 	case !cfg.Force && !r.wrote(now):
-		return Plan{}, fmt.Errorf("/%s %w: look at it, and take it back with force if what it was before is to come back", r.Path, ErrChanged)
+		return Plan{}, fmt.Errorf("%s %w: look at it, and take it back with force if what it was before is to come back", h.at(r.Path), ErrChanged)
 	}
 	if r.Link != "" {
 		p.Links = "it becomes the symbolic link to " + r.Link + " again"
@@ -178,10 +182,10 @@ func (h *host) nothingInstalled() (Plan, error) {
 			return Plan{}, err
 		}
 		if strings.Contains(string(f.content), mark) {
-			return Plan{}, fmt.Errorf("/%s has lines of muster, and /%s, which says what was there before, is gone: remove them by hand", path, pathRecord)
+			return Plan{}, fmt.Errorf("%s has lines of muster, and %s, which says what was there before, is gone: remove them by hand", h.at(path), h.at(pathRecord))
 		}
 	}
-	return Plan{Same: true, Path: "/" + pathResolvConf, Notes: []string{"nothing is installed"}}, nil
+	return Plan{Same: true, Path: h.at(pathResolvConf), Notes: []string{"nothing is installed"}}, nil
 }
 
 // restartOf says what has to be done that a change counts.
@@ -233,8 +237,8 @@ func (h *host) planResolvConf(cfg Config) (Plan, error) {
 	}
 	keeper := h.keeperOf(f)
 	if f.link != "" && !cfg.Force && (r == nil || r.How != HowResolvConf) {
-		return Plan{}, fmt.Errorf("/%s is a symbolic link to %s%s: what is written there does not last. %s; or force it, and the link is replaced by a file until it is taken back",
-			pathResolvConf, f.link, keeper.is(), keeper.advice(cfg))
+		return Plan{}, fmt.Errorf("%s is a symbolic link to %s%s: what is written there does not last. %s; or force it, and the link is replaced by a file until it is taken back",
+			h.at(pathResolvConf), f.link, keeper.is(), keeper.advice(cfg))
 	}
 	p, err := h.plan(cfg, HowResolvConf, pathResolvConf, func(f file) ([]byte, error) {
 		block := head + "nameserver " + cfg.DNS.Addr().String() + "\n" + tail
@@ -277,23 +281,23 @@ func (h *host) plan(cfg Config, how, path string, build func(file) ([]byte, erro
 	former := now
 	if r != nil {
 		if r.Path != path {
-			return Plan{}, fmt.Errorf("/%s has lines of muster already: uninstall them first", r.Path)
+			return Plan{}, fmt.Errorf("%s has lines of muster already: uninstall them first", h.at(r.Path))
 		}
 		switch ours := strings.Contains(string(now.content), mark); {
 		case r.wrote(now) || cfg.Force && ours:
 			former = r.former()
 		case ours:
-			return Plan{}, fmt.Errorf("/%s %w: uninstall it with force, or install it anew with force", path, ErrChanged)
+			return Plan{}, fmt.Errorf("%s %w: uninstall it with force, or install it anew with force", h.at(path), ErrChanged)
 		}
 		// Else somebody has written it anew, and that is what to come back to.
 	} else if strings.Contains(string(now.content), mark) {
-		return Plan{}, fmt.Errorf("/%s has lines of muster, and /%s, which says what was there before, is gone: remove them by hand", path, pathRecord)
+		return Plan{}, fmt.Errorf("%s has lines of muster, and %s, which says what was there before, is gone: remove them by hand", h.at(path), h.at(pathRecord))
 	}
 	content, err := build(former)
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{How: how, Path: "/" + path, Old: now.content, New: content}
+	p := Plan{How: how, Path: h.at(path), Old: now.content, New: content}
 	p.Same = now.link == "" && now.there && string(now.content) == string(content)
 	if now.link != "" {
 		p.Links = "it is a symbolic link to " + now.link + " and becomes a file"
@@ -319,7 +323,7 @@ func (c Config) later(path string, was file, do func(*host) error) func() error 
 			return err
 		}
 		if !now.same(was) {
-			return fmt.Errorf("/%s changes while it is being changed here: try again", path)
+			return fmt.Errorf("%s changes while it is being changed here: try again", h.at(path))
 		}
 		return do(h)
 	}

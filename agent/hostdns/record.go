@@ -42,10 +42,10 @@ func (h *host) record() (*record, error) {
 	}
 	var r record
 	if err := json.Unmarshal(f.content, &r); err != nil {
-		return nil, fmt.Errorf("/%s cannot be read: %w", pathRecord, err)
+		return nil, fmt.Errorf("%s cannot be read: %w", h.at(pathRecord), err)
 	}
 	if digest(r.Content) != r.SHA256 || r.Path != pathResolvConf && r.Path != pathDropIn {
-		return nil, fmt.Errorf("/%s is damaged", pathRecord)
+		return nil, fmt.Errorf("%s is damaged", h.at(pathRecord))
 	}
 	return &r, nil
 }
@@ -134,14 +134,14 @@ func (h *host) link(target, name string) error {
 		return err
 	}
 	if err := h.root.Rename(temp, name); err != nil {
-		return errors.Join(mounted(name, err), h.remove(temp))
+		return errors.Join(h.mounted(name, err), h.remove(temp))
 	}
 	return atomicfile.SyncDir(h.root, path.Dir(name))
 }
 
 func (h *host) remove(name string) error {
 	if err := h.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return mounted(name, err)
+		return h.mounted(name, err)
 	}
 	return nil
 }
@@ -151,14 +151,14 @@ func (h *host) write(name string, content []byte, perm atomicfile.Perm) error {
 	if err != nil {
 		return err
 	}
-	return mounted(name, staged.Commit())
+	return h.mounted(name, staged.Commit())
 }
 
 // mounted explains what a container gives its resolv.conf: a mount, which cannot
 // be replaced.
-func mounted(name string, err error) error {
+func (h *host) mounted(name string, err error) error {
 	if errors.Is(err, syscall.EBUSY) {
-		return fmt.Errorf("/%s is a mount, as in a container: have its runtime name the agent (docker run --dns, dnsConfig of a pod): %w", name, err)
+		return fmt.Errorf("%s is a mount, as in a container: have its runtime name the agent (docker run --dns, dnsConfig of a pod): %w", h.at(name), err)
 	}
 	return err
 }

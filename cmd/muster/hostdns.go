@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,7 +27,7 @@ func agentDNSCommand() *cli.Command {
 				&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_AGENT_DNS"}, Usage: "`ADDRESS` of the agent's DNS", DefaultText: hostdns.DefaultDNS},
 				&cli.StringSliceFlag{Name: "zone", EnvVars: []string{"MUSTER_ZONE"}, Usage: "`ZONE` to ask it for, repeatable; resolv.conf asks it for everything", DefaultText: hostdns.DefaultZone},
 				&cli.StringFlag{Name: "how", Value: hostdns.HowAuto, Usage: "`WAY`: auto, resolved or resolv.conf"},
-				&cli.BoolFlag{Name: "force", Usage: "replace a symbolic link of somebody else's, and what was changed since it was installed"}),
+				&cli.BoolFlag{Name: "force", Usage: "replace a symbolic link of somebody else's, and what was changed since it was installed; take an address beyond loopback"}),
 			Action: func(c *cli.Context) error { return hostDNS(c, hostdns.Install, "installed") }},
 		{Name: "uninstall", Usage: "put back what was there before the install",
 			Description: "Shows what would change, and does it with --apply. What somebody has changed since stays, unless it is forced.",
@@ -78,10 +77,10 @@ func hostDNS(c *cli.Context, decide func(hostdns.Config) (hostdns.Plan, error), 
 	if c.String("output") != "table" {
 		return show(c, out, "", nil)
 	}
-	return out.print(c, filepath.Join("/", c.String("root")), done)
+	return out.print(c, done)
 }
 
-func (h hostChange) print(c *cli.Context, root, done string) error {
+func (h hostChange) print(c *cli.Context, done string) error {
 	w := c.App.Writer
 	state := done
 	switch {
@@ -90,11 +89,11 @@ func (h hostChange) print(c *cli.Context, root, done string) error {
 	case h.DryRun:
 		state = "would change; --apply does it"
 	}
-	if _, err := fmt.Fprintf(w, "%s: %s\n", filepath.Join(root, h.Path), state); err != nil {
+	if _, err := fmt.Fprintf(w, "%s: %s\n", h.Path, state); err != nil {
 		return err
 	}
 	if h.Link != "" {
-		fmt.Fprintf(w, "%s: %s\n", filepath.Join(root, h.Path), h.Link)
+		fmt.Fprintf(w, "%s: %s\n", h.Path, h.Link)
 	}
 	_, err := fmt.Fprint(w, h.Diff)
 	for _, n := range h.Notes {
