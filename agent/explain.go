@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,11 +54,19 @@ func (a *Agent) Explain(ctx context.Context, of string, dns bool) calls.Explanat
 			x.State, x.Because = "wrong", append([]string{d.Error, "what it last said stands"}, d.Problems...)
 		}
 		if len(x.Because) == 0 {
-			x.Because = []string{fmt.Sprintf("it defines %d services", d.Services)}
+			x.Because = []string{"it defines " + count(d.Services, "service")}
 		}
 		e.Files = append(e.Files, x)
 	}
 	return e
+}
+
+// count says how many there are of a thing.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // isNamed reports whether of names the instance i.
@@ -112,7 +121,7 @@ func explained(s Status, i roll.InstanceStatus) calls.InstanceExplained {
 	case len(i.Checks) == 0:
 		because("it has no checks: it passes as long as the agent runs")
 	case failing == 0:
-		because("all its %d checks pass", len(i.Checks))
+		because("all of its checks pass: %d", len(i.Checks))
 	}
 	if s.Server.Error != "" {
 		because("no server takes the announcement: %s", s.Server.Error)
@@ -151,7 +160,7 @@ func (a *Agent) askServer(ctx context.Context, i roll.InstanceStatus, dns bool, 
 	service, err := a.client.Service(ctx, n)
 	if err == nil {
 		var e api.Explanation
-		if e, err = a.client.Explain(ctx, client.ResolveQuery{Name: service.DNSExact}); err == nil {
+		if e, err = a.client.Explain(ctx, client.ResolveQuery{Name: cmp.Or(service.DNSName, service.DNSExact)}); err == nil {
 			x.DNS = &e
 			return
 		}

@@ -160,10 +160,27 @@ func agentStatus(c *cli.Context) error {
 	if err := a.Status(c.Context, &s); err != nil {
 		return err
 	}
-	if err := show(c, s, "", statusRows(s)); err != nil || !c.Bool("check") {
+	if err := show(c, s, "", shortened(statusRows(s))); err != nil || !c.Bool("check") {
 		return err
 	}
 	return amiss(s)
+}
+
+// maxCell is how wide a cell of a table may be that others stand behind.
+const maxCell = 48
+
+// shortened cuts the middle out of long cells, but not out of the last one of a row,
+// behind which nothing stands: one long name would push all rows off the screen.
+// Programs read the whole names in the other formats.
+func shortened(rows [][]string) [][]string {
+	for _, row := range rows {
+		for i := range max(len(row)-1, 0) {
+			if cell := []rune(row[i]); len(cell) > maxCell {
+				row[i] = string(cell[:maxCell/2-1]) + "…" + string(cell[len(cell)-maxCell/2:])
+			}
+		}
+	}
+	return rows
 }
 
 // statusRows tells an agent's status, one thing a row.

@@ -71,54 +71,6 @@ func dialAgent(c *cli.Context, args ...string) (*calls.Client, []string, error) 
 	return a, given, nil
 }
 
-func agentExplain(c *cli.Context) error {
-	a, args, err := dialAgent(c, "INSTANCE|FILE")
-	if err != nil {
-		return err
-	}
-	defer a.Close()
-	e, err := a.Explain(c.Context, args[0], c.Bool("dns"))
-	if err != nil {
-		return err
-	}
-	var rows [][]string
-	add := func(cells ...string) { rows = append(rows, cells) }
-	for _, i := range e.Instances {
-		origin := i.Origin
-		if i.Line > 0 {
-			origin += ":" + strconv.Itoa(i.Line)
-		}
-		add("instance", i.Instance)
-		add("declared by", origin)
-		add("health", i.Health)
-		add("weight", strconv.FormatFloat(i.Weight, 'g', -1, 64))
-		for _, because := range i.Because {
-			add("because", because)
-		}
-		for _, k := range i.Checks {
-			add("check", strings.TrimSpace(strings.Join([]string{k.Check, k.State, k.Error, k.Note}, " ")))
-		}
-		if i.Server != nil {
-			add("servers", describe(*i.Server))
-		} else {
-			add("servers", i.ServerError)
-		}
-		if i.DNS != nil {
-			add("dns", i.DNS.Name+" "+i.DNS.Type+": "+outcome(*i.DNS))
-		} else if i.DNSError != "" {
-			add("dns", i.DNSError)
-		}
-	}
-	for _, f := range e.Files {
-		add("file", strings.TrimSpace(f.Path+" "+f.Config))
-		add("state", f.State)
-		for _, because := range f.Because {
-			add("because", because)
-		}
-	}
-	return show(c, e, "", rows)
-}
-
 func agentDiff(c *cli.Context) error {
 	a, _, err := dialAgent(c)
 	if err != nil {
@@ -154,7 +106,7 @@ func agentDiff(c *cli.Context) error {
 	if d.None() {
 		rows = [][]string{{"no difference"}}
 	}
-	if err := show(c, d, "", rows); err != nil {
+	if err := show(c, d, "", shortened(rows)); err != nil {
 		return err
 	}
 	if c.String("output") == "table" {
