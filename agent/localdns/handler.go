@@ -75,8 +75,7 @@ func (h *handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 		if code, why := h.r.upstreams.closed(); why != "" {
 			return write(w, refusal(r, dns.RcodeServerFailure, code, why))
 		}
-		h.r.metrics.forwarded.Inc()
-		return plugin.NextOrFailure(directive, h.next, ctx, w, r)
+		return h.forward(ctx, w, r)
 	}
 	switch {
 	case q.Qclass != dns.ClassINET:
@@ -93,6 +92,17 @@ func (h *handler) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	m := h.r.compose(r, a, stale)
 	h.follow(ctx, w, m, asked)
 	return write(w, m)
+}
+
+// forward hands a question on to the upstreams.
+func (h *handler) forward(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	leave, ok := h.r.upstreams.enter(r.Question[0])
+	if !ok {
+		return write(w, refusal(r, dns.RcodeServerFailure, dns.ExtendedErrorCodeOther, "this question comes back again and again"))
+	}
+	defer leave()
+	h.r.metrics.forwarded.Inc()
+	return plugin.NextOrFailure(directive, h.next, ctx, w, r)
 }
 
 // follow adds what a CNAME leads to: who asks here is a stub, and asks no further.
@@ -145,7 +155,7 @@ func (h *handler) lookUp(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, 
 		return failed
 	}
 	caught := nonwriter.New(w)
-	if _, err := plugin.NextOrFailure(directive, h.next, ctx, caught, r); err != nil || caught.Msg == nil {
+	if _, err := h.forward(ctx, caught, r); err != nil || caught.Msg == nil {
 		return failed
 	}
 	return caught.Msg

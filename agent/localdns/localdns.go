@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
@@ -135,7 +136,8 @@ func parseServers(texts []string) ([]netip.AddrPort, error) {
 }
 
 func (c Config) upstreams() *upstreams {
-	return &upstreams{given: c.forwarded, conf: c.ResolvConf, listen: c.listen, own: c.Corefile != "", log: c.Logger}
+	return &upstreams{given: c.forwarded, conf: c.ResolvConf, listen: c.listen, own: c.Corefile != "", log: c.Logger,
+		suspect: make(chan struct{}, 1), alike: map[dns.Question]int{}}
 }
 
 // learned is what the servers said of themselves.

@@ -102,6 +102,30 @@ func TestLoopIsFoundAndLeft(t *testing.T) {
 	})
 }
 
+// An upstream that comes to ask us long after the start is found by what it does.
+func TestLoopThatBegins(t *testing.T) {
+	t.Parallel()
+	up := startFake(t, "www.example.org. 5 IN A 198.51.100.1")
+	l := start(t, localdns.Config{Upstreams: []string{up.addr}})
+	eventually(t, "an answer", func() bool { return brief(l.ask("www.example.org.", dns.TypeA)) == "NOERROR 198.51.100.1" })
+	up.set(func(r *dns.Msg) *dns.Msg {
+		m, _, err := (&dns.Client{Timeout: 5 * time.Second}).ExchangeContext(t.Context(), r, l.Address())
+		if err != nil {
+			return nil
+		}
+		return m
+	})
+	before := len(up.names())
+	_ = l.ask("round.example.org.", dns.TypeA)
+	eventually(t, "the loop in the status", func() bool { return l.Status().Upstreams[0].Loop != "" })
+	if got := len(up.names()) - before; got > 1000 {
+		t.Errorf("one question became %d, want no more than are let through at once, and some tries", got)
+	}
+	if got := brief(l.ask("other.example.org.", dns.TypeA)); got != "SERVFAIL ede=0" {
+		t.Errorf("answer once the loop is known = %s, want SERVFAIL with the reason", got)
+	}
+}
+
 func TestOnlyUpstreamIsALoop(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)

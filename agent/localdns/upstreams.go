@@ -34,6 +34,9 @@ const (
 	// upstreams may be changed, and probeAgain where one was.
 	probeEvery = 5 * time.Minute
 	probeAgain = 10 * time.Second
+	// manyAlike is how many questions of one kind are on their way to the upstreams
+	// at once when it may be one that goes round, and mostAlike how many may be.
+	manyAlike, mostAlike = 16, 256
 )
 
 // upstreams are the resolvers for all names that are not ours, as the operator or the
@@ -50,6 +53,10 @@ type upstreams struct {
 	back    atomic.Bool            // it came back
 	probing sync.Mutex             // one at a time
 	problem atomic.Pointer[string] // why the host's cannot be read
+	suspect chan struct{}          // a loop is suspected, one is enough
+
+	mu    sync.Mutex
+	alike map[dns.Question]int // how many of each are on their way; under mu
 }
 
 // upstream is one resolver.
@@ -207,6 +214,32 @@ func (u *upstreams) cameBack(name string) bool {
 	return true
 }
 
+// enter counts a question that is handed on until leave is called. A resolver that
+// came to ask us hands each of them back to us, at once and for ever: many of one
+// kind have a loop looked for, and too many are refused.
+func (u *upstreams) enter(q dns.Question) (leave func(), ok bool) {
+	q.Name = strings.ToLower(q.Name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.alike[q] >= mostAlike {
+		return nil, false
+	}
+	u.alike[q]++
+	if u.alike[q] == manyAlike {
+		select {
+		case u.suspect <- struct{}{}:
+		default: // it is suspected already
+		}
+	}
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.alike[q]--; u.alike[q] == 0 {
+			delete(u.alike, q)
+		}
+	}, true
+}
+
 // seek asks each upstream for a name that nobody else asks for: where it comes back
 // to us the upstream is not asked any more. It reports whether that changes which
 // ones are.
@@ -265,12 +298,13 @@ func (u *upstreams) run(ctx context.Context, changed func() bool) error {
 	}
 	tick := time.NewTicker(readEvery)
 	defer tick.Stop()
-	var next time.Time
+	var next, looked time.Time
 	due := false
 	for {
 		news := u.read()
 		if news || !time.Now().Before(next) {
 			news = u.seek(ctx) || news
+			looked = time.Now()
 			next = time.Now().Add(probeEvery)
 			if slices.ContainsFunc(u.all(), func(n upstream) bool { return n.loop != "" }) {
 				next = time.Now().Add(probeAgain)
@@ -282,6 +316,8 @@ func (u *upstreams) run(ctx context.Context, changed func() bool) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-u.suspect:
+			next = looked.Add(time.Second) // not all the time, as for an upstream that is slow
 		case <-tick.C:
 		}
 	}
