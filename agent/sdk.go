@@ -2,10 +2,13 @@ package agent
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 
+	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/agent/nacos"
 	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
 )
 
@@ -15,6 +18,10 @@ func (a *Agent) nacos(c *client.Client) *nacos.Handler {
 	return nacos.New(nacos.Config{
 		Sources: a.sources, Keeper: a.keeper, Client: c, Path: filepath.Join(a.cfg.DataDir, nacosName),
 		Settle: a.settle, Rejected: a.rejected, Draining: a.drain.Leaving, Logger: a.cfg.Logger,
+		Caller: func(r *http.Request) (uid int, known, any bool) {
+			who := local.CallerOf(r)
+			return who.UID, who.UID != source.Nobody, who.Any
+		},
 	})
 }
 

@@ -209,3 +209,40 @@ func TestDeclaredByOthers(t *testing.T) {
 		}
 	}
 }
+
+// What a user registered over the socket is his, here as at the other door.
+func TestOthersInstances(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nacos.json")
+	uid, known := 1001, true
+	j := &joined{}
+	open := func() *nacos.Handler {
+		return newHandlerOf(t, nacos.Config{Sources: j, Path: path, Logger: slog.New(slog.DiscardHandler),
+			Caller: func(*http.Request) (int, bool, bool) { return uid, known, known && uid == 0 }})
+	}
+	h := open()
+	const at, more = "/v1/ns/instance?serviceName=pay&ip=192.0.2.1&port=80", "/v1/ns/instance/beat?serviceName=pay&ip=192.0.2.1&port=80"
+	if got := call(h, "POST", at); got != "ok" {
+		t.Fatalf("registration = %q, want ok", got)
+	}
+	h = open() // whose it is, is kept
+	h.Load()
+	for _, other := range []struct {
+		uid   int
+		known bool
+	}{{1002, true}, {0, false}} {
+		uid, known = other.uid, other.known
+		for _, c := range [][2]string{{"POST", at}, {"PUT", at + "&weight=0"}, {"DELETE", at}, {"PUT", more}} {
+			if got := call(h, c[0], c[1]); !strings.Contains(got, "belongs to another user, 1001") {
+				t.Errorf("%s %s of user %d (known: %v) = %q, want that it belongs to another", c[0], c[1], uid, known, got)
+			}
+		}
+	}
+	uid, known = 0, true
+	if got := call(h, "PUT", at+"&weight=2"); got != "ok" {
+		t.Errorf("an update of root = %q, want ok", got)
+	}
+	uid = 1001
+	if got := call(h, "DELETE", at); got != "ok" {
+		t.Errorf("a deregistration of its user = %q, want ok", got)
+	}
+}

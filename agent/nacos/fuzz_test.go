@@ -59,6 +59,11 @@ func (j *joined) count() int {
 // newHandler returns a Handler whose servers are nowhere.
 func newHandler(t testing.TB, sources nacos.Joiner, path string, log *slog.Logger) *nacos.Handler {
 	t.Helper()
+	return newHandlerOf(t, nacos.Config{Sources: sources, Path: path, Logger: log})
+}
+
+func newHandlerOf(t testing.TB, cfg nacos.Config) *nacos.Handler {
+	t.Helper()
 	c, err := client.New([]string{"http://127.0.0.1:1"}, client.Config{Rounds: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +72,8 @@ func newHandler(t testing.TB, sources nacos.Joiner, path string, log *slog.Logge
 	if err != nil {
 		t.Fatal(err)
 	}
-	return nacos.New(nacos.Config{Sources: sources, Keeper: keeper, Client: c, Path: path, Logger: log})
+	cfg.Keeper, cfg.Client = keeper, c
+	return nacos.New(cfg)
 }
 
 func FuzzCall(f *testing.F) {

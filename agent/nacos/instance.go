@@ -30,7 +30,7 @@ func (h *Handler) stopping() error {
 // register takes an instance up. One that is to stay without beats is for the
 // servers, which check it.
 func (h *Handler) register(c *call) error {
-	k, err := c.key()
+	k, err := h.own(c)
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,20 @@ func (h *Handler) register(c *call) error {
 		return err
 	}
 	return c.text(ok)
+}
+
+// own returns the instance that a call is about, if its sender may change it: what a
+// user registered over the socket is his.
+func (h *Handler) own(c *call) (roll.Key, error) {
+	k, err := c.key()
+	if err != nil {
+		return k, err
+	}
+	owner := h.members.owner(k)
+	if uid, known, any := h.cfg.Caller(c.r); owner != nil && !any && (!known || uid != *owner) {
+		return k, refuse(http.StatusForbidden, "%s belongs to another user, %d", k, *owner)
+	}
+	return k, nil
 }
 
 // passInstance hands what a call says of an instance to the servers, unless this
@@ -81,7 +95,11 @@ func (h *Handler) join(c *call, i api.AgentInstance, healthy bool) error {
 	if err := h.stopping(); err != nil {
 		return err
 	}
-	if err := h.members.put(i, healthy); err != nil {
+	var owner *int
+	if uid, known, _ := h.cfg.Caller(c.r); known {
+		owner = &uid
+	}
+	if err := h.members.put(i, healthy, owner); err != nil {
 		return err
 	}
 	h.settle(c)
@@ -100,7 +118,7 @@ func (h *Handler) settle(c *call) {
 }
 
 func (h *Handler) deregister(c *call) error {
-	k, err := c.key()
+	k, err := h.own(c)
 	if err != nil {
 		return err
 	}
@@ -115,7 +133,7 @@ func (h *Handler) deregister(c *call) error {
 // absent stays, metadata is merged over what there is. Of others it is the
 // operator's say, which is for the servers.
 func (h *Handler) update(c *call) error {
-	k, err := c.key()
+	k, err := h.own(c)
 	if err != nil {
 		return err
 	}
@@ -210,7 +228,7 @@ func (h *Handler) beat(c *call) error {
 		}
 		full.complete(c)
 	}
-	k, err := c.key()
+	k, err := h.own(c)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const Origin = "nacos"
 // member is one instance that a client registered here.
 type member struct {
 	Instance api.AgentInstance `json:"instance"` // without health
+	// UID is the user that registered it; nil when that is not known.
+	UID *int `json:"uid,omitempty"`
 
 	health string    // as the beats have it
 	heard  time.Time // of the last beat; by the monotonic clock
@@ -84,8 +86,9 @@ func (m *member) joined() roll.Member {
 }
 
 // put registers an instance, or registers it anew, which is a sign of life.
-func (s *members) put(i api.AgentInstance, healthy bool) error {
-	m := &member{Instance: i, heard: time.Now(), times: timesOf(i.Metadata), health: api.HealthPassing}
+// It is uid's, if that is known and it was nobody's.
+func (s *members) put(i api.AgentInstance, healthy bool, uid *int) error {
+	m := &member{Instance: i, UID: uid, heard: time.Now(), times: timesOf(i.Metadata), health: api.HealthPassing}
 	if !healthy {
 		m.health = api.HealthCritical
 	}
@@ -106,9 +109,12 @@ func (s *members) take(m *member) (change uint64, err error) {
 	if err := s.sources.Join(k, m.joined()); err != nil {
 		return 0, refuse(http.StatusConflict, "%s", err)
 	}
+	if before != nil && before.UID != nil {
+		m.UID = before.UID
+	}
 	s.all[k] = m
 	s.roused()
-	if before != nil && equal(before.Instance, m.Instance) {
+	if before != nil && equal(before.Instance, m.Instance) && before.UID == m.UID {
 		return 0, nil
 	}
 	s.changes++
@@ -137,7 +143,7 @@ func (s *members) keep(change uint64) {
 	s.mu.Lock()
 	all, upTo := kept{Instances: make([]*member, 0, len(s.all))}, s.changes
 	for _, m := range s.all {
-		all.Instances = append(all.Instances, &member{Instance: m.Instance}) // as it is now
+		all.Instances = append(all.Instances, &member{Instance: m.Instance, UID: m.UID}) // as it is now
 	}
 	s.mu.Unlock()
 	slices.SortFunc(all.Instances, func(a, b *member) int { return a.key().Compare(b.key()) })
@@ -145,6 +151,17 @@ func (s *members) keep(change uint64) {
 		s.log.Error("registrations of Nacos clients not kept on disk", "err", err)
 	}
 	s.written = upTo
+}
+
+// owner returns the user that registered an instance here, nil when that is not
+// known, or there is none.
+func (s *members) owner(k roll.Key) *int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.all[k]; m != nil {
+		return m.UID
+	}
+	return nil
 }
 
 // get returns an instance that is registered here.

@@ -58,6 +58,9 @@ type Config struct {
 	// Rejected returns why the servers refuse an instance, empty when they do not;
 	// nil means that nobody knows.
 	Rejected func(k roll.Key) string
+	// Caller returns the user who sends a call, if that is known, and whether he may
+	// change what others registered; nil means that nothing is known of anybody.
+	Caller func(r *http.Request) (uid int, known, any bool)
 	// Draining reports whether the agent is stopping; nil means that it is not.
 	Draining func() bool
 	Logger   *slog.Logger
@@ -84,6 +87,9 @@ func New(cfg Config) *Handler {
 	}
 	if cfg.Rejected == nil {
 		cfg.Rejected = func(roll.Key) string { return "" }
+	}
+	if cfg.Caller == nil {
+		cfg.Caller = func(*http.Request) (int, bool, bool) { return 0, false, false }
 	}
 	if cfg.Draining == nil {
 		cfg.Draining = func() bool { return false }
