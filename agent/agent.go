@@ -202,6 +202,7 @@ type Agent struct {
 
 	reload chan struct{}
 	pulses pulses
+	took   *prometheus.HistogramVec
 
 	mu     sync.Mutex
 	id     string             // under mu
@@ -224,11 +225,14 @@ func New(cfg Config) (*Agent, error) {
 	a := &Agent{cfg: cfg, client: c, started: time.Now(), reload: make(chan struct{}, 1)}
 	a.keeper, err = configfile.New(configfile.Config{
 		Files: cfg.Files, Bundles: cfg.Bundles, Mirrors: cfg.Mirrors, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
+		Turn: func() { a.pulses.files.Beat() },
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.roll = roll.New(cfg.Logger)
+	a.took = newTook()
+	a.roll.OnTry(func(kind string, took time.Duration) { a.took.WithLabelValues(kind).Observe(took.Seconds()) })
 	a.sources = source.New(source.Config{
 		Dir: cfg.ServicesDir, Apps: filepath.Join(cfg.DataDir, appsName), Address: cfg.Address, Loopback: cfg.onLoopback(),
 		Namespace: cfg.Namespace, Rescan: cfg.Rescan, Logger: cfg.Logger, Turn: func() { a.pulses.definitions.Beat() },
@@ -340,6 +344,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	quit()
 	a.pulses.definitions.End()
+	a.pulses.files.End()
 	a.cfg.Notifier.Stopping("leaving", a.drainWait()+leaveSlack)
 	a.leave(func() { silence(); <-silent })
 	stop()

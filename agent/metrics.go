@@ -17,7 +17,7 @@ import (
 type gauges struct {
 	agent *Agent
 
-	info, up, sets, instances, checks, flapping, files, wrong, drained, maintained *prometheus.Desc
+	info, up, sets, failed, retries, mistakes, setbacks, instances, checks, flapping, files, wrong, drained, maintained *prometheus.Desc
 }
 
 func newGauges(a *Agent) *gauges {
@@ -29,6 +29,10 @@ func newGauges(a *Agent) *gauges {
 		info:       desc("info", "1, with the version of the agent", "version"),
 		up:         desc("server_up", "1 while a server takes the announcements"),
 		sets:       desc("sets_sent_total", "whole sets that a server took"),
+		failed:     desc("announcements_failed_total", "announcements that no server took"),
+		retries:    desc("announcements_retried_total", "announcements that followed one of those"),
+		mistakes:   desc("definition_errors_total", "new faults that were found in definition files and registrations; what stays wrong counts once"),
+		setbacks:   desc("file_failures_total", "times that a configuration file was not written, checked, rendered or reloaded as it should be, each try counts"),
 		instances:  desc("instances", "instances that are declared, by health; refused and standby ones are told apart", "health"),
 		checks:     desc("checks", "checks by kind and verdict", "kind", "state"),
 		flapping:   desc("flapping_checks", "checks that are held critical because they changed too often"),
@@ -40,7 +44,7 @@ func newGauges(a *Agent) *gauges {
 }
 
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.info, g.up, g.sets, g.instances, g.checks, g.flapping, g.files, g.wrong, g.drained, g.maintained} {
+	for _, d := range []*prometheus.Desc{g.info, g.up, g.sets, g.failed, g.retries, g.mistakes, g.setbacks, g.instances, g.checks, g.flapping, g.files, g.wrong, g.drained, g.maintained} {
 		to <- d
 	}
 }
@@ -58,7 +62,12 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(g.info, 1, s.Version)
 	gauge(g.up, truth(s.Server.Error == "" && !s.Server.Reached.IsZero()))
-	to <- prometheus.MustNewConstMetric(g.sets, prometheus.CounterValue, float64(s.Server.Sets))
+	for d, n := range map[*prometheus.Desc]uint64{
+		g.sets: s.Server.Sets, g.failed: s.Server.Failed, g.retries: s.Server.Retries,
+		g.mistakes: g.agent.sources.Mistakes(), g.setbacks: g.agent.keeper.Failures(),
+	} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
 
 	instances := map[string]float64{api.HealthPassing: 0, api.HealthCritical: 0, api.HealthUnknown: 0, healthRefused: 0, healthStandby: 0}
 	checks := make(map[[2]string]float64)
@@ -103,6 +112,14 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	gauge(g.drained, truth(s.Drain.State != "none"))
 }
 
+// newTook returns how long tries of checks took. The bounds tell what is on this
+// host from what is not, and from what hardly answers.
+func newTook() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "muster_agent_check_duration_seconds", Help: "how long tries of checks took, by kind", Buckets: []float64{.001, .01, .1, 1, 10},
+	}, []string{"kind"})
+}
+
 // kindOf returns the kind of a check from how it is told: the kind and the target.
 func kindOf(check string) string {
 	kind, _, _ := strings.Cut(check, " ")
@@ -124,7 +141,7 @@ func (a *Agent) scrape() http.Handler {
 // register adds the agent's metrics to its registry.
 func (a *Agent) register() error {
 	for _, c := range []prometheus.Collector{
-		newGauges(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newGauges(a), a.took, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := a.cfg.Registry.Register(c); err != nil {
 			return err

@@ -50,6 +50,8 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`muster_agent_instances{health="passing"} 1`, `muster_agent_instances{health="critical"} 1`, `muster_agent_instances{health="refused"} 1`,
 		`muster_agent_checks{kind="tcp",state="critical"} 1`, `muster_agent_server_up 1`, `muster_agent_wrong_definitions 1`,
+		`muster_agent_check_duration_seconds_count{kind="tcp"} 1`, `muster_agent_check_duration_seconds_bucket{kind="tcp",le="10"} 1`,
+		`muster_agent_definition_errors_total 1`, `muster_agent_file_failures_total 0`, `muster_agent_announcements_failed_total 0`,
 		`muster_agent_files{state="waiting"} 1`, `muster_agent_drained 0`, `muster_agent_info{version=""} 1`, `process_open_fds `, `muster_agent_dns_answers `,
 	} {
 		eventually(t, func() string {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/drain"
 	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/agent/roll"
@@ -26,7 +27,7 @@ const (
 
 // pulses are those of the agent's loops, set by Run. They are nil where no service
 // manager listens.
-type pulses struct{ definitions, announcements *sdnotify.Pulse }
+type pulses struct{ definitions, announcements, files *sdnotify.Pulse }
 
 // vouch tells the service manager that the agent is ready, and alive while its
 // loops go on. A server that is away stops none of them.
@@ -38,6 +39,10 @@ func (a *Agent) vouch(ctx context.Context, g *errgroup.Group) {
 	a.pulses.definitions = n.Pulse("definitions", a.cfg.Rescan+slack)
 	// A beat and a set may have to be given up at each server.
 	a.pulses.announcements = n.Pulse("announcements", time.Duration(len(a.cfg.Servers))*2*callPatience+slack)
+	if len(a.cfg.Files)+len(a.cfg.Bundles)+len(a.cfg.Mirrors) > 0 { // else there is no such loop
+		// A server may hold a watch, and then not end it.
+		a.pulses.files = n.Pulse("configuration files", time.Duration(len(a.cfg.Servers))*(configfile.DefaultWait+callPatience)+slack)
+	}
 	a.roll.OnTurn(n.Pulse("checks", roll.MaxTurn+slack).Beat)
 	// What the local API answers with takes every lock there is. It is not asked
 	// over its socket: whoever takes all its connections must not get the agent

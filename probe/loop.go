@@ -24,6 +24,8 @@ type LoopConfig struct {
 	// before, or begins or ends to be Flapping or Overdue, one at a time; nil
 	// means that nobody is told.
 	OnChange func(Result)
+
+	tried func(took time.Duration) // is told of each try; nil: nobody is
 }
 
 func (c LoopConfig) withDefaults() LoopConfig {
@@ -83,7 +85,11 @@ func (l *Loop) try(ctx context.Context) (began time.Time) {
 	began = time.Now()
 	err := Try(ctx, l.prober, l.cfg.Timeout)
 	if ctx.Err() == nil { // else it was cut short because we stop, which says nothing about the target
-		l.take(time.Since(began), err, "")
+		took := time.Since(began)
+		if l.cfg.tried != nil {
+			l.cfg.tried(took)
+		}
+		l.take(took, err, "")
 	}
 	return began
 }

@@ -21,6 +21,9 @@ type RunnerConfig struct {
 	// Beat is called now and then, every 10 s at least, while the Runner does its
 	// work; nil means not at all.
 	Beat func()
+	// Tried is called with the kind of a check and how long a try of it took, by
+	// several goroutines; nil means that nobody is told.
+	Tried func(kind string, took time.Duration)
 }
 
 // Runner tries checks on time: each at once when it is new, then every interval
@@ -52,6 +55,9 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	if cfg.Beat == nil {
 		cfg.Beat = func() {}
 	}
+	if cfg.Tried == nil {
+		cfg.Tried = func(string, time.Duration) {}
+	}
 	return &Runner{
 		cfg: cfg, began: time.Now(), loops: make(map[*Loop]bool),
 		probers: crew.Crew{Most: cfg.AtOnce}, commands: crew.Crew{Most: cfg.CommandsAtOnce},
@@ -78,6 +84,11 @@ func (r *Runner) Check(c Check, onChange func(Result)) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	k, err := c.kind()
+	if err != nil {
+		return nil, err
+	}
+	cfg.tried = func(took time.Duration) { r.cfg.Tried(k.name, took) }
 	return r.Loop(p, cfg), nil
 }
 

@@ -148,6 +148,11 @@ func (a *Announcer) Run(ctx context.Context, id string) error {
 // announce makes one call, or two when the server asks for the set, and
 // returns how long to wait for the next.
 func (a *Announcer) announce(ctx context.Context, id string) time.Duration {
+	if a.failures > 0 {
+		a.mu.Lock()
+		a.server.Retries++
+		a.mu.Unlock()
+	}
 	set, version := a.roll.Set()
 	answer, err := a.tell(ctx, id, set, version)
 	a.called = time.Now()
@@ -263,6 +268,7 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 	}
 	if err != nil {
 		a.server.Error = err.Error()
+		a.server.Failed++
 	} else {
 		a.server.Reached, a.server.Error = time.Now(), ""
 		a.server.Interval = time.Duration(answer.Interval) * time.Millisecond

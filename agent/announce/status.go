@@ -15,6 +15,8 @@ type Status struct {
 	Revision int64         `json:"revision,omitzero"` //
 	Hold     time.Duration `json:"-"`                 // how long DNS answers of the set may be kept, 0 when not known
 	Sets     uint64        `json:"sets"`              // whole sets that a server took of this run
+	Failed   uint64        `json:"-"`                 // calls of this run that no server took
+	Retries  uint64        `json:"-"`                 // calls that followed one of those
 	Standby  string        `json:"standby,omitempty"` // which other agent has this one's id
 	State    string        `json:"state,omitempty"`   // why the state is not kept on disk
 }

@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/agent/render"
@@ -28,6 +29,9 @@ import (
 // MaxFiles bounds the entries, the files of bundles among them, and the
 // documents of the one watch.
 const MaxFiles = 10000
+
+// DefaultWait is how long a watch is held by the server.
+const DefaultWait = 30 * time.Second
 
 // Config says what a Keeper keeps and where.
 type Config struct {
@@ -42,7 +46,7 @@ type Config struct {
 	Dir string
 	// Namespace of entries that name none; empty means public.
 	Namespace string
-	// Wait is how long the server holds a watch; 0 means 30 s. Local templates
+	// Wait is how long the server holds a watch; 0 means DefaultWait. Local templates
 	// are looked at as often.
 	Wait time.Duration
 	// Retry is the first pause before something that failed is tried again,
@@ -51,14 +55,21 @@ type Config struct {
 	Retry time.Duration
 	// Repeat is how often everything is reported anew; 0 means 60 s.
 	Repeat time.Duration
+	// Turn is called at each turn of the watch, Wait and one call to each server after
+	// the time before at the latest, by several goroutines; nil is none. Where nothing
+	// is kept, nothing is watched.
+	Turn func()
 	// Logger hears what an operator should know; nil means nobody does.
 	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
-	c.Wait = cmp.Or(c.Wait, 30*time.Second)
+	c.Wait = cmp.Or(c.Wait, DefaultWait)
 	c.Retry = cmp.Or(c.Retry, time.Second)
 	c.Repeat = cmp.Or(c.Repeat, time.Minute)
+	if c.Turn == nil {
+		c.Turn = func() {}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -80,6 +91,8 @@ type Keeper struct {
 	bare    []client.Name // kept for the local API alone
 	reports *reporter
 	kick    chan struct{} // ends a watch
+
+	failures atomic.Uint64 // see Failures
 
 	mu        sync.Mutex
 	documents map[client.Name]*document // under mu
@@ -276,6 +289,11 @@ func (k *Keeper) Document(n client.Name) (client.Document, bool) {
 	}
 	return d.content, true
 }
+
+// Failures returns how often a file, or the files of a bundle, did not come to be
+// as they should: each time that a write, a check, a reload or a template failed,
+// the same again and again.
+func (k *Keeper) Failures() uint64 { return k.failures.Load() }
 
 // News returns a channel that is closed when what is known of a document
 // changes, or which documents are kept.

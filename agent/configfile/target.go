@@ -226,6 +226,9 @@ func (t *target) note(w *wanted, err *setback, wait time.Duration) {
 		return
 	}
 	t.err, t.until = err, time.Time{}
+	if err != nil {
+		t.keeper.failures.Add(1)
+	}
 	if !same {
 		t.changed = time.Now()
 	}

@@ -16,6 +16,7 @@ import (
 func (k *Keeper) watch(ctx context.Context) {
 	first := k.cfg.Retry / 4
 	for failures := 0; ctx.Err() == nil; {
+		k.cfg.Turn()
 		err := k.round(ctx, k.cfg.Wait)
 		k.keepAgain()
 		if ctx.Err() != nil {
@@ -121,6 +122,7 @@ func (k *Keeper) fetchAll(ctx context.Context, names []client.Name) error {
 		seats <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-seats }()
+			k.cfg.Turn()
 			if news[i], errs[i] = k.fetch(ctx, n); errs[i] != nil {
 				errs[i] = fmt.Errorf("config %s: %w", n, errs[i])
 			}

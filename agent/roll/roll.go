@@ -63,7 +63,8 @@ type member struct {
 // the checks; everything else may be called by several goroutines.
 type Roll struct {
 	log     *slog.Logger
-	turn    func() // see OnTurn
+	turn    func()                                // see OnTurn
+	tried   func(kind string, took time.Duration) // see OnTry
 	runner  *probe.Runner
 	changed chan struct{} // something the server must learn, one is enough
 
@@ -79,16 +80,22 @@ type Roll struct {
 // New returns an empty Roll.
 func New(log *slog.Logger) *Roll {
 	r := &Roll{
-		log: log, turn: func() {}, members: make(map[Key]*member), version: 1,
+		log: log, turn: func() {}, tried: func(string, time.Duration) {}, members: make(map[Key]*member), version: 1,
 		changed: make(chan struct{}, 1), news: make(chan struct{}),
 	}
-	r.runner = probe.NewRunner(probe.RunnerConfig{Beat: func() { r.turn() }})
+	r.runner = probe.NewRunner(probe.RunnerConfig{
+		Beat: func() { r.turn() }, Tried: func(kind string, took time.Duration) { r.tried(kind, took) },
+	})
 	return r
 }
 
 // OnTurn has f called while checks are run: MaxTurn after the time before at the
 // latest. It must be called before Run.
 func (r *Roll) OnTurn(f func()) { r.turn = f }
+
+// OnTry has f called with the kind of a check and how long a try of it took, by
+// several goroutines. It must be called before Run.
+func (r *Roll) OnTry(f func(kind string, took time.Duration)) { r.tried = f }
 
 // MaxTurn is how often at least the checks are looked after.
 const MaxTurn = 10 * time.Second

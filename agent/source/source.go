@@ -39,6 +39,7 @@ type Sources struct {
 	addresses map[string]netip.Addr    // what templates last yielded; under mu
 	stood     map[identity]roll.Key    // as what a definition was last declared; under mu
 	resolved  map[string]resolution    // what they yield, as of the latest scan or registration; under mu
+	mistakes  uint64                   // see Mistakes; under mu
 }
 
 // resolution is what an address template yields.
@@ -118,6 +119,7 @@ func (s *Sources) noteDirectory(err error) {
 		s.cfg.Logger.Info("services directory is there", "dir", s.cfg.Dir)
 	case err == nil || before != nil && before.Error() == err.Error():
 	case s.seen:
+		s.mistakes++
 		s.cfg.Logger.Error("services directory cannot be read, what it held stays declared", "dir", s.cfg.Dir, "err", err)
 	default:
 		s.cfg.Logger.Warn("services directory cannot be read, waiting for it", "dir", s.cfg.Dir, "err", err)
@@ -163,6 +165,7 @@ func (s *Sources) read(name string) {
 			f.sum = [sha256.Size]byte{} // unread: the same content counts again later
 		}
 		if before == nil || before.Error() != err.Error() {
+			s.mistakes++
 			s.cfg.Logger.Error("definition file does not count", "err", err, "file", name, "standing", len(f.services))
 		}
 		return
@@ -251,6 +254,7 @@ func (s *Sources) problem(origin string, err error, before map[string][]string) 
 	text := err.Error()
 	s.problems[origin] = append(s.problems[origin], text)
 	if !slices.Contains(before[origin], text) {
+		s.mistakes++
 		s.cfg.Logger.Error("definition has a problem", "origin", origin, "err", err)
 	}
 }

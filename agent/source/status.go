@@ -60,6 +60,15 @@ func (s *Sources) Status() (DirectoryStatus, []DefinitionStatus) {
 	return d, all
 }
 
+// Mistakes returns how often something new was found to be wrong with a definition
+// file, a registration, or the directory of the files once that had been read. What
+// stays wrong in the same way counts once.
+func (s *Sources) Mistakes() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mistakes
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""
