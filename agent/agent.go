@@ -35,7 +35,6 @@ import (
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
-	"github.com/musterhq/muster/internal/dirlock"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
@@ -380,18 +379,6 @@ func (a *Agent) own() (unlock func(), err error) {
 	a.id = id
 	a.mu.Unlock()
 	return unlock, nil
-}
-
-// takeOver takes possession of a data directory. An agent that was killed just now
-// has it until the kernel is done with that.
-func takeOver(dir string) (unlock func(), err error) {
-	for tries := 0; ; tries++ {
-		unlock, err = dirlock.Take(dir)
-		if _, inUse := errors.AsType[*dirlock.InUseError](err); !inUse || tries == 20 {
-			return unlock, err
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
 }
 
 func (a *Agent) agentID() string {

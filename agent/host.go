@@ -13,12 +13,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/musterhq/muster/agent/announce"
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/agent/state"
 	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/internal/dirlock"
 	"github.com/musterhq/muster/internal/resident"
 )
 
@@ -179,4 +181,16 @@ func writeAddresses(dir string, addresses map[string]string) error {
 func (a *Agent) shed() {
 	bytes, err := resident.Shed()
 	a.cfg.Logger.Debug("pages of the start given back", "bytes", bytes, "err", err)
+}
+
+// takeOver takes possession of a data directory. An agent that was killed just now
+// has it until the kernel is done with that.
+func takeOver(dir string) (unlock func(), err error) {
+	for tries := 0; ; tries++ {
+		unlock, err = dirlock.Take(dir)
+		if _, inUse := errors.AsType[*dirlock.InUseError](err); !inUse || tries == 20 {
+			return unlock, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
