@@ -18,7 +18,7 @@ func (a *Agent) nacos(c *client.Client) *nacos.Handler {
 	return nacos.New(nacos.Config{
 		Sources: a.sources, Keeper: a.keeper, Client: c, Path: filepath.Join(a.cfg.DataDir, nacosName),
 		Settle: a.settle, Rejected: a.rejected, Draining: a.drain.Leaving, Logger: a.cfg.Logger,
-		Caller: func(r *http.Request) (uid int, known, any bool) {
+		Caller: func(r *http.Request) (uid int, known, trusted bool) {
 			who := local.CallerOf(r)
 			return who.UID, who.UID != source.Nobody, who.Any
 		},

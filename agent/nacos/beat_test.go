@@ -188,7 +188,9 @@ func TestStandstill(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		stop()
-		<-ended
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
 	})
 }
 

@@ -55,7 +55,7 @@ func (h *Handler) own(c *call) (roll.Key, error) {
 		return k, err
 	}
 	owner := h.members.owner(k)
-	if uid, known, any := h.cfg.Caller(c.r); owner != nil && !any && (!known || uid != *owner) {
+	if uid, known, trusted := h.cfg.Caller(c.r); owner != nil && !trusted && (!known || uid != *owner) {
 		return k, refuse(http.StatusForbidden, "%s belongs to another user, %d", k, *owner)
 	}
 	return k, nil

@@ -60,7 +60,7 @@ type Config struct {
 	Rejected func(k roll.Key) string
 	// Caller returns the user who sends a call, if that is known, and whether he may
 	// change what others registered; nil means that nothing is known of anybody.
-	Caller func(r *http.Request) (uid int, known, any bool)
+	Caller func(r *http.Request) (uid int, known, trusted bool)
 	// Draining reports whether the agent is stopping; nil means that it is not.
 	Draining func() bool
 	Logger   *slog.Logger
