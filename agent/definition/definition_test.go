@@ -123,6 +123,7 @@ func TestDecodeErrors(t *testing.T) {
 	}
 	for _, c := range []struct{ name, content, want string }{
 		{"an unknown key", service("wieght: 3"), `d.yaml:4: unknown key "wieght", did you mean "weight"`},
+		{"a key of a check in a service", service("interval: 5s"), `d.yaml:4: unknown key "interval" here, it belongs elsewhere`},
 		{"an unknown key like no other", service("colour: red"), `d.yaml:4: unknown key "colour"`},
 		{"an unknown key in a check", service("checks:", "  - tcp: :80", "    intervall: 5s"), `d.yaml:6: unknown key "intervall", did you mean "interval"`},
 		{"an unknown key at the top", "services: []\nservice: []\n", `d.yaml:2: unknown key "service", did you mean "services"`},

@@ -72,7 +72,11 @@ func (d document) syntaxError(err error) error {
 	}
 	if m := unknownField.FindStringSubmatch(e.Message); m != nil {
 		e.Message = fmt.Sprintf("unknown key %q", m[1])
-		if k := nearest.Of(m[1], keys); k != "" {
+		switch k := nearest.Of(m[1], keys); k {
+		case "":
+		case m[1]:
+			e.Message += " here, it belongs elsewhere"
+		default:
 			e.Message += fmt.Sprintf(", did you mean %q", k)
 		}
 	}

@@ -202,7 +202,7 @@ func statusRows(s agent.Status) (rows [][]string) {
 		add("directory", s.Directory.Path, s.Directory.Error)
 	}
 	for _, d := range s.Definitions {
-		add(d.Origin, fmt.Sprintf("%d services", d.Services), strings.TrimSpace(strings.Join(append(d.Problems, d.Error), " ")))
+		add(d.Origin, fmt.Sprintf("%d services", d.Services), strings.TrimSuffix(strings.Join(append(d.Problems, d.Error), "; "), "; "))
 	}
 	for _, i := range s.Instances {
 		add("instance", i.Service, client.Endpoint(i.Address, i.Port), i.Health, instanceState(i))
