@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"internal/crew":      nil,
 	"internal/command":   nil,
 	"internal/cookie":    nil,
+	"internal/nacoswire": nil,
 	"internal/diff":      nil,
 	"internal/ratelimit": nil,
 
@@ -74,7 +75,7 @@ var arrows = map[string][]string{
 	"server/check":          {"registry", "probe", "internal/crew"},
 	"server/events":         {"registry", "api", "internal/view", "internal/seats"},
 	"server/relay":          {"registry"},
-	"server/nacos":          {"registry", "config", "server/nacos/switches", "server/nacos/archive", "server/push", "internal/seats"},
+	"server/nacos":          {"registry", "config", "server/nacos/switches", "server/nacos/archive", "server/push", "internal/seats", "internal/nacoswire"},
 	"server/nacos/archive":  nil,
 	"server/nacos/switches": nil,
 	"server/push":           {"registry"},
@@ -87,7 +88,7 @@ var arrows = map[string][]string{
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify", "internal/diff",
-		"internal/command", "internal/seats", "internal/resident",
+		"internal/command", "internal/seats", "internal/resident", "internal/nacoswire",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",

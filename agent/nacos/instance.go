@@ -3,7 +3,6 @@ package nacos
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/nacoswire"
 )
 
 // ok is the answer to a write; clients compare the two bytes.
@@ -171,50 +171,8 @@ func (h *Handler) update(c *call) error {
 	return c.text(ok)
 }
 
-// Codes of the answer to a beat.
-const (
-	beatTaken   = 10200
-	beatUnknown = 20404 // asks the client to register
-)
-
-// beatAnswer must hold numbers throughout: clients fail on a text.
-type beatAnswer struct {
-	Interval int64 `json:"clientBeatInterval"` // milliseconds
-	Code     int   `json:"code"`
-	Light    bool  `json:"lightBeatEnabled"`
-}
-
-// scalar is a text that may be sent as a JSON number, or the other way round.
-type scalar string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *scalar) UnmarshalJSON(b []byte) error {
-	if b[0] != '"' {
-		if b[0] == '{' || b[0] == '[' {
-			return errors.New("not a scalar")
-		}
-		if *s = scalar(b); *s == "null" {
-			*s = ""
-		}
-		return nil
-	}
-	var text string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	*s = scalar(strings.TrimSpace(text))
-	return nil
-}
-
-// fullBeat is an instance as a full beat describes it; other keys are ignored.
-type fullBeat struct {
-	ServiceName scalar          `json:"serviceName"`
-	IP          scalar          `json:"ip"`
-	Port        scalar          `json:"port"`
-	Cluster     scalar          `json:"cluster"`
-	Weight      scalar          `json:"weight"`
-	Metadata    json.RawMessage `json:"metadata"`
-}
+// fullBeat is an instance as a full beat describes it.
+type fullBeat struct{ nacoswire.Beat }
 
 // beat takes a full or a light beat. A full one registers an instance that is not
 // known; a light one asks for that.
@@ -232,14 +190,14 @@ func (h *Handler) beat(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := beatAnswer{timesOf(nil).interval.Milliseconds(), beatTaken, true}
+	answer := nacoswire.BeatAnswer{Interval: timesOf(nil).interval.Milliseconds(), Code: nacoswire.BeatTaken, Light: true}
 	i, known, changed := h.members.beat(k)
 	switch {
 	case known && changed:
 		h.settle(c)
 	case known:
 	case full == nil:
-		answer.Code = beatUnknown
+		answer.Code = nacoswire.BeatUnknown
 		return c.json(answer)
 	default:
 		if i, err = full.instance(c, k); err != nil {
@@ -258,7 +216,7 @@ func (h *Handler) beat(c *call) error {
 // complete lays what the beat says over the parameters beside it, all but the
 // service, which the parameter names when there is one.
 func (b *fullBeat) complete(c *call) {
-	for name, v := range map[string]scalar{"ip": b.IP, "port": b.Port, "clusterName": b.Cluster} {
+	for name, v := range map[string]nacoswire.Scalar{"ip": b.IP, "port": b.Port, "clusterName": b.Cluster} {
 		if v != "" {
 			c.params[name] = string(v)
 		}

@@ -11,16 +11,10 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
-)
-
-// Separators of a listener's text.
-const (
-	wordEnd = "\x02"
-	lineEnd = "\x01"
+	"github.com/musterhq/muster/internal/nacoswire"
 )
 
 const (
-	maxListened   = 10000 // documents of one call
 	headerTimeout = "Long-Pulling-Timeout"
 	// minHold and maxHold bound how long a poll is held.
 	minHold = 10 * time.Second
@@ -39,48 +33,25 @@ type listened struct {
 
 var errListened = caused(http.StatusBadRequest, "invalid probeModify")
 
-// parseListened reads dataId, group, md5 and perhaps a tenant for each document.
-// What follows the last line is ignored, as Nacos ignores it.
+// parseListened reads what a client listens to.
 func parseListened(text string) ([]listened, error) {
-	// The form was decoded once; clients may have encoded twice. The clone frees
-	// the body, which is far larger than what a poll is held with.
-	text = strings.Clone(decode(text))
-	if strings.TrimSpace(text) == "" {
+	read, ok := nacoswire.ParseListened(text)
+	if !ok {
 		return nil, errListened
 	}
-	n := strings.Count(text, lineEnd)
-	if n > maxListened {
-		return nil, errListened
-	}
-	all := make([]listened, 0, n)
-	for line := range strings.SplitSeq(text, lineEnd) {
-		if len(all) == n {
-			break
-		}
-		words := strings.Split(line, wordEnd)
-		if len(words) < 3 || len(words) > 4 {
-			return nil, errListened
-		}
-		l := listened{name: client.Name{Group: words[1], Name: words[0]}, md5: words[2]}
-		if len(words) == 4 {
-			l.tenant = words[3]
-		}
-		l.name.Namespace = folded(l.tenant)
-		all = append(all, l)
+	all := make([]listened, 0, len(read))
+	for _, l := range read {
+		n := client.Name{Namespace: folded(l.Tenant), Group: l.Group, Name: l.DataID}
+		all = append(all, listened{name: n, md5: l.MD5, tenant: l.Tenant})
 	}
 	return all, nil
 }
 
-// encodeListened names documents as the client wrote them: the tenant appears
-// if, and only if, it was sent.
+// encodeListened names documents as the client wrote them.
 func encodeListened(changed []listened) string {
 	var b strings.Builder
 	for _, l := range changed {
-		b.WriteString(l.name.Name + wordEnd + l.name.Group)
-		if strings.TrimSpace(l.tenant) != "" {
-			b.WriteString(wordEnd + l.tenant)
-		}
-		b.WriteString(lineEnd)
+		b.WriteString(nacoswire.Changed(l.name.Name, l.name.Group, l.tenant))
 	}
 	return url.QueryEscape(b.String())
 }

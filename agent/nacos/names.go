@@ -1,8 +1,6 @@
 package nacos
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -15,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/musterhq/muster/agent/roll"
+	"github.com/musterhq/muster/internal/nacoswire"
 )
 
 // What Nacos means by nothing.
@@ -175,7 +174,7 @@ func metadataOf(text string) (map[string]string, error) {
 	if text == "" {
 		return nil, nil
 	}
-	m, ok := objectOfTexts([]byte(text))
+	m, ok := nacoswire.Texts([]byte(text))
 	if !ok {
 		m = map[string]string{}
 		for pair := range strings.SplitSeq(text, ",") {
@@ -197,32 +196,6 @@ func metadataOf(text string) (map[string]string, error) {
 		return nil, tooLong("metadata", maxMetadata)
 	}
 	return m, timesOf(m).validate()
-}
-
-// objectOfTexts reads a JSON object whose values are scalars.
-func objectOfTexts(text []byte) (map[string]string, bool) {
-	var values map[string]json.RawMessage
-	if json.Unmarshal(text, &values) != nil || values == nil {
-		return nil, false
-	}
-	m := make(map[string]string, len(values))
-	for k, raw := range values {
-		v := ""
-		switch raw[0] {
-		case '"':
-			if json.Unmarshal(raw, &v) != nil {
-				return nil, false
-			}
-		case '{', '[':
-			return nil, false
-		case 'n': // null: no value
-			continue
-		default:
-			v = string(bytes.TrimSpace(raw))
-		}
-		m[k] = v
-	}
-	return m, true
 }
 
 // Metadata keys by which an instance sets its own times, in milliseconds.

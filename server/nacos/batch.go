@@ -8,15 +8,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
 
 // member names one instance of a batch.
 type member struct {
-	IP          scalar `json:"ip"`
-	Port        scalar `json:"port"`
-	ClusterName string `json:"clusterName"`
-	Ephemeral   *bool  `json:"ephemeral"`
+	IP          nacoswire.Scalar `json:"ip"`
+	Port        nacoswire.Scalar `json:"port"`
+	ClusterName string           `json:"clusterName"`
+	Ephemeral   *bool            `json:"ephemeral"`
 }
 
 // is reports whether m means the instance that is at its endpoint.

@@ -7,53 +7,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
 
-// Codes of the answer to a beat.
-const (
-	beatTaken   = 10200
-	beatUnknown = 20404 // asks the client to register
-)
-
-// beatAnswer must hold numbers throughout: clients fail on a text.
-type beatAnswer struct {
-	Interval int64 `json:"clientBeatInterval"` // milliseconds
-	Code     int   `json:"code"`
-	Light    bool  `json:"lightBeatEnabled"`
-}
-
-// scalar is a text that may be sent as a JSON number, or the other way round.
-type scalar string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (s *scalar) UnmarshalJSON(b []byte) error {
-	if b[0] != '"' {
-		if b[0] == '{' || b[0] == '[' {
-			return errors.New("not a scalar")
-		}
-		if *s = scalar(b); *s == "null" {
-			*s = ""
-		}
-		return nil
-	}
-	var text string
-	if err := json.Unmarshal(b, &text); err != nil {
-		return err
-	}
-	*s = scalar(strings.TrimSpace(text))
-	return nil
-}
-
-// fullBeat is an instance as a full beat describes it; other keys are ignored.
-type fullBeat struct {
-	ServiceName scalar          `json:"serviceName"`
-	IP          scalar          `json:"ip"`
-	Port        scalar          `json:"port"`
-	Cluster     scalar          `json:"cluster"`
-	Weight      scalar          `json:"weight"`
-	Metadata    json.RawMessage `json:"metadata"`
-}
+// fullBeat is an instance as a full beat describes it.
+type fullBeat struct{ nacoswire.Beat }
 
 // beat takes a full or a light beat. The full one names its instance itself, as
 // some clients send nothing beside it.
@@ -85,10 +44,10 @@ func (h *Handler) lightBeat(c *call) (any, error) {
 // told what the switch says.
 func (h *Handler) beaten(c *call, k registry.InstanceKey, full *registry.Registration) (any, error) {
 	set := h.switches.Current()
-	answer := beatAnswer{set.ClientBeatInterval, beatTaken, set.LightBeatEnabled}
+	answer := nacoswire.BeatAnswer{Interval: set.ClientBeatInterval, Code: nacoswire.BeatTaken, Light: set.LightBeatEnabled}
 	interval, err := h.cfg.Registry.Beat(c.r.Context(), k, full)
 	if errors.Is(err, registry.ErrNotFound) {
-		answer.Code = beatUnknown
+		answer.Code = nacoswire.BeatUnknown
 		return answer, nil
 	}
 	if err != nil {
@@ -112,7 +71,7 @@ func (h *Handler) registerOrBeat(c *call) (any, error) {
 		return h.registerInstance(c)
 	}
 	v, err := h.lightBeat(c)
-	if beat, is := v.(beatAnswer); is && beat.Code == beatUnknown {
+	if beat, is := v.(nacoswire.BeatAnswer); is && beat.Code == nacoswire.BeatUnknown {
 		return nil, (&refusal{status: http.StatusOK, code: instanceNotFound}).pin()
 	}
 	if err != nil {
@@ -145,7 +104,7 @@ func (b fullBeat) registration(c *call) (registry.Registration, error) {
 // complete lays what the beat says over the parameters beside it, all but the
 // service, which the parameter names when there is one.
 func (b fullBeat) complete(c *call) {
-	for name, v := range map[string]scalar{"ip": b.IP, "port": b.Port, "clusterName": b.Cluster} {
+	for name, v := range map[string]nacoswire.Scalar{"ip": b.IP, "port": b.Port, "clusterName": b.Cluster} {
 		if v != "" {
 			c.params[name] = string(v)
 		}

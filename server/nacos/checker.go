@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -82,15 +83,15 @@ func checkPort(s *registry.Service, cluster string) (uint16, bool) {
 // parseChecker reads the JSON of a checker. One of an unknown type is NONE.
 func parseChecker(text string) (*registry.HealthCheck, error) {
 	var said struct {
-		Type     string `json:"type"`
-		Path     string `json:"path"`
-		Headers  string `json:"headers"`
-		Expected scalar `json:"expectedResponseCode"`
-		User     string `json:"user"`
-		Password string `json:"pwd"`
-		Command  string `json:"cmd"`
+		Type     string           `json:"type"`
+		Path     string           `json:"path"`
+		Headers  string           `json:"headers"`
+		Expected nacoswire.Scalar `json:"expectedResponseCode"`
+		User     string           `json:"user"`
+		Password string           `json:"pwd"`
+		Command  string           `json:"cmd"`
 	}
-	if json.Unmarshal([]byte(text), &said) != nil && json.Unmarshal([]byte(decode(text)), &said) != nil {
+	if json.Unmarshal([]byte(text), &said) != nil && json.Unmarshal([]byte(nacoswire.Decode(text)), &said) != nil {
 		return nil, illegal("healthChecker", "it should be a JSON object.")
 	}
 	switch strings.ToUpper(said.Type) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/internal/nacoswire"
 )
 
 // The versions of gray rules that there are.
@@ -52,7 +53,7 @@ func (c *call) gray(d config.Draft) (*config.ReleaseDraft, error) {
 func (c *call) grayRule() (string, error) {
 	version, rule := c.value("grayVersion"), c.value("grayRuleExp")
 	if strings.HasPrefix(rule, "{") {
-		object, ok := objectOfTexts([]byte(rule))
+		object, ok := nacoswire.Texts([]byte(rule))
 		if !ok {
 			return "", refuse(http.StatusBadRequest, "grayRuleExp is no JSON object of texts").as(grayRuleFormat)
 		}

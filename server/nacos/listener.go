@@ -9,18 +9,10 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/config"
+	"github.com/musterhq/muster/internal/nacoswire"
 )
 
-// Separators of a listener's text.
-const (
-	wordEnd = "\x02"
-	lineEnd = "\x01"
-)
-
-const (
-	maxListened   = 10000 // documents of one call
-	headerTimeout = "Long-Pulling-Timeout"
-)
+const headerTimeout = "Long-Pulling-Timeout"
 
 // listened is a document as a client knows it.
 type listened struct {
@@ -31,34 +23,16 @@ type listened struct {
 
 var errListened = caused(http.StatusBadRequest, "invalid probeModify")
 
-// parseListened reads dataId, group, md5 and perhaps a tenant for each document.
-// What follows the last line is ignored, as Nacos ignores it.
+// parseListened reads what a client listens to.
 func parseListened(text string) ([]listened, error) {
-	// The form was decoded once; clients may have encoded twice. The clone frees
-	// the body, which is far larger than what a poll is held with.
-	text = strings.Clone(decode(text))
-	if strings.TrimSpace(text) == "" {
+	read, ok := nacoswire.ParseListened(text)
+	if !ok {
 		return nil, errListened
 	}
-	n := strings.Count(text, lineEnd)
-	if n > maxListened {
-		return nil, errListened
-	}
-	all := make([]listened, 0, n)
-	for line := range strings.SplitSeq(text, lineEnd) {
-		if len(all) == n {
-			break
-		}
-		words := strings.Split(line, wordEnd)
-		if len(words) < 3 || len(words) > 4 {
-			return nil, errListened
-		}
-		l := listened{key: config.Key{Group: words[1], DataID: words[0]}, md5: words[2]}
-		if len(words) == 4 {
-			l.tenant = words[3]
-		}
-		l.key.Namespace = folded(l.tenant)
-		all = append(all, l)
+	all := make([]listened, 0, len(read))
+	for _, l := range read {
+		k := config.Key{Namespace: folded(l.Tenant), Group: l.Group, DataID: l.DataID}
+		all = append(all, listened{key: k, md5: l.MD5, tenant: l.Tenant})
 	}
 	return all, nil
 }
@@ -96,16 +70,11 @@ func held(all []listened) iter.Seq2[config.Key, string] {
 	}
 }
 
-// encodeListened names documents as the client wrote them: the tenant appears
-// if, and only if, it was sent.
+// encodeListened names documents as the client wrote them.
 func encodeListened(changed []listened) string {
 	var b strings.Builder
 	for _, l := range changed {
-		b.WriteString(l.key.DataID + wordEnd + l.key.Group)
-		if strings.TrimSpace(l.tenant) != "" {
-			b.WriteString(wordEnd + l.tenant)
-		}
-		b.WriteString(lineEnd)
+		b.WriteString(nacoswire.Changed(l.key.DataID, l.key.Group, l.tenant))
 	}
 	return url.QueryEscape(b.String())
 }

@@ -1,13 +1,12 @@
 package nacos
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -112,7 +111,7 @@ func parseMetadata(text string) (map[string]string, error) {
 	if text == "" {
 		return nil, nil
 	}
-	if m, ok := objectOfTexts([]byte(text)); ok {
+	if m, ok := nacoswire.Texts([]byte(text)); ok {
 		return m, nil
 	}
 	m := map[string]string{}
@@ -124,32 +123,6 @@ func parseMetadata(text string) (map[string]string, error) {
 		m[k] = v
 	}
 	return m, nil
-}
-
-// objectOfTexts reads a JSON object whose values are scalars.
-func objectOfTexts(text []byte) (map[string]string, bool) {
-	var values map[string]json.RawMessage
-	if json.Unmarshal(text, &values) != nil || values == nil {
-		return nil, false
-	}
-	m := make(map[string]string, len(values))
-	for k, raw := range values {
-		v := ""
-		switch raw[0] {
-		case '"':
-			if json.Unmarshal(raw, &v) != nil {
-				return nil, false
-			}
-		case '{', '[':
-			return nil, false
-		case 'n': // null: no value
-			continue
-		default:
-			v = string(bytes.TrimSpace(raw))
-		}
-		m[k] = v
-	}
-	return m, true
 }
 
 // shortened keeps what a refusal repeats of a value within bounds.

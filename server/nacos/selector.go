@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -29,7 +30,7 @@ func parseSelector(text string) (registry.Selector, error) {
 		return registry.Selector{}, nil
 	}
 	var s selector
-	if json.Unmarshal([]byte(text), &s) != nil && json.Unmarshal([]byte(decode(text)), &s) != nil {
+	if json.Unmarshal([]byte(text), &s) != nil && json.Unmarshal([]byte(nacoswire.Decode(text)), &s) != nil {
 		s.Type = ""
 	}
 	switch s.Type {
