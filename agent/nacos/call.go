@@ -31,6 +31,10 @@ type call struct {
 // read takes the parameters from query and body, of every method alike.
 func (c *call) read() error {
 	c.params = params{}
+	// HTTP has no way to say these, so nothing that holds them can be passed on.
+	if strings.ContainsFunc(c.r.URL.RawQuery, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return refuse(http.StatusBadRequest, "the query holds control characters")
+	}
 	if err := c.add(c.r.URL.RawQuery); err != nil {
 		return err
 	}

@@ -86,6 +86,7 @@ func FuzzCall(f *testing.F) {
 		{"GET", "/v1/cs/configs", "dataId=..%2F..&group=&tenant=null", ""},
 		{"GET", "/v1/ns/instance/list", "serviceName=\x00", ""},
 		{"HEAD", "/serverlist/", "", ""},
+		{"GET", "/v1/cs/configs", "\x0e", "0"},
 	} {
 		f.Add(seed.method, seed.path, seed.query, seed.body)
 	}
