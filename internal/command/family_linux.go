@@ -199,7 +199,7 @@ func stat(pid int) (state byte, group int) {
 // parentheses and may hold anything.
 func parseStat(b []byte) (state byte, group int) {
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 3 || len(fields[0]) != 1 {
+	if len(fields) < 3 || len(fields[0]) != 1 || fields[0][0] < 'A' {
 		return 0, 0
 	}
 	group, err := strconv.Atoi(fields[2])

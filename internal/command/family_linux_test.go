@@ -11,6 +11,7 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("1 (sh) S 0 12 1 0"))
 	f.Add([]byte("1 (a) Z 0 9 (b) R 4 5 6"))
 	f.Add([]byte(""))
+	f.Add([]byte("\x00 0 1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		state, group := command.ParseStat(b)
 		if state == 0 && group != 0 {
