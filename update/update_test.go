@@ -233,7 +233,7 @@ func TestReadRefuses(t *testing.T) {
 		{"one instance with two weights", []string{"add a.svc" + srv, "add a.svc 60 SRV 0 2000 80 ip-10-0-0-9.addr"},
 			dns.RcodeRefused, "another weight or cluster"},
 
-		{"more instances than a message may change", []string{"delete many.svc"}, dns.RcodeRefused, "more than 10 instances"},
+		{"more instances than a message may change", []string{"delete many.svc"}, dns.RcodeRefused, fmt.Sprintf("more than %d instances", update.MaxChanges)},
 		{"more records than a message may have", long, dns.RcodeRefused, "200 records"},
 		{"more metadata than an instance may have", heavy, dns.RcodeRefused, "bytes of metadata, of at most 16384"},
 		{"a lease of no time", []string{"lease 0 60", "add a.svc" + srv}, dns.RcodeRefused, "a lease of 0 s"},
