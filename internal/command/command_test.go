@@ -178,6 +178,7 @@ func TestWhatIsLeftInTheBackground(t *testing.T) {
 			t.Errorf("Run = %v, want nil and the child alive", err)
 		}
 		_ = syscall.Kill(pids[0], syscall.SIGKILL)
+		_, _ = syscall.Wait4(pids[0], nil, 0, nil) // else another test would find it among the children
 	})
 	t.Run("is killed where the command is to be alone", func(t *testing.T) {
 		c := shell(child + session + "until [ -s session ]; do sleep 0.01; done; " + orphan + "exit 0")
