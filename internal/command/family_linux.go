@@ -84,6 +84,7 @@ func (f *family) kill() {
 		for _, pid := range children() {
 			switch is, certain := f.isMarked(pid); {
 			case is:
+				left = true // its own children come to this process once it has ended
 				strays[pid] = true
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			case !certain && round < 4: // else its environment is empty for good
