@@ -31,7 +31,7 @@ func BenchmarkUDP(b *testing.B) {
 
 // BenchmarkHotPath asks a hot path that does nothing.
 func BenchmarkHotPath(b *testing.B) {
-	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Hot: echo{}})
+	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Storage: map[any]any{hotKey{}: echo{}}})
 	askInWindows(b, addr, question("a.example.org.", dns.TypeTXT))
 }
 
@@ -123,7 +123,7 @@ func BenchmarkTCP(b *testing.B) {
 
 // BenchmarkGateDrops sends windows of packets that the gate drops, but for the last.
 func BenchmarkGateDrops(b *testing.B) {
-	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Storage: map[any]any{gateKey{}: &oneOf{n: window}}, Hot: echo{}})
+	_, addr := open(b, ".:PORT {\n bind 127.0.0.1\n muster\n}", dnsd.Config{Storage: map[any]any{gateKey{}: &oneOf{n: window}, hotKey{}: echo{}}})
 	conn, err := dial(b, "udp", addr)
 	if err != nil {
 		b.Fatal(err)

@@ -9,7 +9,7 @@
 //
 // This buys what CoreDNS started in the usual way does not give. A [Gate] sees each
 // UDP packet before it costs anything, and a [HotPath] may answer it before CoreDNS
-// sees it. A reload keeps every socket and connection and loses no query. Queries
+// sees it, where a plugin has a [Shortcut]. A reload keeps every socket and connection and loses no query. Queries
 // of one TCP connection are answered at the same time and in any order (RFC 7766),
 // and its limits are told to clients that ask (RFC 7828). An address that is taken
 // is an error instead of a silent division of the traffic (CoreDNS binds with

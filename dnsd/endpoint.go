@@ -19,7 +19,6 @@ type endpoint struct {
 	tcp   *net.TCPListener
 	any   bool // bound to all addresses: answers must name their source
 	batch batcher
-	hot   HotPath
 	conns *connections
 	log   *slog.Logger
 
@@ -41,7 +40,7 @@ func openEndpoint(ctx context.Context, addr string, shared bool, cfg Config, con
 	}
 	stopping := make(chan struct{})
 	e := &endpoint{
-		udp: udp, tcp: tcp, batch: newBatcher(udp), hot: cfg.Hot, conns: conns, log: cfg.Logger,
+		udp: udp, tcp: tcp, batch: newBatcher(udp), conns: conns, log: cfg.Logger,
 		stopping: stopping, workers: newWorkers(stopping),
 		droppedPackets: newOverload(addr, "udp", cfg.Logger),
 		droppedConns:   newOverload(addr, "tcp", cfg.Logger),

@@ -50,7 +50,7 @@ func gatesOf(configs []*dnsserver.Config) gates {
 	return found
 }
 
-func same(a, b Gate) bool {
+func same(a, b any) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 

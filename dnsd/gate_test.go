@@ -40,7 +40,7 @@ func TestGateIsAskedBeforeAllElse(t *testing.T) {
 			gate, hot := &testGate{}, &watched{HotPath: hotName("hot.")}
 			// One handler for two zones, and a block at the same address without it.
 			_, addr := open(t, "hot:PORT cold:PORT {\n"+bind+" muster\n}\nother:PORT {\n"+bind+" whoami\n}",
-				dnsd.Config{Hot: hot, Storage: map[any]any{gateKey{}: gate}})
+				dnsd.Config{Storage: map[any]any{gateKey{}: gate, hotKey{}: hot}})
 			asked := int32(0)
 			for _, zone := range []string{"hot.", "cold.", "other.", "elsewhere."} {
 				asked++

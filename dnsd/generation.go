@@ -39,7 +39,7 @@ func newGeneration(inst *instance, cfg Config, failed chan<- error) *generation 
 	p := &panics{log: cfg.Logger}
 	for _, s := range inst.servers {
 		if addr, ok := plainAddr(s); ok {
-			g.plain[addr] = newResponder(s.(*dnsserver.Server), p.guard(inst.gates(addr), "dns://"+addr), g.underWay, p)
+			g.plain[addr] = newResponder(s.(*dnsserver.Server), inst.at(addr), g.underWay, p)
 		}
 	}
 	return g
@@ -71,6 +71,7 @@ func (g *generation) serve(endpoints map[string]*endpoint, fronts map[string]*fr
 		d.front.serve(d)
 	}
 	for addr, r := range g.plain {
+		r.hots = hotsOf(r.shortcuts, r.server.Addr)
 		endpoints[addr].serve(r)
 	}
 }

@@ -36,11 +36,11 @@ type instance struct {
 	configs []*dnsserver.Config
 }
 
-// gates are the gates of the dns:// address addr, host:port.
-func (i *instance) gates(addr string) gates {
-	return gatesOf(slices.DeleteFunc(slices.Clone(i.configs), func(c *dnsserver.Config) bool {
+// at are the configs that listen at the dns:// address addr, host:port.
+func (i *instance) at(addr string) []*dnsserver.Config {
+	return slices.DeleteFunc(slices.Clone(i.configs), func(c *dnsserver.Config) bool {
 		return !slices.ContainsFunc(c.ListenHosts, func(host string) bool { return listensAt(c, host, addr) })
-	}))
+	})
 }
 
 // listensAt reports whether the config with the host listens at addr. CoreDNS groups

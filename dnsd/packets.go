@@ -40,15 +40,21 @@ func (e *endpoint) readPackets() {
 			continue
 		}
 		wait.reset()
-		gates := e.current.Load().gates
+		began := time.Now()
+		r := e.acquire()
+		if r == nil {
+			continue // it stops
+		}
 		handed := false
 		for i := range in[:n] {
-			handed = e.take(&in[i], gates, floods, out) || handed
+			handed = e.take(&in[i], r, floods, out) || handed
 		}
 		out.flush()
-		if len(gates) > 0 {
-			floods.look(time.Now())
+		if now := time.Now(); len(r.gates)+len(r.hots) > 0 {
+			r.hots.sent(now.Sub(began))
+			floods.look(now)
 		}
+		r.underWay.done()
 		if handed && n > 1 {
 			// In a flood this goroutine has always something to read, and another
 			// thread that takes the query over may have to wait for a processor.
@@ -59,7 +65,7 @@ func (e *endpoint) readPackets() {
 
 // take deals with one packet, and reports whether another goroutine does the rest.
 // Answers that are known at once go to out.
-func (e *endpoint) take(m *ipv4.Message, gates gates, floods *floods, out *answers) (handed bool) {
+func (e *endpoint) take(m *ipv4.Message, r *responder, floods *floods, out *answers) (handed bool) {
 	query := m.Buffers[0][:m.N]
 	if !admit(query) {
 		return false
@@ -67,8 +73,8 @@ func (e *endpoint) take(m *ipv4.Message, gates gates, floods *floods, out *answe
 	addr := m.Addr.(*net.UDPAddr)
 	from := addr.AddrPort()
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	if len(gates) > 0 {
-		if answer, truncated := gates.Admit(query, from); !answer {
+	if len(r.gates) > 0 {
+		if answer, truncated := r.gates.Admit(query, from); !answer {
 			floods.count(from.Addr())
 			if truncated {
 				out.add(m, cut(out.buffer(), query))
@@ -76,21 +82,21 @@ func (e *endpoint) take(m *ipv4.Message, gates gates, floods *floods, out *answe
 			return false
 		}
 	}
-	if e.hot != nil {
-		if n, ok := e.hot.Answer(out.buffer(), query, from); ok {
-			out.add(m, n)
-			return false
-		}
+	if n, ok := r.hots.answer(out.buffer(), query, from); ok {
+		out.add(m, n)
+		return false
 	}
 	if e.packets.Add(1) > maxPackets {
 		e.packets.Add(-1)
 		e.droppedPackets.count()
 		return false
 	}
-	r := e.acquire()
-	if r == nil {
-		e.packets.Add(-1)
-		return false
+	if !r.underWay.begin() {
+		// A reload has ended it just now, and another one may be there.
+		if r = e.acquire(); r == nil {
+			e.packets.Add(-1)
+			return false
+		}
 	}
 	p := packets.Get().(*packet)
 	p.wire = append(p.wire[:0], query...)

@@ -52,7 +52,7 @@ func TestSystemsWithoutBatches(t *testing.T) {
 	t.Cleanup(dnsd.WithoutBatches())
 	for name, bind := range map[string]string{"address": " bind 127.0.0.1\n", "wildcard": ""} {
 		t.Run(name, func(t *testing.T) {
-			_, addr := open(t, ".:PORT {\n"+bind+" muster\n}", dnsd.Config{Hot: hotName("hot."), Storage: map[any]any{textKey{}: "cold"}})
+			_, addr := open(t, ".:PORT {\n"+bind+" muster\n}", dnsd.Config{Storage: map[any]any{hotKey{}: hotName("hot."), textKey{}: "cold"}})
 			for range 3 {
 				if r := exchange(t, "udp", addr, question("hot.", dns.TypeTXT)); len(r.Answer) != 0 {
 					t.Errorf("hot name = %v, want the hot path's empty answer", r.Answer)

@@ -19,7 +19,7 @@ import (
 // The plugin muster of this test binary stands where the real one will: it
 // answers TXT with the text in the storage, or with much for large., holds queries for held.* until
 // released, tells what it hears about signatures, transfers zone., is a gate if
-// there is one in the storage, and fails or panics in its setup when told so.
+// there is one in the storage, has a shortcut if there is a hot path, and fails or panics in its setup when told so.
 func init() { plugin.Register("muster", setupTestPlugin) }
 
 type textKey struct{}
@@ -35,6 +35,9 @@ type hold struct {
 // gateKey finds the dnsd.Gate that the plugin is.
 type gateKey struct{}
 
+// hotKey finds the dnsd.HotPath that the plugin has for all sockets.
+type hotKey struct{}
+
 // signedKey finds a chan error that takes the status of each signed query.
 type signedKey struct{}
 
@@ -49,11 +52,27 @@ type testPlugin struct {
 	zone   []dns.RR
 }
 
-// gatePlugin is the plugin with a gate.
-type gatePlugin struct {
-	*testPlugin
-	dnsd.Gate
-}
+// The plugin with a gate, with a shortcut, and with both.
+type (
+	gatePlugin struct {
+		*testPlugin
+		dnsd.Gate
+	}
+	hotPlugin struct {
+		*testPlugin
+		shortcut
+	}
+	gateHotPlugin struct {
+		*testPlugin
+		dnsd.Gate
+		shortcut
+	}
+)
+
+// shortcut has one hot path for all sockets.
+type shortcut struct{ path dnsd.HotPath }
+
+func (s shortcut) HotPath(string) (dnsd.HotPath, string) { return s.path, "" }
 
 func setupTestPlugin(c *caddy.Controller) error {
 	p := &testPlugin{text: "nothing stored"}
@@ -80,13 +99,19 @@ func setupTestPlugin(c *caddy.Controller) error {
 		}
 	}
 	gate, isGate := c.Get(gateKey{}).(dnsd.Gate)
-	gated := &gatePlugin{p, gate}
+	hot, isHot := c.Get(hotKey{}).(dnsd.HotPath)
+	var h plugin.Handler = p
+	switch {
+	case isGate && isHot:
+		h = &gateHotPlugin{p, gate, shortcut{hot}}
+	case isGate:
+		h = &gatePlugin{p, gate}
+	case isHot:
+		h = &hotPlugin{p, shortcut{hot}}
+	}
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		p.next = next
-		if isGate {
-			return gated
-		}
-		return p
+		return h
 	})
 	return nil
 }

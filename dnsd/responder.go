@@ -10,17 +10,21 @@ import (
 
 // responder answers what arrives at one dns:// address, for one generation.
 type responder struct {
-	server   *dnsserver.Server
-	ctx      context.Context //nolint:containedctx // of constants that CoreDNS looks for in the context of each query
-	gates    gates
-	underWay *underWay // of the whole generation
-	panics   *panics
+	server    *dnsserver.Server
+	ctx       context.Context //nolint:containedctx // of constants that CoreDNS looks for in the context of each query
+	gates     gates
+	shortcuts []Shortcut
+	hots      hots      // of the goroutine that reads packets, from serve on
+	underWay  *underWay // of the whole generation
+	panics    *panics
 }
 
-func newResponder(s *dnsserver.Server, g gates, u *underWay, p *panics) *responder {
+func newResponder(s *dnsserver.Server, configs []*dnsserver.Config, u *underWay, p *panics) *responder {
 	ctx := context.WithValue(context.Background(), dnsserver.Key{}, s)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
-	return &responder{server: s, ctx: ctx, gates: g, underWay: u, panics: p}
+	return &responder{
+		server: s, ctx: ctx, gates: p.guard(gatesOf(configs), s.Addr), shortcuts: shortcutsOf(configs), underWay: u, panics: p,
+	}
 }
 
 // answer hands a message that [admit] lets through to CoreDNS, or refuses it. The

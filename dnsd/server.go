@@ -30,9 +30,6 @@ type Config struct {
 	// Storage holds values that plugins find through the Get method of their
 	// caddy.Controller. It is copied for each load. Nil means none.
 	Storage map[any]any
-	// Hot is asked first about each UDP packet to a dns:// address. Nil means that
-	// CoreDNS answers all.
-	Hot HotPath
 	// MaxConns bounds the TCP connections of the dns:// addresses in all; a quarter of
 	// them may come from one client, which is an IPv4 address or an IPv6 /56. When
 	// there is no room the connection that has been idle for longest is closed. Zero
