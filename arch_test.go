@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"internal/nacoswire": nil,
 	"internal/diff":      nil,
 	"internal/ratelimit": nil,
+	"internal/tally":     nil,
 
 	// And of the file system.
 	"internal/atomicfile": nil,
@@ -63,8 +64,8 @@ var arrows = map[string][]string{
 	"etcdstore/embedded": nil,
 	"etcdstore/keeper":   {"etcdstore/embedded"},
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile", "internal/boltpages"},
-	"plugin":             {"zone", "update", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit"},
-	"dnsd":               nil,
+	"plugin":             {"zone", "update", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit", "internal/tally"},
+	"dnsd":               {"internal/tally"},
 	"probe":              {"internal/crew", "internal/command"},
 	"api":                nil,
 	"client":             {"api"},
