@@ -219,7 +219,7 @@ func (e *Explanation) claim(snap *registry.Snapshot, q Question) {
 	name, ok := "", false
 	if e.Service != nil {
 		name, ok = e.Service.Key.Folded()
-	} else if n, parsed := registry.ParseName(split(q.Name), q.Raw); parsed && n.Kind != registry.LabelAddress {
+	} else if n, parsed := registry.ParseName(split(q.Name), q.Raw, nil); parsed && n.Kind != registry.LabelAddress {
 		name, ok = n.Base, true
 	}
 	if !ok {
@@ -250,7 +250,7 @@ func (e *Explanation) near(snap *registry.Snapshot, q Question) {
 		return
 	}
 	word, _, _ := strings.Cut(lower(q.Name), "."+registry.LabelService)
-	if n, ok := registry.ParseName(split(q.Name), q.Raw); ok {
+	if n, ok := registry.ParseName(split(q.Name), q.Raw, nil); ok {
 		word = n.Service
 	}
 	var alike [nearest.Most + 1][]string // by letters that differ

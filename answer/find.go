@@ -56,12 +56,12 @@ func find(snap *registry.Snapshot, name string, raw bool) target {
 	if len(labels) > 1 && isProto(labels[0]) && !isProto(labels[1]) {
 		// A resolver that minimises names (RFC 9156) asks for it on its way to an
 		// application, and would take "no such name" for an end (RFC 8020).
-		if n, ok := registry.ParseName(labels[1:], raw); ok && n.Proto == "" && n.Kind == registry.LabelService {
-			below = lower(labels[0]) + "." + n.Scoped() // it may be spelled raw
+		if n, ok := registry.ParseName(labels[1:], raw, nil); ok && n.Proto == "" && n.Kind == registry.LabelService {
+			below = lower(labels[0]) + "." + n.Scoped(nil) // it may be spelled raw
 		}
 		return absent(snap, below)
 	}
-	n, ok := registry.ParseName(labels, raw)
+	n, ok := registry.ParseName(labels, raw, nil)
 	if !ok || labels[0] == "_" {
 		return absent(snap, below)
 	}
@@ -94,7 +94,7 @@ func find(snap *registry.Snapshot, name string, raw bool) target {
 	}
 	// What no instance has is not looked for among them: anybody can ask for it, and
 	// there may be many.
-	if scoped && !snap.HasName(n.Scoped()) || t.filter.Type != (registry.AppType{}) && !slices.Contains(s.Types(), t.filter.Type) {
+	if scoped && !snap.HasName(n.Scoped(nil)) || t.filter.Type != (registry.AppType{}) && !slices.Contains(s.Types(), t.filter.Type) {
 		t.kind = absent(snap, below).kind
 	}
 	return t

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
+	"sort"
 	"sync/atomic"
 )
 
@@ -41,7 +41,7 @@ type Service struct {
 	policy    Policy
 	selector  []labelPair
 
-	bare atomic.Pointer[Selection] // cache of the unfiltered selection
+	memo atomic.Value // as Memo has it
 }
 
 // DNSName returns the folded name below the zone, "" when another service holds
@@ -59,12 +59,8 @@ func (s *Service) Instance(e Endpoint) *Instance {
 
 // At returns the instances at a host, ordered by port; not to be modified.
 func (s *Service) At(host string) []*Instance {
-	compare := func(i *Instance, host string) int { return strings.Compare(i.Key.Endpoint.Host, host) }
-	first, found := slices.BinarySearchFunc(s.Instances, host, compare)
-	if !found {
-		return nil
-	}
-	past := first + 1
+	first := sort.Search(len(s.Instances), func(n int) bool { return s.Instances[n].Key.Endpoint.Host >= host })
+	past := first
 	for past < len(s.Instances) && s.Instances[past].Key.Endpoint.Host == host {
 		past++
 	}
@@ -109,42 +105,59 @@ type Selection struct {
 // or all of these, flagged, when healthy/all is at or below the service's
 // protect threshold. A threshold of 0 protects nothing, unless [Policy] says so.
 // A selector narrows the eligible ones first, to those that suit the consumer.
-func (s *Service) Select(f Filter) Selection {
-	if f != (Filter{}) {
-		return s.choose(f)
-	}
-	if c := s.bare.Load(); c != nil {
-		return *c
-	}
-	c := s.choose(f)
-	s.bare.Store(&c)
-	return c
-}
+func (s *Service) Select(f Filter) Selection { return s.SelectIn(nil, f) }
 
-func (s *Service) choose(f Filter) Selection {
+// SelectIn is Select with room for a set that is not that of all instances. Nil room
+// is fine.
+func (s *Service) SelectIn(room []*Instance, f Filter) Selection {
 	var sel Selection
-	all := make([]*Instance, 0, len(s.Instances))
+	healthy := 0
 	for _, i := range s.Instances {
 		if f.Admits(i) {
 			sel.Named++
 			if i.eligible() {
-				all = append(all, i)
+				sel.All++
+				healthy += b2i(i.Healthy)
 			}
+		}
+	}
+	if f.Wants != "" {
+		return s.suited(sel, f)
+	}
+	sel.Protected = s.protects(healthy, sel.All)
+	answered := sel.All
+	if !sel.Protected {
+		answered = healthy
+	}
+	if answered == len(s.Instances) {
+		sel.Instances = slices.Clip(s.Instances)
+		return sel
+	}
+	sel.Instances = slices.Grow(room[:0], answered)
+	for _, i := range s.Instances {
+		if i.eligible() && (i.Healthy || sel.Protected) && f.Admits(i) {
+			sel.Instances = append(sel.Instances, i)
+		}
+	}
+	sel.Instances = slices.Clip(sel.Instances)
+	return sel
+}
+
+// suited is the selection of those that suit a consumer.
+func (s *Service) suited(sel Selection, f Filter) Selection {
+	all := make([]*Instance, 0, sel.All)
+	for _, i := range s.Instances {
+		if f.Admits(i) && i.eligible() {
+			all = append(all, i)
 		}
 	}
 	all = s.Suiting(all, f.Wants)
 	sel.All = len(all)
 	healthy := 0
 	for _, i := range all {
-		if i.Healthy {
-			healthy++
-		}
+		healthy += b2i(i.Healthy)
 	}
-	if s.protects(healthy, sel.All) {
-		sel.Instances, sel.Protected = all, true
-		return sel
-	}
-	if healthy < len(all) { // of a slice of its own
+	if sel.Protected = s.protects(healthy, sel.All); !sel.Protected {
 		all = slices.DeleteFunc(all, func(i *Instance) bool { return !i.Healthy })
 	}
 	sel.Instances = slices.Clip(all)

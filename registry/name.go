@@ -80,7 +80,7 @@ func (k ServiceKey) Label() (label string, ok bool) {
 // each; empty when it has none (F4).
 func scopeLabel(s string) string {
 	label := foldLabel(s)
-	if len(label) > 63 || !isASCII(s) {
+	if len(label) > maxLabel || !isASCII(s) {
 		return ""
 	}
 	return label
@@ -88,19 +88,36 @@ func scopeLabel(s string) string {
 
 // foldService applies F1, F2 and F4 to the service part.
 func foldService(name string) (string, bool) {
-	var labels []string
+	if plainLabel(name) && len(name) <= maxLabel {
+		return name, foldedService(name)
+	}
+	b, ok := appendService(make([]byte, 0, len(name)), 0, name)
+	folded := string(b)
+	return folded, ok && foldedService(folded)
+}
+
+// appendService appends the labels of a service, or of a part of one, that is called
+// name to a text that begins at start. False: there is no folded name (F4).
+func appendService(b []byte, start int, name string) ([]byte, bool) {
 	for piece := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '.' || r == ':' || r == '/' }) {
-		label := foldLabel(piece)
-		if !isASCII(piece) || len(label) > 63 {
-			return "", false
+		before := len(b)
+		if before > start {
+			b = append(b, '.')
 		}
-		if label != "" {
-			labels = append(labels, label)
+		from := len(b)
+		b = appendLabel(b, piece)
+		switch n := len(b) - from; {
+		case n > maxLabel || !isASCII(piece):
+			return b, false
+		case n == 0:
+			b = b[:before]
 		}
 	}
-	folded := strings.Join(labels, ".")
-	return folded, folded != "" && len(folded) <= 120 && !looksExact(folded)
+	return b, true
 }
+
+// foldedService reports whether the folded text of a service may be one (F4).
+func foldedService(s string) bool { return s != "" && len(s) <= 120 && !looksExact(s) }
 
 // foldLabel applies F2 to one label: lower case, - for all that is not a
 // letter, digit or hyphen, runs squeezed, both ends trimmed.
@@ -108,7 +125,12 @@ func foldLabel(s string) string {
 	if plainLabel(s) {
 		return s
 	}
-	b := make([]byte, 0, len(s))
+	return string(appendLabel(make([]byte, 0, len(s)), s))
+}
+
+// appendLabel appends what foldLabel returns.
+func appendLabel(b []byte, s string) []byte {
+	start := len(b)
 	for i := range len(s) {
 		c := s[i]
 		switch {
@@ -118,12 +140,15 @@ func foldLabel(s string) string {
 		default:
 			c = '-'
 		}
-		if c == '-' && (len(b) == 0 || b[len(b)-1] == '-') {
+		if c == '-' && (len(b) == start || b[len(b)-1] == '-') {
 			continue
 		}
 		b = append(b, c)
 	}
-	return strings.TrimSuffix(string(b), "-")
+	if len(b) > start && b[len(b)-1] == '-' {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 // plainLabel reports whether folding s would change nothing, without a copy.
@@ -148,123 +173,27 @@ func isASCII(s string) bool {
 	return true
 }
 
-// Lower lower-cases ASCII letters and no others (F6): unlike strings.ToLower it
-// makes no k of a Kelvin sign, and what it returns is as long as s.
+// Lower lower-cases ASCII letters and no others (F6, RFC 4343): unlike strings.ToLower
+// it makes no k of a Kelvin sign, and what it returns is as long as s.
 func Lower(s string) string {
-	if isASCII(s) {
-		return strings.ToLower(s)
-	}
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
+	for i := range len(s) {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if c := b[i]; 'A' <= c && c <= 'Z' {
+					b[i] = c + 'a' - 'A'
+				}
+			}
+			return string(b)
 		}
 	}
-	return string(b)
+	return s
 }
 
 // looksExact reports whether a folded service could be taken for an exact name.
 func looksExact(s string) bool {
 	digits, ok := strings.CutPrefix(s, "h-")
 	return ok && len(digits) == 10 && strings.Trim(digits, "0123456789abcdef") == ""
-}
-
-// Name is a DNS name below the zone, taken apart (rules F5 to F7).
-type Name struct {
-	App, Proto string // selector _app._proto without underscores, lower case; empty without one
-	Kind       string // LabelService, LabelInstance or LabelAddress; empty when no kind label was found
-	Address    string // of LabelInstance: the label that spells the address, lower case
-	Service    string // folded service, a single exact label, or the address label
-	Cluster    string // folded filter, empty for any
-	Version    string // folded filter, empty for any
-	Base       string // what is claimed: service, kind (svc for an instance), group and namespace; no selector, cluster or version
-}
-
-// Scoped returns the name of the service with all scopes, without a selector, as it
-// stands among the names of the snapshot.
-func (n Name) Scoped() string {
-	kind := n.Service + "." + LabelService
-	return kind + Filter{Cluster: n.Cluster, Version: n.Version}.scopes() + strings.TrimPrefix(n.Base, kind)
-}
-
-// ParseName takes apart the labels of a question below the zone, leftmost
-// first, unescaped. It returns false for a name that can hold nothing: no kind
-// label, a label that folds to nothing, or a wildcard. With raw false the
-// service must be spelled folded already; case never matters.
-func ParseName(labels []string, raw bool) (Name, bool) {
-	var n Name
-	var group, ns string
-	rest := labels
-	for _, scope := range []struct {
-		label string
-		to    *string
-	}{{LabelNamespace, &ns}, {labelGroup, &group}, {labelVersion, &n.Version}, {labelCluster, &n.Cluster}} {
-		if i := len(rest) - 2; i >= 1 && Lower(rest[i+1]) == scope.label {
-			if *scope.to = scopeLabel(rest[i]); *scope.to == "" {
-				return n, false
-			}
-			rest = rest[:i]
-		}
-	}
-	if len(rest) == 0 {
-		return n, false
-	}
-	n.Kind = Lower(rest[len(rest)-1])
-	rest = rest[:len(rest)-1]
-	base := n.Kind
-	switch n.Kind {
-	case LabelService, LabelAddress:
-	case LabelInstance:
-		if len(rest) < 2 {
-			return n, false
-		}
-		n.Address, rest, base = Lower(rest[0]), rest[1:], LabelService
-	default:
-		return n, false
-	}
-	if n.Address == "" && len(rest) >= 2 && len(rest[0]) > 1 && rest[0][0] == '_' && isProto(rest[1]) {
-		n.App, n.Proto = Lower(rest[0][1:]), Lower(rest[1][1:])
-		rest = rest[2:]
-	}
-	if len(rest) == 0 && n.App != "" { // _order-api._tcp.svc: the app is the service
-		rest, n.App = []string{n.App}, ""
-	}
-	if !n.fold(rest, raw) || looksExact(n.Service) && n.Cluster+n.Version != "" {
-		return n, false // an exact name carries no scope (F8)
-	}
-	n.Base = n.Service + "." + base
-	if group != "" {
-		n.Base += "." + group + "." + labelGroup
-	}
-	if ns != "" {
-		n.Base += "." + ns + "." + LabelNamespace
-	}
-	return n, true
-}
-
-// fold sets Service from the labels left of the kind. A whole label that folds
-// to nothing ends it, else "*.order-api" would be order-api.
-func (n *Name) fold(labels []string, raw bool) bool {
-	if len(labels) == 1 && looksExact(Lower(labels[0])) {
-		n.Service = Lower(labels[0])
-		return true
-	}
-	for _, l := range labels {
-		if strings.Contains(l, "*") || !raw && !plainLabel(Lower(l)) {
-			return false
-		}
-		if strings.Trim(l, ".:/") == "" || foldLabel(strings.Trim(l, ".:/")) == "" {
-			return false
-		}
-	}
-	var ok bool
-	n.Service, ok = foldService(strings.Join(labels, "."))
-	return ok
-}
-
-func isProto(label string) bool {
-	label = Lower(label)
-	return label == "_tcp" || label == "_udp"
 }
 
 // ScopeLabel returns the label that a namespace, group, cluster or version has in

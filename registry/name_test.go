@@ -120,7 +120,7 @@ func TestParseName(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			for _, raw := range []bool{true, false} {
-				got, ok := registry.ParseName(test.labels, raw)
+				got, ok := registry.ParseName(test.labels, raw, nil)
 				if want := test.want != (registry.Name{}); ok != want {
 					t.Fatalf("ParseName(%q, %v) = %+v, %v, want %v", test.labels, raw, got, ok, want)
 				}
@@ -142,10 +142,10 @@ func TestParseNameOfRawBytes(t *testing.T) {
 		{[]string{"a/b//c", "svc"}, "a.b.c.svc"},
 		{[]string{"-a-", "svc"}, "a.svc"},
 	} {
-		if got, ok := registry.ParseName(test.labels, true); !ok || got.Base != test.base {
+		if got, ok := registry.ParseName(test.labels, true, nil); !ok || got.Base != test.base {
 			t.Errorf("ParseName(%q, true) = %q, %v, want %q", test.labels, got.Base, ok, test.base)
 		}
-		if got, ok := registry.ParseName(test.labels, false); ok {
+		if got, ok := registry.ParseName(test.labels, false, nil); ok {
 			t.Errorf("ParseName(%q, false) = %+v, want false: it is not spelled folded", test.labels, got)
 		}
 	}
@@ -173,7 +173,7 @@ func FuzzFolded(f *testing.F) {
 				}
 			}
 			for _, raw := range []bool{true, false} {
-				n, ok := registry.ParseName(labels, raw)
+				n, ok := registry.ParseName(labels, raw, nil)
 				if want := (registry.Name{Kind: "svc", Service: n.Service, Base: base}); !ok || n != want {
 					t.Fatalf("ParseName(%q, %v) = %+v, %v, want the base it was asked for", base, raw, n, ok)
 				}
@@ -205,18 +205,18 @@ func FuzzParseName(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string, raw bool) {
 		labels := strings.Split(name, ".")
-		n, ok := registry.ParseName(labels, raw)
+		n, ok := registry.ParseName(labels, raw, nil)
 		if !ok {
 			return
 		}
 		if n.Service == "" || n.Kind != "svc" && n.Kind != "addr" {
 			t.Fatalf("ParseName(%q) = %+v, which has no service or no kind", name, n)
 		}
-		again, ok := registry.ParseName(strings.Split(n.Base, "."), false)
+		again, ok := registry.ParseName(strings.Split(n.Base, "."), false, nil)
 		if !ok || again.Base != n.Base || again.Service != n.Service {
 			t.Fatalf("ParseName(%q) has base %q, which parses as %+v, %v", name, n.Base, again, ok)
 		}
-		upper, ok := registry.ParseName(strings.Split(upperASCII(name), "."), raw)
+		upper, ok := registry.ParseName(strings.Split(upperASCII(name), "."), raw, nil)
 		if !ok || upper != n {
 			t.Fatalf("ParseName(%q) = %+v in upper case, %+v as it is", name, upper, n)
 		}

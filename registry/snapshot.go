@@ -245,6 +245,13 @@ func (s *Snapshot) ByName(base string) *Service {
 	return nil
 }
 
+// Named returns what [Snapshot.ByName] and [Snapshot.HasName] say of a name, which may
+// be a text that is changed afterwards.
+func (s *Snapshot) Named(name string) (owner *Service, known bool) {
+	owner = s.ByName(name)
+	return owner, owner != nil || s.HasName(name)
+}
+
 // HasName reports whether a name below the zone holds something or has a name
 // below it that does (an empty non-terminal).
 func (s *Snapshot) HasName(name string) bool {

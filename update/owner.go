@@ -35,7 +35,7 @@ func (r *reader) owner(name string) (owner, error) {
 // parse takes apart what stands before the zone. It returns false for what can
 // be nobody's name; a name with characters that need a backslash is one.
 func (r *reader) parse(name, below string) (owner, bool) {
-	n, ok := registry.ParseName(dns.SplitDomainName(below), false)
+	n, ok := registry.ParseName(dns.SplitDomainName(below), false, nil)
 	o := owner{Name: n, text: name, protocol: n.App}
 	if !ok || strings.Contains(below, `\`) {
 		return o, false
