@@ -115,50 +115,66 @@ type shared struct{}
 
 func (shared) Uint64() uint64 { return rand.Uint64() }
 
-// Resolver answers questions. The zero Resolver is ready; it is safe for
-// concurrent use as far as the random source is. It keeps what makes large
-// services cheap to draw from, and is not to be copied.
+// Resolver answers questions, one at a time. It is the room in which an answer is
+// made: what is in one is good until the next, and once there was one as large nothing
+// is allocated. The zero Resolver is ready.
 type Resolver struct {
-	tables tables
+	labels       [maxLabels]string
+	name, scoped [2 * maxName]byte // texts of names
+	whole        set               // of small services, as far as these are not kept
+	near         [tiersInAll]set
+	shares       []share
+	addresses    []netip.Addr
+	served       []Server
+	found        []*registry.Instance // at an address
 }
 
-// Resolve returns what snap has to say to q, with chances drawn from rnd.
+// Bounds of a name (RFC 1035, 2.3.4).
+const (
+	maxName   = 255
+	maxLabels = maxName / 2
+)
+
+// Resolve returns what snap has to say to q, with chances drawn from rnd. The text of
+// the name may be changed afterwards.
 func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) Answer {
-	return r.tables.resolve(snap, find(snap, q.Name, q.Raw), q, rnd)
+	var t target
+	r.find(&t, snap, q.Name, q.Raw)
+	return r.resolve(snap, &t, q, rnd)
 }
 
-func (r *tables) resolve(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
+func (r *Resolver) resolve(snap *registry.Snapshot, t *target, q Question, rnd *rand.Rand) Answer {
 	switch t.kind {
 	case service:
 		a := r.service(snap, t, q, rnd)
 		if a.Status == NoName { // of no instance in that scope, but of another service there
-			return Answer{Status: absent(snap, lower(q.Name)).status()}
+			return Answer{Status: absent(snap, registry.Lower(q.Name)).status()}
 		}
 		return a
 	case instance:
-		return ofInstances(t, q, rnd)
+		return r.ofInstances(t, q, rnd)
 	case addressed:
-		return ofAddress(t.addr, q.Type)
+		return r.ofAddress(t.addr, q.Type)
 	case browsed:
 		return browse(snap, t, q, rnd)
 	}
-	return Answer{Status: t.status()}
+	return Answer{Status: t.kind.status()}
 }
 
 // service answers for the instances of a service that its filter admits.
-func (r *tables) service(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
+func (r *Resolver) service(snap *registry.Snapshot, t *target, q Question, rnd *rand.Rand) Answer {
 	scoped := t.filter != registry.Filter{}
 	t.filter.Wants = t.service.WantsOf(q.From.Network)
-	whole := r.set(t.service, part{Filter: t.filter})
+	whole := setOf(t.service, part{Filter: t.filter}, &r.whole)
 	a := Answer{Service: t.service}
 	switch {
-	case whole.Named == 0 && scoped:
+	case whole.named == 0 && scoped:
 		return Answer{Status: NoName}
 	case t.selected && q.Type != SRV && q.Type != TXT && q.Type != Any || q.Type == Other || q.Type == PTR:
 		a.Status = NoData
 		return a
 	case q.Type == TXT:
-		a.text(t, len(whole.Instances) == 0)
+		a.text(t, len(whole.members) == 0)
 		return a
 	}
 	if q.Mode == "" || t.service.DNS.Mode != "" {
@@ -171,33 +187,33 @@ func (r *tables) service(snap *registry.Snapshot, t target, q Question, rnd *ran
 		if q.Type != Any { // for that there is TXT
 			a.Status = NoData
 		}
-		if whole.All > 0 && len(whole.Instances) == 0 { // else they are elsewhere
+		if whole.all > 0 && len(whole.members) == 0 { // else they are elsewhere
 			a.Reason = NoneHealthy
 		}
 		return a
 	}
-	if a.of(tiers, q, rnd); a.Status == Found && whole.Protected {
+	if r.of(&a, tiers, q, rnd); a.Status == Found && whole.protected {
 		a.Reason = Protected
 	}
 	return a
 }
 
 // of answers from sets of which the nearest one comes first.
-func (a *Answer) of(tiers []tier, q Question, rnd *rand.Rand) {
+func (r *Resolver) of(a *Answer, tiers []tier, q Question, rnd *rand.Rand) {
 	switch q.Type {
 	case Any:
 		return
 	case SRV:
-		a.Servers, a.Cut = servers(tiers, q.Max, rnd)
+		a.Servers, a.Cut = r.servers(tiers, q.Max, rnd)
 	case SVCB:
-		a.Servers = secure(tiers, q, rnd)
+		a.Servers = r.endpoints(tiers, q, rnd)
 	case A:
-		a.Addrs = addrs(tiers, v4, q, rnd)
+		a.Addrs = r.addrs(tiers, v4, q, rnd)
 	case AAAA:
-		a.Addrs = addrs(tiers, v6, q, rnd)
+		a.Addrs = r.addrs(tiers, v6, q, rnd)
 	}
 	if len(a.Addrs) == 0 && len(a.Servers) == 0 && q.Type != SRV && q.Type != SVCB {
-		a.Alias = alias(tiers, rnd)
+		a.Alias = r.alias(tiers, rnd)
 	}
 	if len(a.Addrs) == 0 && len(a.Servers) == 0 && a.Alias == "" {
 		a.Status = NoData
@@ -207,7 +223,7 @@ func (a *Answer) of(tiers []tier, q Question, rnd *rand.Rand) {
 // text answers with metadata. Without any there is no record, but in a list and
 // at a name that holds nothing else: there an empty one shows that it exists, to
 // those too who have the zone and cannot ask us (decision 0010).
-func (a *Answer) text(t target, empty bool) {
+func (a *Answer) text(t *target, empty bool) {
 	metadata := t.service.Metadata
 	if t.selected && !t.listed {
 		metadata = nil
@@ -226,25 +242,26 @@ func silent(metadata map[string]string) bool {
 }
 
 // ofAddress answers a name that spells an address.
-func ofAddress(addr netip.Addr, t Type) Answer {
+func (r *Resolver) ofAddress(addr netip.Addr, t Type) Answer {
 	if t == Any || t == A && addr.Is4() || t == AAAA && addr.Is6() {
-		return Answer{Addrs: []netip.Addr{addr}}
+		r.addresses = append(r.addresses[:0], addr)
+		return Answer{Addrs: r.addresses}
 	}
 	return Answer{Status: NoData}
 }
 
 // ofInstances answers for what a service has at one address, whatever its health:
 // who asks for it by name wants to know where it is.
-func ofInstances(t target, q Question, rnd *rand.Rand) Answer {
+func (r *Resolver) ofInstances(t *target, q Question, rnd *rand.Rand) Answer {
 	a := Answer{Service: t.service}
 	switch q.Type {
 	case A, AAAA, Any:
-		b := ofAddress(t.addr, q.Type)
+		b := r.ofAddress(t.addr, q.Type)
 		b.Service = t.service
 		return b
 	case SRV, SVCB:
-		sel := registry.Selection{Instances: t.instances, Named: len(t.instances), All: len(t.instances)}
-		a.of([]tier{{set: set{Selection: sel, heaviest: heaviest(t.instances)}}}, q, rnd)
+		r.whole.take(t.instances, t.selection())
+		r.of(&a, []tier{{set: &r.whole, of: t.instances}}, q, rnd)
 		return a
 	case TXT:
 		for _, i := range t.instances {

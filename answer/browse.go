@@ -35,9 +35,9 @@ const (
 // on health, so that what was found stays found.
 func findList(snap *registry.Snapshot, labels []string) (target, bool) {
 	var l list
-	if n := len(labels) - 2; n > 0 && lower(labels[n+1]) == registry.LabelNamespace && isProto(labels[n-1]) {
-		l.namespace = registry.ScopeLabel(lower(labels[n]))
-		if l.namespace != lower(labels[n]) {
+	if n := len(labels) - 2; n > 0 && registry.Lower(labels[n+1]) == registry.LabelNamespace && isProto(labels[n-1]) {
+		l.namespace = registry.ScopeLabel(registry.Lower(labels[n]))
+		if l.namespace != registry.Lower(labels[n]) {
 			return target{}, true
 		}
 		labels = labels[:n]
@@ -46,14 +46,13 @@ func findList(snap *registry.Snapshot, labels []string) (target, bool) {
 	if !isProto(labels[n]) {
 		return target{}, false
 	}
-	proto, app := lower(labels[n][1:]), ""
+	proto, app := registry.Lower(labels[n][1:]), ""
 	if n > 0 {
-		app = lower(labels[n-1])
+		app = registry.Lower(labels[n-1])
 	}
-	exists := func(name string) target { return absent(snap, l.below(name)) }
 	switch {
 	case n == 0:
-		return exists("_" + proto), true
+		return target{kind: absent(snap, l.below("_"+proto))}, true
 	case app == labelDNSSD && proto == "udp":
 		return l.enumeration(snap, labels[:n-1]), true
 	case n > 2 || !strings.HasPrefix(app, "_"):
@@ -77,7 +76,7 @@ func findList(snap *registry.Snapshot, labels []string) (target, bool) {
 func (l list) enumeration(snap *registry.Snapshot, labels []string) target {
 	name := labelDNSSD + "._udp"
 	if len(labels) > 0 {
-		name = lower(labels[len(labels)-1]) + "." + name
+		name = registry.Lower(labels[len(labels)-1]) + "." + name
 	}
 	if len(labels) > 1 || !snap.HasName(l.below(name)) {
 		return target{}
@@ -85,7 +84,7 @@ func (l list) enumeration(snap *registry.Snapshot, labels []string) target {
 	switch {
 	case len(labels) == 0:
 		return target{kind: leading}
-	case lower(labels[0]) == labelServices:
+	case registry.Lower(labels[0]) == labelServices:
 		l.what = types
 	default: // b and lb
 		l.what = domains
@@ -94,7 +93,7 @@ func (l list) enumeration(snap *registry.Snapshot, labels []string) target {
 }
 
 // browse answers a list: to PTR, and to nothing else.
-func browse(snap *registry.Snapshot, t target, q Question, rnd *rand.Rand) Answer {
+func browse(snap *registry.Snapshot, t *target, q Question, rnd *rand.Rand) Answer {
 	switch q.Type {
 	case Any:
 		return Answer{}

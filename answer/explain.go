@@ -86,8 +86,10 @@ type Rule struct {
 // Explain returns how snap comes by its answer to q, whose Max does not count.
 func Explain(snap *registry.Snapshot, q Question) Explanation {
 	q.Max = 0
-	t := find(snap, q.Name, q.Raw)
-	e := Explanation{Service: t.service, Filter: t.filter, Addr: t.addr, Answer: (*tables)(nil).resolve(snap, t, q, Random)}
+	var r Resolver
+	var t target
+	r.find(&t, snap, q.Name, q.Raw)
+	e := Explanation{Service: t.service, Filter: t.filter, Addr: t.addr, Answer: r.resolve(snap, &t, q, Random)}
 	kind := t.kind
 	if t.service != nil && (kind == nothing || kind == leading) {
 		kind = service // of which nothing is at the name
@@ -95,12 +97,12 @@ func Explain(snap *registry.Snapshot, q Question) Explanation {
 	switch kind {
 	case service:
 		e.Is = NameOfService
-		e.parts(t)
-		e.ofService(snap, t, q)
+		e.parts(&t)
+		e.ofService(snap, &t, q)
 	case instance:
 		e.Is = NameOfInstance
-		e.parts(t)
-		e.ofInstances(t, q)
+		e.parts(&t)
+		e.ofInstances(&t, q)
 	case addressed:
 		e.Is = NameOfAddress
 		e.at(snap, t.addr)
@@ -134,7 +136,7 @@ func ExplainReverse(snap *registry.Snapshot, addr netip.Addr) Explanation {
 }
 
 // parts says what a name of a service is made of.
-func (e *Explanation) parts(t target) {
+func (e *Explanation) parts(t *target) {
 	part := func(is bool, p NamePart) {
 		if is {
 			e.By = append(e.By, p)
@@ -150,13 +152,13 @@ func (e *Explanation) parts(t target) {
 }
 
 // ofService explains the instances of a service.
-func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
+func (e *Explanation) ofService(snap *registry.Snapshot, t *target, q Question) {
 	if q.Mode == "" || t.service.DNS.Mode != "" {
 		q.Mode = t.service.DNS.Mode
 	}
 	e.Mode = q.Mode
 	t.filter.Wants = t.service.WantsOf(q.From.Network)
-	whole := (*tables)(nil).set(t.service, part{Filter: t.filter})
+	whole := t.service.Select(t.filter)
 	e.All, e.Protected = whole.All, whole.Protected
 	for _, i := range t.service.Instances {
 		e.Instances = append(e.Instances, Candidate{Instance: i, Why: rejected(i, t.filter)})
@@ -164,7 +166,8 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 	if t.selected && q.Type != SRV {
 		q.Type = Other // there is nothing else of them
 	}
-	tiers := (*tables)(nil).tiers(nil, snap, t, whole, q.From)
+	var r Resolver
+	tiers := r.tiers(nil, snap, t, setOf(t.service, part{Filter: t.filter}, &r.whole), q.From)
 	suits := make(map[*registry.Instance]bool, len(whole.Instances))
 	for _, i := range whole.Instances {
 		suits[i] = true
@@ -188,8 +191,9 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t target, q Question) {
 }
 
 // ofInstances explains what a service has at one address, whatever its health.
-func (e *Explanation) ofInstances(t target, q Question) {
-	sel := registry.Selection{Instances: t.instances}
+func (e *Explanation) ofInstances(t *target, q Question) {
+	var at set
+	at.take(t.instances, t.selection())
 	e.All = len(t.instances)
 	for _, i := range t.service.At(t.addr.String()) {
 		e.Instances = append(e.Instances, Candidate{Instance: i, Why: rejected(i, t.filter)})
@@ -197,7 +201,7 @@ func (e *Explanation) ofInstances(t target, q Question) {
 			e.Healthy++
 		}
 	}
-	e.divide([]tier{{set: set{Selection: sel, heaviest: heaviest(t.instances)}}}, q)
+	e.divide([]tier{{set: &at, of: t.instances}}, q)
 	for n := range e.Instances {
 		if c := &e.Instances[n]; q.Type == TXT && c.Why == NotOfType && len(c.Metadata) > 0 {
 			c.Why = ""
@@ -219,7 +223,7 @@ func (e *Explanation) claim(snap *registry.Snapshot, q Question) {
 	name, ok := "", false
 	if e.Service != nil {
 		name, ok = e.Service.Key.Folded()
-	} else if n, parsed := registry.ParseName(split(q.Name), q.Raw, nil); parsed && n.Kind != registry.LabelAddress {
+	} else if n, parsed := registry.ParseName(split(nil, q.Name), q.Raw, nil); parsed && n.Kind != registry.LabelAddress {
 		name, ok = n.Base, true
 	}
 	if !ok {
@@ -249,8 +253,8 @@ func (e *Explanation) near(snap *registry.Snapshot, q Question) {
 		e.own()
 		return
 	}
-	word, _, _ := strings.Cut(lower(q.Name), "."+registry.LabelService)
-	if n, ok := registry.ParseName(split(q.Name), q.Raw, nil); ok {
+	word, _, _ := strings.Cut(registry.Lower(q.Name), "."+registry.LabelService)
+	if n, ok := registry.ParseName(split(nil, q.Name), q.Raw, nil); ok {
 		word = n.Service
 	}
 	var alike [nearest.Most + 1][]string // by letters that differ

@@ -30,31 +30,68 @@ func AppendAddress(b []byte, addr netip.Addr) []byte {
 // lower case. There is one spelling for each address, so that no address has
 // two names.
 func ParseAddress(label string) (netip.Addr, bool) {
-	text, v6 := strings.CutPrefix(label, "ip6-")
-	if v6 {
-		text = strings.ReplaceAll(text, "-", ":")
-	} else if text, v6 = strings.CutPrefix(label, "ip-"); v6 {
-		text, v6 = strings.ReplaceAll(text, "-", "."), false
-	} else {
+	if text, ok := strings.CutPrefix(label, "ip-"); ok {
+		var octets [4]byte
+		for i := range octets {
+			n, rest, ok := number(text, 10, i == len(octets)-1)
+			if !ok || n > 0xff {
+				return netip.Addr{}, false
+			}
+			octets[i], text = byte(n), rest
+		}
+		return netip.AddrFrom4(octets), true
+	}
+	text, ok := strings.CutPrefix(label, "ip6-")
+	if !ok {
 		return netip.Addr{}, false
 	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil || addr.Is6() != v6 || addr.Zone() != "" {
-		return netip.Addr{}, false
+	var groups [16]byte
+	for i := 0; i < len(groups); i += 2 {
+		n, rest, ok := number(text, 16, i == len(groups)-2)
+		if !ok || n > 0xffff {
+			return netip.Addr{}, false
+		}
+		groups[i], groups[i+1], text = byte(n>>8), byte(n), rest
 	}
-	spelled := AppendAddress(make([]byte, 0, 64), addr)
-	return addr, string(spelled) == label+"."+registry.LabelAddress
+	return netip.AddrFrom16(groups), true
 }
 
-// split takes the labels of a name apart and resolves what is escaped in them
-// (RFC 1035, 5.1).
-func split(name string) []string {
-	labels := make([]string, 0, 8)
-	if strings.IndexByte(name, '\\') < 0 {
-		for label := range strings.SplitSeq(name, ".") {
-			labels = append(labels, label)
+// number reads the number in front of text, up to its end or a hyphen. It has no
+// zeros in front, and no digit more than the largest one.
+func number(text string, base uint32, last bool) (n uint32, rest string, ok bool) {
+	digits := 0
+	for ; digits < len(text) && digits < 5 && text[digits] != '-'; digits++ {
+		c := text[digits]
+		switch {
+		case '0' <= c && c <= '9':
+			n = n*base + uint32(c-'0')
+		case 'a' <= c && c <= 'f' && base == 16:
+			n = n*base + uint32(c-'a'+10)
+		default:
+			return 0, "", false
 		}
-		return labels
+	}
+	if digits == 0 || digits > 1 && text[0] == '0' || last != (digits == len(text)) {
+		return 0, "", false
+	}
+	if !last {
+		digits++ // the hyphen
+	}
+	return n, text[min(digits, len(text)):], true
+}
+
+// split appends the labels of a name to labels, without what is escaped in them
+// (RFC 1035, 5.1).
+func split(labels []string, name string) []string {
+	if strings.IndexByte(name, '\\') < 0 {
+		for {
+			label, rest, more := strings.Cut(name, ".")
+			labels = append(labels, label)
+			if !more {
+				return labels
+			}
+			name = rest
+		}
 	}
 	var label []byte
 	for i := 0; i < len(name); i++ {
@@ -78,23 +115,6 @@ func split(name string) []string {
 
 func decimal(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
-// lower returns s with ASCII letters in lower case, the only ones of which DNS
-// disregards the case (RFC 4343).
-func lower(s string) string {
-	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				if c := b[i]; 'A' <= c && c <= 'Z' {
-					b[i] = c + 'a' - 'A'
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
-}
-
 func isProto(label string) bool {
-	return strings.EqualFold(label, "_tcp") || strings.EqualFold(label, "_udp")
+	return len(label) == len("_tcp") && (strings.EqualFold(label, "_tcp") || strings.EqualFold(label, "_udp"))
 }

@@ -1,10 +1,6 @@
 package answer
 
-import (
-	"slices"
-
-	"github.com/musterhq/muster/registry"
-)
+import "github.com/musterhq/muster/registry"
 
 // Omission is why an instance is not answered.
 type Omission string
@@ -74,9 +70,10 @@ func (e *Explanation) divide(tiers []tier, q Question) {
 		t := &tiers[n]
 		var answered []*Candidate
 		sum := 0.0
-		for _, i := range t.Instances {
+		for at := range t.members {
+			i := t.instance(at)
 			c := in[i]
-			c.SRVWeight, c.Priority = server(i, heaviest, t.priority).Weight, t.priority
+			c.SRVWeight, c.Priority = SRVWeight(i.Weight, heaviest), t.priority
 			if c.Why = unreached(i, f, q.Type, aliased); c.Why == "" && served && (aliased || !onward(q)) {
 				c.Why = FurtherAway
 			}
@@ -109,7 +106,7 @@ func reach(tiers []tier, q Question) (f family, aliased bool) {
 		return families, false
 	}
 	for i := range tiers {
-		if slices.ContainsFunc(tiers[i].Instances, hasAddr) {
+		if tiers[i].reached[v4]+tiers[i].reached[v6] > 0 {
 			return f, false
 		}
 	}
@@ -119,7 +116,7 @@ func reach(tiers []tier, q Question) (f family, aliased bool) {
 // unreached returns why a question does not reach an instance of the set.
 func unreached(i *registry.Instance, f family, typ Type, aliased bool) Omission {
 	switch {
-	case typ == SRV || f != families && f.has(i) && (f != host || aliased):
+	case typ == SRV || f != families && f.reaches(i) && (f != host || aliased):
 		return ""
 	case f == families:
 		return NotOfType

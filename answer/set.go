@@ -2,6 +2,7 @@ package answer
 
 import (
 	"math/rand/v2"
+	"net/netip"
 
 	"github.com/musterhq/muster/registry"
 )
@@ -11,7 +12,7 @@ import (
 const small = 16
 
 // family tells apart what an instance is reached by.
-type family int
+type family uint8
 
 const (
 	v4 family = iota
@@ -21,31 +22,177 @@ const (
 	families
 )
 
-func (f family) has(i *registry.Instance) bool {
-	switch f {
-	case v4:
-		return i.Addr.Is4()
-	case v6:
-		return i.Addr.Is6()
-	case secured:
-		return i.Metadata[MetaALPN] != "" && i.Weight > 0 // at its own name an instance may have none
+// member is one instance of a set: what is answered of it and drawn by, side by side
+// with the others, so that an answer reads one piece of memory.
+type member struct {
+	addr   [16]byte
+	weight float64
+	at     uint32 // its place among the instances that the set was made of
+	port   uint16
+	family family // v4, v6 or host
+	alpn   bool   // it says what it speaks over TLS
+}
+
+func memberOf(i *registry.Instance, at int) member {
+	m := member{weight: i.Weight, at: uint32(at), port: i.Key.Endpoint.Port, family: familyOf(i)}
+	if m.family != host {
+		m.addr = i.Addr.As16()
 	}
-	return !hasAddr(i)
+	m.alpn = secure(i)
+	return m
+}
+
+func familyOf(i *registry.Instance) family {
+	switch {
+	case i.Addr.Is4():
+		return v4
+	case i.Addr.IsValid():
+		return v6
+	}
+	return host
+}
+
+// reaches reports whether an instance is reached by a family.
+func (f family) reaches(i *registry.Instance) bool {
+	m := memberOf(i, 0)
+	return m.is(f)
+}
+
+// secure reports whether an instance is answered as an endpoint for TLS.
+func secure(i *registry.Instance) bool {
+	return i.Metadata[MetaALPN] != "" && i.Weight > 0 // at its own name an instance may have none
+}
+
+// is reports whether the member is reached by a family.
+func (m *member) is(f family) bool { return m.family == f || f == secured && m.alpn }
+
+// address returns the address, invalid for a host name.
+func (m *member) address() netip.Addr {
+	switch m.family {
+	case v4:
+		return netip.AddrFrom4([4]byte(m.addr[12:]))
+	case v6:
+		return netip.AddrFrom16(m.addr)
+	}
+	return netip.Addr{}
+}
+
+// shares reports whether two members are reached alike by a family: they share what
+// is drawn. Those who do stand side by side, as instances are ordered by endpoint.
+func (m *member) shares(o *member, f family, of []*registry.Instance) bool {
+	switch f {
+	case secured:
+		return false // each is an endpoint of its own
+	case host:
+		return of[m.at].Key.Endpoint.Host == of[o.at].Key.Endpoint.Host
+	}
+	return m.addr == o.addr
 }
 
 // set is what may be answered of one service under one filter.
 type set struct {
-	registry.Selection
-	heaviest float64       // largest weight
-	urns     [families]urn // of a prepared set, else empty
-	prepared bool
+	members   []member
+	reached   [families]int32 // how many by each
+	named     int32           // instances the filter admits
+	all       int32           // of these, enabled with weight above 0, and suiting the consumer
+	heaviest  float64         // largest weight
+	protected bool            // the threshold holds
+	urns      *[families]urn  // of a large set
 }
 
-// prepare makes a set for many questions.
-func prepare(sel registry.Selection) *set {
-	s := &set{Selection: sel, heaviest: heaviest(sel.Instances), prepared: true}
+// take makes the set that a selection is, of instances among those of of, in their
+// order. It uses the memory that the set has.
+func (s *set) take(of []*registry.Instance, sel registry.Selection) {
+	if cap(s.members) < len(sel.Instances) {
+		s.members = make([]member, 0, len(sel.Instances))
+	}
+	*s = set{members: s.members[:0], named: int32(sel.Named), all: int32(sel.All), protected: sel.Protected}
+	at := 0
+	for _, i := range sel.Instances {
+		for of[at] != i {
+			at++
+		}
+		m := memberOf(i, at)
+		s.reached[m.family]++
+		if m.alpn {
+			s.reached[secured]++
+		}
+		s.heaviest = max(s.heaviest, m.weight)
+		s.members = append(s.members, m)
+	}
+}
+
+// prepare readies the set for many questions if it is large.
+func (s *set) prepare(of []*registry.Instance) {
+	if len(s.members) <= small {
+		return
+	}
+	s.urns = new([families]urn)
 	for f := range families {
-		s.urns[f] = newUrn(shares(nil, sel.Instances, f))
+		s.urns[f] = newUrn(s, f, of)
+	}
+}
+
+// draw returns at most limit shares of one family, chosen as mode says. It uses buf.
+func (t *tier) draw(buf []share, f family, limit int, mode string, rnd *rand.Rand) []share {
+	if mode == registry.ModeSingle {
+		limit = 1
+	}
+	if t.urns != nil {
+		u := &t.urns[f]
+		switch n := u.len(); {
+		case mode == registry.ModeSampled:
+			return u.sample(buf, limit, rnd)
+		case limit > 0 && limit <= fewest && limit < n:
+			return u.draw(buf, limit, rnd)
+		}
+	}
+	buf = t.appendShares(buf, f)
+	if mode == registry.ModeSampled {
+		return sample(buf, limit, rnd)
+	}
+	return draw(buf, limit, rnd)
+}
+
+// appendShares appends what the members of one family are reached by: what several
+// share counts once, with their weights together.
+func (t *tier) appendShares(dst []share, f family) []share {
+	return appendShares(dst, t.set, f, t.of)
+}
+
+func appendShares(dst []share, s *set, f family, of []*registry.Instance) []share {
+	last := -1
+	for i := range s.members {
+		m := &s.members[i]
+		if !m.is(f) {
+			continue
+		}
+		if last >= 0 && m.shares(&s.members[last], f, of) {
+			dst[len(dst)-1].weight += m.weight
+			continue
+		}
+		last = i
+		dst = append(dst, share{at: i, weight: m.weight})
+	}
+	return dst
+}
+
+// server returns a member as it answers SRV, of a set whose largest weight is
+// heaviest.
+func (t *tier) server(at int, heaviest float64) Server {
+	m := &t.members[at]
+	s := Server{Addr: m.address(), Port: m.port, Weight: SRVWeight(m.weight, heaviest), Priority: t.priority}
+	if m.family == host {
+		s.Host = t.instance(at).Key.Endpoint.Host
+	}
+	return s
+}
+
+// server returns an instance as it answers SRV.
+func server(i *registry.Instance, heaviest float64) Server {
+	s := Server{Addr: i.Addr, Port: i.Key.Endpoint.Port, Weight: SRVWeight(i.Weight, heaviest)}
+	if !s.Addr.IsValid() {
+		s.Host = i.Key.Endpoint.Host
 	}
 	return s
 }
@@ -56,55 +203,6 @@ func heaviest(instances []*registry.Instance) float64 {
 		h = max(h, i.Weight)
 	}
 	return h
-}
-
-// shares appends what instances of one family are reached by: what several
-// share counts once, with their weights together. They stand side by side, as
-// instances are ordered by endpoint.
-func shares(dst []share, instances []*registry.Instance, f family) []share {
-	for _, i := range instances {
-		if !f.has(i) {
-			continue
-		}
-		if n := len(dst); n > 0 && f != secured && dst[n-1].of.Key.Endpoint.Host == i.Key.Endpoint.Host {
-			dst[n-1].weight += i.Weight
-			continue
-		}
-		dst = append(dst, share{of: i, weight: i.Weight})
-	}
-	return dst
-}
-
-// draw returns at most limit shares of one family, chosen as mode says. It uses
-// buf as far as it goes.
-func (s *set) draw(buf []share, f family, limit int, mode string, rnd *rand.Rand) []share {
-	if mode == registry.ModeSingle {
-		limit = 1
-	}
-	u := s.urns[f]
-	switch {
-	case s.prepared && mode == registry.ModeSampled:
-		return u.sample(limit, rnd)
-	case s.prepared && limit > 0 && limit <= fewest && limit < len(u.shares):
-		return u.draw(limit, rnd)
-	case s.prepared:
-		buf = append(buf, u.shares...)
-	default:
-		buf = shares(buf, s.Instances, f)
-	}
-	if mode == registry.ModeSampled {
-		return sample(buf, limit, rnd)
-	}
-	return draw(buf, limit, rnd)
-}
-
-// server returns an instance of the set as it answers SRV.
-func server(i *registry.Instance, heaviest float64, priority uint16) Server {
-	s := Server{Addr: i.Addr, Port: i.Key.Endpoint.Port, Weight: SRVWeight(i.Weight, heaviest), Priority: priority}
-	if !s.Addr.IsValid() {
-		s.Host = i.Key.Endpoint.Host
-	}
-	return s
 }
 
 func hasAddr(i *registry.Instance) bool { return i.Addr.IsValid() }

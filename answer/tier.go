@@ -10,9 +10,13 @@ import (
 
 // tier is what of a set is equally near to who asks.
 type tier struct {
-	set
+	*set
+	of       []*registry.Instance // among which members say their place
 	priority uint16
 }
+
+// instance returns the instance that a member is.
+func (t *tier) instance(at int) *registry.Instance { return t.of[t.members[at].at] }
 
 // The priorities of tiers in answers to SRV.
 const (
@@ -36,118 +40,122 @@ func (p Place) nearness(s *registry.Service, i *registry.Instance) uint16 {
 // tiers divides the whole set of a service by how near its instances are, if the
 // service wants that and anybody knows where the question comes from. The nearest
 // tier comes first; there is none without instances. It uses tiers.
-func (r *tables) tiers(tiers []tier, snap *registry.Snapshot, t target, whole set, from Place) []tier {
-	if len(whole.Instances) == 0 {
+func (r *Resolver) tiers(tiers []tier, snap *registry.Snapshot, t *target, whole *set, from Place) []tier {
+	if len(whole.members) == 0 {
 		return nil
 	}
 	if t.service.DNS.Topology == "" {
-		return append(tiers, tier{set: whole})
+		return append(tiers, tier{set: whole, of: t.service.Instances})
 	}
 	if from = from.labelled(snap); from == (Place{}) {
-		return append(tiers, tier{set: whole})
+		return append(tiers, tier{set: whole, of: t.service.Instances})
 	}
 	for p := range tiersInAll {
 		if p > sameZone && t.service.DNS.Topology == registry.TopologyPin {
 			break
 		}
-		if s := r.set(t.service, part{Filter: t.filter, from: from, tier: p + 1}); len(s.Instances) > 0 {
-			tiers = append(tiers, tier{s, p})
+		if s := setOf(t.service, part{Filter: t.filter, from: from, tier: p + 1}, &r.near[p]); len(s.members) > 0 {
+			tiers = append(tiers, tier{s, t.service.Instances, p})
 		}
 	}
 	return tiers
 }
 
-// addrs returns at most as many addresses of one family as asked for: of the
+// addrs appends at most as many addresses of one family as asked for: of the
 // nearest tier first, and of no other where each of them is used alike.
-func addrs(tiers []tier, f family, q Question, rnd *rand.Rand) []netip.Addr {
-	var out []netip.Addr
-	var buf [small]share
+func (r *Resolver) addrs(tiers []tier, f family, q Question, rnd *rand.Rand) []netip.Addr {
+	out := r.addresses[:0]
 	for i := range tiers {
+		t := &tiers[i]
 		// One that is in a nearer tier too, by another port, may be drawn again.
-		drawn, nearer := tiers[i].draw(buf[:0], f, q.Max, q.Mode, rnd), out
-		out = slices.Grow(out, len(drawn))
-		for _, s := range drawn {
-			if (q.Max == 0 || len(out) < q.Max) && !slices.Contains(nearer, s.of.Addr) {
-				out = append(out, s.of.Addr)
+		nearer := out
+		r.shares = t.draw(r.shares[:0], f, q.Max, q.Mode, rnd)
+		for _, s := range r.shares {
+			a := t.members[s.at].address()
+			if (q.Max == 0 || len(out) < q.Max) && !slices.Contains(nearer, a) {
+				out = append(out, a)
 			}
 		}
 		if q.Max > 0 && len(out) >= q.Max || len(out) > 0 && q.Mode != "" && q.Mode != registry.ModeOrdered {
 			break
 		}
 	}
+	r.addresses = out
 	return out
 }
 
 // alias returns the host name to answer in place of addresses: one of those
 // there are, and none as long as any instance has an address.
-func alias(tiers []tier, rnd *rand.Rand) string {
+func (r *Resolver) alias(tiers []tier, rnd *rand.Rand) string {
 	for i := range tiers {
-		if s := &tiers[i]; s.prepared && len(s.urns[v4].shares)+len(s.urns[v6].shares) > 0 || slices.ContainsFunc(s.Instances, hasAddr) {
+		if tiers[i].reached[v4]+tiers[i].reached[v6] > 0 {
 			return ""
 		}
 	}
 	if len(tiers) == 0 {
 		return ""
 	}
-	var buf [small]share
-	return tiers[0].draw(buf[:0], host, 1, registry.ModeSingle, rnd)[0].of.Key.Endpoint.Host
+	r.shares = tiers[0].draw(r.shares[:0], host, 1, registry.ModeSingle, rnd)
+	return tiers[0].instance(r.shares[0].at).Key.Endpoint.Host
 }
 
 // servers returns the sets as servers, each in weighted order. Of more than limit
 // it returns limit, those of a tier chosen without regard to weight: whoever picks
 // one of them by its weight would else count the weight twice.
-func servers(tiers []tier, limit int, rnd *rand.Rand) (servers []Server, cut bool) {
+func (r *Resolver) servers(tiers []tier, limit int, rnd *rand.Rand) (servers []Server, cut bool) {
 	n, h := 0, 0.0
 	for i := range tiers {
-		n += len(tiers[i].Instances)
+		n += len(tiers[i].members)
 		h = max(h, tiers[i].heaviest)
 	}
 	if limit == 0 || limit > n {
 		limit = n
 	}
-	servers = make([]Server, 0, limit)
+	servers = r.served[:0]
 	for i := range tiers {
 		t, left := &tiers[i], limit-len(servers)
-		if left < len(t.Instances) {
+		if left < len(t.members) {
 			if left > 0 {
-				for _, at := range choose(len(t.Instances), left, rnd) {
-					servers = append(servers, server(t.Instances[at], h, t.priority))
+				w := newWalk(len(t.members), rnd)
+				for range left {
+					servers = append(servers, t.server(w.next(), h))
 				}
 			}
-			return servers, true
+			cut = true
+			break
 		}
-		var buf [small]share
-		all := buf[:0]
-		if len(t.Instances) > small {
-			all = make([]share, 0, len(t.Instances))
+		shares := r.shares[:0]
+		for at := range t.members {
+			shares = append(shares, share{at: at, weight: t.members[at].weight})
 		}
-		for _, i := range t.Instances {
-			all = append(all, share{of: i, weight: i.Weight})
-		}
-		for _, drawn := range draw(all, 0, rnd) {
-			servers = append(servers, server(drawn.of, h, t.priority))
+		r.shares = draw(shares, 0, rnd)
+		for _, s := range r.shares {
+			servers = append(servers, t.server(s.at, h))
 		}
 	}
-	return servers, false
+	r.served = servers
+	return servers, cut
 }
 
-// secure returns servers of the nearest tier that say their ALPN. Whoever gets
+// endpoints returns servers of the nearest tier that say their ALPN. Whoever gets
 // them picks any (RFC 9460, 2.4.1), so they are sampled.
-func secure(tiers []tier, q Question, rnd *rand.Rand) []Server {
+func (r *Resolver) endpoints(tiers []tier, q Question, rnd *rand.Rand) []Server {
 	if q.Mode != registry.ModeSingle {
 		q.Mode = registry.ModeSampled
 	}
 	for i := range tiers {
-		var buf [small]share
-		drawn := tiers[i].draw(buf[:0], secured, q.Max, q.Mode, rnd)
-		if len(drawn) == 0 {
+		t := &tiers[i]
+		r.shares = t.draw(r.shares[:0], secured, q.Max, q.Mode, rnd)
+		if len(r.shares) == 0 {
 			continue
 		}
-		out := make([]Server, len(drawn))
-		for n, s := range drawn {
-			out[n] = server(s.of, tiers[i].heaviest, 0)
-			out[n].ALPN = s.of.Metadata[MetaALPN]
+		out := r.served[:0]
+		for _, drawn := range r.shares {
+			s := t.server(drawn.at, t.heaviest)
+			s.Priority, s.ALPN = 0, t.instance(drawn.at).Metadata[MetaALPN]
+			out = append(out, s)
 		}
+		r.served = out
 		return out
 	}
 	return nil

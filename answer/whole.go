@@ -124,12 +124,14 @@ func heaviestHost(instances []*registry.Instance) string {
 	if slices.ContainsFunc(instances, hasAddr) {
 		return ""
 	}
-	hosts := shares(nil, instances, host)
+	var all set
+	all.take(instances, registry.Selection{Instances: instances})
+	hosts := appendShares(nil, &all, host, instances)
 	if len(hosts) == 0 {
 		return ""
 	}
 	most := slices.MaxFunc(hosts, func(a, b share) int { return cmp.Compare(a.weight, b.weight) }) // the first of equals
-	return most.of.Key.Endpoint.Host
+	return instances[most.at].Key.Endpoint.Host
 }
 
 func allAddrs(instances []*registry.Instance) (addrs []netip.Addr) {
@@ -144,15 +146,15 @@ func allAddrs(instances []*registry.Instance) (addrs []netip.Addr) {
 func allServers(instances []*registry.Instance) []Server {
 	h, all := heaviest(instances), make([]Server, 0, len(instances))
 	for _, i := range instances {
-		all = append(all, server(i, h, 0))
+		all = append(all, server(i, h))
 	}
 	return all
 }
 
 func allSecure(instances []*registry.Instance) (all []Server) {
 	for _, i := range instances {
-		if secured.has(i) {
-			s := server(i, 0, 0)
+		if secured.reaches(i) {
+			s := server(i, 0)
 			s.ALPN = i.Metadata[MetaALPN]
 			all = append(all, s)
 		}

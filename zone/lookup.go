@@ -11,14 +11,22 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// staleTTL bounds how long an answer is kept that may be out of date (RFC 8767, 5).
-const staleTTL = 30
-
 // State is what the zones answer from.
 type State struct {
 	Snapshot *registry.Snapshot
 	Epoch    uint32 // added to the snapshot's revision it makes the serial
 	Stale    bool   // the snapshot may be out of date
+}
+
+// staleTTL bounds how long an answer is kept that may be out of date (RFC 8767, 5).
+const staleTTL = 30
+
+// bounded returns a time to live, shortened while the roll may be out of date.
+func (s State) bounded(ttl uint32) uint32 {
+	if s.Stale {
+		return min(ttl, staleTTL)
+	}
+	return ttl
 }
 
 // Serial returns the SOA serial. It wraps around, as serials do (RFC 1982).
@@ -43,16 +51,9 @@ type Result struct {
 	Extra  []dns.RR // addresses of what the answer points to
 }
 
-// The least octets that a record takes: a pointer to the owner, the fixed fields,
-// and a name of one letter.
-const (
-	leastPointer = 2 + 10 + 3
-	leastServer  = leastPointer + 6
-)
-
 // lookup is one question on its way, at the name it has led to.
 type lookup struct {
-	*Zones
+	*Finder
 	State
 	Question
 	Result
@@ -66,7 +67,9 @@ type lookup struct {
 // followed, as the client may be a stub that does not; one that leads back ends
 // the answer.
 func (zs *Zones) Lookup(st State, z *Zone, q Question) Result {
-	l := lookup{Zones: zs, State: st, Question: q}
+	finder := zs.finders.Get().(*Finder)
+	defer zs.finders.Put(finder)
+	l := lookup{Finder: finder, State: st, Question: q}
 	l.ttl = l.bounded(zs.cfg.TTL)
 	l.follow(z)
 	if l.Status != answer.Found {
@@ -74,14 +77,6 @@ func (zs *Zones) Lookup(st State, z *Zone, q Question) Result {
 		l.Ns = []dns.RR{l.soa(l.bounded(zs.cfg.NegativeTTL))}
 	}
 	return l.Result
-}
-
-// bounded returns a time to live, shortened while the roll may be out of date.
-func (l *lookup) bounded(ttl uint32) uint32 {
-	if l.Stale {
-		return min(ttl, staleTTL)
-	}
-	return ttl
 }
 
 func (l *lookup) follow(z *Zone) {
@@ -109,23 +104,20 @@ func owns(name string) func(dns.RR) bool {
 func (l *lookup) find(z *Zone, owner string) (alias string) {
 	name := strings.ToLower(owner)
 	l.zone, l.owner, l.Status, l.Reason = z, owner, answer.NoData, answer.Plain
-	if name == z.Name {
+	switch l.place(z, name) {
+	case atApex:
 		l.apex()
-		return ""
-	}
-	if addrs, ok := l.hosts.addrs[name]; ok {
-		l.host(addrs)
-		return ""
-	}
-	if z.reverse {
+	case atHost:
+		l.host(l.hosts.addrs[name])
+	case inReverse:
 		l.reverse(name)
-	} else {
-		alias = l.service(owner[:len(owner)-len(z.Name)-1])
+		if l.Status == answer.NoName && l.hosts.above[name] {
+			l.Status = answer.NoData
+		}
+	case inRoll:
+		return l.service(name)
 	}
-	if l.Status == answer.NoName && l.hosts.above[name] {
-		l.Status = answer.NoData
-	}
-	return alias
+	return ""
 }
 
 // apex answers for the zone itself.
@@ -181,37 +173,31 @@ func (l *lookup) reverse(name string) {
 	}
 }
 
-// service answers for a name below the zone from the roll.
-func (l *lookup) service(below string) (alias string) {
-	ask := answer.Question{Name: below, Type: TypeOf(l.Type), Raw: l.cfg.Raw, Max: l.cfg.Answers, Mode: l.cfg.Mode, From: l.From}
-	switch ask.Type {
-	case answer.SRV:
-		ask.Max = l.Room / leastServer
-	case answer.PTR:
-		ask.Max = l.Room / leastPointer
-	}
-	a := l.resolver.Resolve(l.Snapshot, ask, answer.Random)
+// service answers for a name of the roll.
+func (l *lookup) service(name string) (alias string) {
+	typ := TypeOf(l.Type)
+	a := l.ask(l.State, l.zone, name, typ, l.Room, l.From)
 	l.Status, l.Reason, l.Cut, l.Placed = a.Status, a.Reason, a.Cut, l.Placed || a.Placed
 	if a.Status != answer.Found {
 		return ""
 	}
 	ttl := l.bounded(l.TTL(a.Service))
 	switch {
-	case ask.Type == answer.Any:
+	case typ == answer.Any:
 		l.any()
 	case a.Alias != "":
 		l.add(&dns.CNAME{Hdr: header(l.owner, dns.TypeCNAME, ttl), Target: hostName(a.Alias)})
-	case ask.Type == answer.SRV:
+	case typ == answer.SRV:
 		l.Answer = srv(l.owner, l.zone.Name, ttl, a.Servers)
 		if !a.Cut && least(l.Answer) < l.Room { // else there is no room for it
 			l.Extra = glue(l.Answer, l.ttl, a.Servers)
 		}
-	case ask.Type == answer.SVCB:
+	case typ == answer.SVCB:
 		l.Answer = svcb(l.owner, l.zone.Name, l.Type, ttl, a.Servers)
 		l.Extra = glue(l.Answer, l.ttl, a.Servers)
-	case ask.Type == answer.TXT:
+	case typ == answer.TXT:
 		l.Answer = texts(l.owner, ttl, a)
-	case ask.Type == answer.PTR:
+	case typ == answer.PTR:
 		for _, name := range a.Names {
 			if name = qualified(name, l.zone.Name); fits(name) {
 				l.Answer = append(l.Answer, pointer(l.owner, ttl, name))

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/miekg/dns"
 
@@ -39,11 +40,11 @@ type Config struct {
 
 // Zones are all zones that are served together. They are safe for concurrent use.
 type Zones struct {
-	cfg      Config
-	all      []*Zone // longest name first
-	forward  *Zone   // the first that holds services: reverse zones point into it
-	hosts    hosts
-	resolver answer.Resolver
+	cfg     Config
+	all     []*Zone // longest name first
+	forward *Zone   // the first that holds services: reverse zones point into it
+	hosts   hosts
+	finders sync.Pool // of *Finder
 }
 
 // Zone is one of them.
@@ -99,6 +100,7 @@ func New(c Config) (*Zones, error) {
 		}
 	}
 	zs.hosts = newHosts(zs)
+	zs.finders.New = func() any { return zs.NewFinder(answer.Random) }
 	return zs, nil
 }
 
@@ -177,6 +179,12 @@ func newHosts(zs *Zones) hosts {
 		}
 	}
 	return h
+}
+
+// has reports whether a name is that of a name server.
+func (h hosts) has(name string) bool {
+	_, ok := h.addrs[name]
+	return ok
 }
 
 // lead notes the names that lead from a zone to a name.
