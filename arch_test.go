@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"internal/nacoswire": nil,
 	"internal/diff":      nil,
 	"internal/ratelimit": nil,
+	"internal/latency":   nil,
+	"internal/openloop":  {"internal/latency"},
 	"internal/tally":     nil,
 
 	// And of the file system.
@@ -94,6 +96,9 @@ var arrows = map[string][]string{
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
 		"agent/...", "internal/nearest", "internal/folder", "internal/diff", "internal/sdnotify",
+	},
+	"cmd/muster-bench": {
+		"registry", "etcdstore/...", "api", "internal/nearest", "internal/nacoswire", "internal/latency", "internal/openloop",
 	},
 
 	// For tests: nobody has an arrow to these.
