@@ -86,6 +86,7 @@ type Answer struct {
 	Addrs    []netip.Addr        // to A and AAAA: each once, the first is the one to use
 	Alias    string              // to A, AAAA and CNAME: the host name that stands for a service without addresses
 	Servers  []Server            // to SRV and SVCB
+	Shared   bool                // some of Servers may have one address
 	Metadata []map[string]string // to TXT: of the service, or of the instances at an address
 	Listed   bool                // to TXT: in one record, which is there also when it says nothing (RFC 6763, 6.1)
 	Names    []string            // to PTR: names below the zone, escaped, without a dot at the end; empty is the zone
@@ -205,8 +206,9 @@ func (r *Resolver) of(a *Answer, tiers []tier, q Question, rnd *rand.Rand) {
 		return
 	case SRV:
 		a.Servers, a.Cut = r.servers(tiers, q.Max, rnd)
+		a.Shared = len(tiers) > 1 || tiers[0].shared
 	case SVCB:
-		a.Servers = r.endpoints(tiers, q, rnd)
+		a.Servers, a.Shared = r.endpoints(tiers, q, rnd), true
 	case A:
 		a.Addrs = r.addrs(tiers, v4, q, rnd)
 	case AAAA:

@@ -97,6 +97,7 @@ type set struct {
 	all       int32           // of these, enabled with weight above 0, and suiting the consumer
 	heaviest  float64         // largest weight
 	protected bool            // the threshold holds
+	shared    bool            // some members have one address
 	urns      *[families]urn  // of a large set
 }
 
@@ -113,6 +114,9 @@ func (s *set) take(of []*registry.Instance, sel registry.Selection) {
 			at++
 		}
 		m := memberOf(i, at)
+		if n := len(s.members); n > 0 && m.family != host && m.addr == s.members[n-1].addr {
+			s.shared = true
+		}
 		s.reached[m.family]++
 		if m.alpn {
 			s.reached[secured]++

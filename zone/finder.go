@@ -13,6 +13,7 @@ type Finder struct {
 
 	resolver answer.Resolver
 	random   *rand.Rand
+	target   [256]byte // a name that is being spelled
 }
 
 // NewFinder returns a Finder that draws from random.

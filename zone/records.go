@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -123,6 +124,23 @@ func targetOf(rr dns.RR) string {
 		return rr.Target
 	}
 	return ""
+}
+
+// pack makes what the zone has in octets.
+func (z *Zone) pack(minimum uint32) error {
+	var msg [4 * 256]byte // of three names at the most
+	end, err := dns.PackDomainName(z.Name, msg[:], 0, nil, false)
+	if err != nil {
+		return fmt.Errorf("zone %s: %w", z.Name, err)
+	}
+	z.wire = slices.Clone(msg[:end])
+	const numbers = 5 * 4
+	if end, err = dns.PackRR(z.soa(".", 0, minimum, 0), msg[:], 0, nil, false); err != nil {
+		return fmt.Errorf("zone %s: %w", z.Name, err)
+	}
+	data := slices.Clone(msg[1+10 : end]) // behind an owner of the root and the fixed fields
+	z.soaNames, z.soaTimes = data[:len(data)-numbers], data[len(data)-numbers+4:]
+	return nil
 }
 
 // soa returns the zone's SOA record. Its owner is spelled as the question has it.

@@ -54,6 +54,9 @@ type Zone struct {
 	mbox    string // of the SOA
 	servers []NameServer
 	reverse bool
+
+	wire               []byte // the name in octets
+	soaNames, soaTimes []byte // what comes before and behind the serial in the data of the SOA
 }
 
 // NameServer is one name server of a zone and its addresses.
@@ -97,6 +100,11 @@ func New(c Config) (*Zones, error) {
 				return nil, fmt.Errorf("name server %s lies in the zone %s and needs an address: only we could say where it is",
 					ns.Name, zs.Match(ns.Name).Name)
 			}
+		}
+	}
+	for _, z := range zs.all {
+		if err := z.pack(c.NegativeTTL); err != nil {
+			return nil, err
 		}
 	}
 	zs.hosts = newHosts(zs)

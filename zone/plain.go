@@ -1,0 +1,201 @@
+package zone
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/registry"
+)
+
+// Plain is what a plain question comes to: the same as what [Zones.Lookup] finds, in
+// octets.
+type Plain struct {
+	Status answer.Status
+	Reason answer.Reason
+	// How many records there are in each section.
+	Answer, Ns, Extra int
+}
+
+// PlainQuestion is a question of A, AAAA or SRV, at the name that a message has as its
+// only one.
+type PlainQuestion struct {
+	Name string // in lower case, with the dot at the end; no label holds a dot or needs a backslash
+	Type uint16
+	Room int // octets that the reply may have
+}
+
+// AppendPlain appends to msg, which is the header of a reply and the question, the
+// records of the reply. It returns false where it takes more to answer: a name of no
+// zone of ours, an alias, an answer that depends on who asks, or one that does not fit
+// as a whole. It allocates nothing, unless msg has less room than the question says.
+func (f *Finder) AppendPlain(msg []byte, st State, q PlainQuestion) (octets []byte, p Plain, ok bool) {
+	z := f.Match(q.Name)
+	if z == nil || z.reverse {
+		return msg, p, false
+	}
+	var a answer.Answer
+	switch f.place(z, q.Name) {
+	case atApex:
+		a.Status = answer.NoData
+	case inRoll:
+		a = f.ask(st, z, q.Name, TypeOf(q.Type), q.Room, answer.Place{})
+	default:
+		return msg, p, false
+	}
+	if a.Placed || a.Cut || a.Alias != "" {
+		return msg, p, false
+	}
+	p.Status, p.Reason = a.Status, a.Reason
+	w := plainWriter{msg: msg, room: q.Room, target: f.target[:0]}
+	switch {
+	case a.Status != answer.Found:
+		p.Ns = 1
+		w.soa(z, headerSize+len(q.Name)-len(z.Name), st.bounded(f.cfg.NegativeTTL), st.Serial())
+	case q.Type == dns.TypeSRV:
+		p.Answer = len(a.Servers)
+		p.Extra = w.servers(z, a, st.bounded(f.TTL(a.Service)), st.bounded(f.cfg.TTL))
+	default:
+		p.Answer = len(a.Addrs)
+		w.addresses(headerSize, st.bounded(f.TTL(a.Service)), a.Addrs)
+	}
+	return w.msg, p, !w.failed
+}
+
+// headerSize is where the question begins in a message: its name is the owner that is
+// pointed to (RFC 1035, 4.1.4).
+const headerSize = 12
+
+// plainWriter writes records to a message as long as they fit.
+type plainWriter struct {
+	msg    []byte
+	room   int
+	target []byte // the name that the next record points to
+	failed bool
+}
+
+// record begins a record with so many octets of data, owned by the name at an offset.
+func (w *plainWriter) record(owner int, rrtype uint16, ttl uint32, data int) bool {
+	const fixed = 2 + 10
+	if w.failed = w.failed || len(w.msg)+fixed+data > w.room; w.failed {
+		return false
+	}
+	w.msg = append(w.msg, 0xc0|byte(owner>>8), byte(owner), byte(rrtype>>8), byte(rrtype), 0, dns.ClassINET,
+		byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), byte(data>>8), byte(data))
+	return true
+}
+
+// addresses writes A or AAAA records of one owner.
+func (w *plainWriter) addresses(owner int, ttl uint32, addrs []netip.Addr) {
+	for _, a := range addrs {
+		w.address(owner, ttl, a)
+	}
+}
+
+func (w *plainWriter) address(owner int, ttl uint32, a netip.Addr) {
+	if a.Is4() {
+		if w.record(owner, dns.TypeA, ttl, 4) {
+			octets := a.As4()
+			w.msg = append(w.msg, octets[:]...)
+		}
+		return
+	}
+	if w.record(owner, dns.TypeAAAA, ttl, 16) {
+		octets := a.As16()
+		w.msg = append(w.msg, octets[:]...)
+	}
+}
+
+// mostServers is how many SRV records fit into any reply over UDP.
+const mostServers = 1232 / leastServer
+
+// servers writes SRV records, and the addresses of their targets, each once. It returns
+// how many of these there are.
+func (w *plainWriter) servers(z *Zone, a answer.Answer, ttl, glueTTL uint32) (glue int) {
+	var targets [mostServers]uint16 // where they are in the message
+	if len(a.Servers) > len(targets) {
+		w.failed = true
+		return 0
+	}
+	for i, s := range a.Servers {
+		if !w.spell(z, s) || !w.record(headerSize, dns.TypeSRV, ttl, 6+len(w.target)) {
+			w.failed = true
+			return 0
+		}
+		w.msg = append(w.msg, byte(s.Priority>>8), byte(s.Priority), byte(s.Weight>>8), byte(s.Weight), byte(s.Port>>8), byte(s.Port))
+		targets[i] = uint16(len(w.msg))
+		w.msg = append(w.msg, w.target...)
+	}
+	for i, s := range a.Servers {
+		if s.Addr.IsValid() && !(a.Shared && seen(a.Servers[:i], s.Addr)) {
+			w.address(int(targets[i]), glueTTL, s.Addr)
+			glue++
+		}
+	}
+	return glue
+}
+
+// seen reports whether one of servers is at an address.
+func seen(servers []answer.Server, a netip.Addr) bool {
+	for i := range servers {
+		if servers[i].Addr == a {
+			return true
+		}
+	}
+	return false
+}
+
+// spell puts the name at which a server is found into target. It returns false for
+// one of other labels than host names have.
+func (w *plainWriter) spell(z *Zone, s answer.Server) bool {
+	w.target = append(w.target[:0], 0)
+	if s.Addr.IsValid() {
+		w.target = answer.AppendAddress(w.target, s.Addr)
+		dot := len(w.target) - len("."+registry.LabelAddress)
+		w.target[0], w.target[dot] = byte(dot-1), byte(len(registry.LabelAddress))
+		w.target = append(w.target, z.wire...)
+		return true
+	}
+	label := 0 // where the octet lies that says how long it is
+	for i := range len(s.Host) {
+		c := s.Host[i]
+		if c == '.' && w.target[label] > 0 {
+			label = len(w.target)
+			w.target = append(w.target, 0)
+			continue
+		}
+		if c = plainLetters[c]; c == 0 || w.target[label] == maxLabel {
+			return false
+		}
+		w.target = append(w.target, c)
+		w.target[label]++
+	}
+	if w.target[label] > 0 { // it had no dot at the end
+		w.target = append(w.target, 0)
+	}
+	const most = 255
+	return w.target[0] > 0 && len(w.target) <= most
+}
+
+// plainLetters are the octets of host names, in lower case; 0 for any other.
+var plainLetters = func() (letters [256]byte) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789-_") {
+		letters[c] = c
+	}
+	for c := 'A'; c <= 'Z'; c++ {
+		letters[c] = byte(c + 'a' - 'A')
+	}
+	return letters
+}()
+
+// soa writes the SOA record of a zone, whose name is at an offset.
+func (w *plainWriter) soa(z *Zone, owner int, ttl, serial uint32) {
+	const numbers = 5 * 4
+	if w.record(owner, dns.TypeSOA, ttl, len(z.soaNames)+numbers) {
+		w.msg = append(w.msg, z.soaNames...)
+		w.msg = binary.BigEndian.AppendUint32(w.msg, serial)
+		w.msg = append(w.msg, z.soaTimes...)
+	}
+}
