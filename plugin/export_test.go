@@ -1,5 +1,7 @@
 package plugin
 
+import "math/rand/v2"
+
 // CookieIn is what a packet's cookie is read with before the packet is.
 var CookieIn = cookieIn
 
@@ -8,4 +10,13 @@ func RunTransfer(run func()) {
 	var t transfers
 	t.start(run)
 	t.underWay.Wait()
+}
+
+// HotPath is what answers from the wire.
+type HotPath = hotPath
+
+// Draw has a hot path draw from random.
+func Draw(path HotPath, random *rand.Rand) {
+	h := path.(*hot)
+	h.finder = h.zones.NewFinder(random)
 }

@@ -16,24 +16,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/internal/tally"
 )
 
 var (
-	responses = promauto.NewCounterVec(prometheus.CounterOpts{
+	responses = tally.MustJoinCounters(prometheus.DefaultRegisterer, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: name, Name: "responses_total",
 		Help: "Counter of responses by transport, type of the question and response code.",
-	}, []string{"server", "transport", "type", "rcode"})
+	}, []string{"server", "transport", "type", "rcode"}))
 
-	empty = promauto.NewCounterVec(prometheus.CounterOpts{
+	empty = tally.MustJoinCounters(prometheus.DefaultRegisterer, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: plugin.Namespace, Subsystem: name, Name: "empty_responses_total",
 		Help: "Counter of responses without an answer for names that exist, by the reason.",
-	}, []string{"server", "reason"})
+	}, []string{"server", "reason"}))
 
-	duration = promauto.NewHistogramVec(prometheus.HistogramOpts{
+	duration = tally.MustJoinHistograms(prometheus.DefaultRegisterer, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: plugin.Namespace, Subsystem: name, Name: "response_duration_seconds",
 		Help:    "Histogram of the time that finding and writing a response took.",
 		Buckets: prometheus.ExponentialBuckets(0.000002, 4, 10), // from 2 us to 0.5 s
-	}, []string{"server", "transport"})
+	}, []string{"server", "transport"}), tally.Scale{Unit: 1e-9, Digits: 7, Most: uint64(10 * time.Second)})
 
 	_ = promauto.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: plugin.Namespace, Subsystem: name, Name: "snapshot_age_seconds",
@@ -72,14 +73,18 @@ var serving atomic.Pointer[Source]
 
 // What has a series of its own; there are few of each, and the rest is "other".
 var (
-	transports = []string{"udp", "tcp", "dot", "doh", "doq", "grpc"}
+	transports = []string{transportUDP, "tcp", "dot", "doh", "doq", "grpc"}
 	qtypes     = []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypePTR, dns.TypeSOA, dns.TypeNS, dns.TypeSVCB,
 		dns.TypeHTTPS, dns.TypeANY, dns.TypeAXFR, dns.TypeIXFR}
 	rcodes = []int{dns.RcodeSuccess, dns.RcodeFormatError, dns.RcodeServerFailure, dns.RcodeNameError, dns.RcodeNotImplemented,
 		dns.RcodeRefused, dns.RcodeNotAuth, dns.RcodeNotZone, dns.RcodeBadCookie}
 )
 
+// emptyReasons are why there is no answer.
+var emptyReasons = [...]string{"no data", "none healthy"}
+
 const (
+	transportUDP   = "udp"
 	mostTransports = 6
 	mostTypes      = 12
 	mostRcodes     = 9
@@ -142,7 +147,7 @@ func (c *counters) count(ctx context.Context, tcp bool, reply *dns.Msg, reason a
 		why = 1
 	}
 	load(&s.empty[why], func() prometheus.Counter {
-		return empty.WithLabelValues(s.name, [...]string{"no data", "none healthy"}[why])
+		return empty.WithLabelValues(s.name, emptyReasons[why])
 	}).Inc()
 }
 

@@ -30,6 +30,7 @@ type Muster struct {
 	updates  updates
 	fall     fall.F
 	counters counters
+	hots     hots
 	transfers
 }
 

@@ -62,6 +62,7 @@ func setup(c *caddy.Controller) error {
 		m.introduce(plain)
 		return nil
 	})
+	c.OnShutdown(m.hots.end)
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		m.Next = next
 		return m
