@@ -47,9 +47,13 @@ func (s *Server) handler() (http.Handler, error) {
 	return s.guard(s.withAge(withPeer(mux))), nil
 }
 
-// scrape answers the metrics of this process.
+// scrape answers the metrics of this process, and those of an etcd that is its child.
 func (s *Server) scrape() http.Handler {
-	return promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.GathererFunc(s.libraries)}, promhttp.HandlerOpts{})
+	all := prometheus.Gatherers{s.metrics, prometheus.GathererFunc(s.libraries)}
+	if s.etcd.metrics != nil {
+		all = append(all, s.etcd.metrics)
+	}
+	return promhttp.HandlerFor(all, promhttp.HandlerOpts{})
 }
 
 // libraries gathers the metrics that libraries register by themselves, without

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/etcdstore/embedded"
 	"github.com/musterhq/muster/etcdstore/keeper"
@@ -14,7 +16,8 @@ import (
 // etcd is the store below: elsewhere, in this process, or in a child of it.
 type etcd struct {
 	open    func(etcdstore.Config) *etcdstore.Store
-	members *embedded.Members // nil when it is elsewhere
+	members *embedded.Members   // nil when it is elsewhere
+	metrics prometheus.Gatherer // of a child; nil when there is none
 	// run returns why it ended, or nil once ctx ends.
 	run   func(ctx context.Context) error
 	close func() error
@@ -86,6 +89,7 @@ func (s *Server) openChild(ctx context.Context, cfg embedded.Config) (*etcd, err
 	e := &etcd{
 		open:    func(c etcdstore.Config) *etcdstore.Store { return etcdstore.New(k.Client(), c) },
 		members: members,
+		metrics: k,
 		run: func(ctx context.Context) error {
 			select {
 			case <-ctx.Done():

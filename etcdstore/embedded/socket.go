@@ -80,6 +80,7 @@ func (e *Etcd) serveSocket(ctx context.Context) error {
 	}
 	e.rpc = v3rpc.Server(e.etcd.Server, nil, nil, grpc.KeepaliveEnforcementPolicy(
 		keepalive.EnforcementPolicy{MinTime: pingEvery / 2, PermitWithoutStream: true}))
+	tellMetrics(e.rpc)
 	go func() { _ = e.rpc.Serve(socket) }() // ends when it is told to
 	return nil
 }
