@@ -6,21 +6,53 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/musterhq/muster/registry"
 )
 
 // Commit implements registry.Store.
 func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
+	office := s.office.Load()
+	r, err := s.request(w, office)
+	if err != nil {
+		return 0, err
+	}
+	return s.outcome(ctx, w, office, s.submit(ctx, r)[0])
+}
+
+// CommitAll implements registry.SetStore: writes that fit into one transaction travel
+// in one, whatever else waits.
+func (s *Store) CommitAll(ctx context.Context, writes []registry.Write) []registry.Outcome {
+	office := s.office.Load()
+	outcomes := make([]registry.Outcome, len(writes))
+	requests := make([]*request, 0, len(writes))
+	for i, w := range writes {
+		r, err := s.request(w, office)
+		if outcomes[i].Err = err; err == nil {
+			r.set = &outcomes[0]
+			requests = append(requests, r)
+		}
+	}
+	results := s.submit(ctx, requests...)
+	for i, w := range writes {
+		if outcomes[i].Err == nil {
+			outcomes[i].Revision, outcomes[i].Err = s.outcome(ctx, w, office, results[0])
+			results = results[1:]
+		}
+	}
+	return outcomes
+}
+
+// request turns a write into what etcd is asked for. office is the revision at which
+// this server took the judge's office.
+func (s *Store) request(w registry.Write, office int64) (*request, error) {
 	if s.cfg.ReadOnly {
-		return 0, fmt.Errorf("%w: the store is read only", registry.ErrUnavailable)
+		return nil, fmt.Errorf("%w: the store is read only", registry.ErrUnavailable)
 	}
 	r := newRequest(registryGeneration)
-	office := s.office.Load()
 	if w.Judge {
 		if office == 0 {
-			return 0, ErrNotJudge
+			return nil, ErrNotJudge
 		}
 		r.check(judgeKey, office)
 	}
@@ -33,7 +65,7 @@ func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
 	for _, rec := range w.Puts {
 		value, err := json.Marshal(rec)
 		if err != nil {
-			return 0, fmt.Errorf("encode %v: %w", rec.RecordKey(), err)
+			return nil, fmt.Errorf("encode %v: %w", rec.RecordKey(), err)
 		}
 		key := rec.RecordKey()
 		switch {
@@ -52,7 +84,11 @@ func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
 	for _, k := range w.Deletes {
 		r.delete(recordKey(k))
 	}
-	res := s.submit(ctx, r)
+	return r, nil
+}
+
+// outcome is what became of a write, as the registry knows it.
+func (s *Store) outcome(ctx context.Context, w registry.Write, office int64, res result) (int64, error) {
 	if res.err != nil {
 		return 0, res.err
 	}
@@ -65,32 +101,51 @@ func (s *Store) Commit(ctx context.Context, w registry.Write) (int64, error) {
 	return res.revision, nil
 }
 
-// submit hands a request to the committer and waits for its result. While etcd is
-// away it does not wait; what is on its way then may still be written.
-func (s *Store) submit(ctx context.Context, r *request) result {
+// submit hands requests to the committer, which keeps them together, and waits for
+// their results. While etcd is away it does not wait; what is on its way then may
+// still be written.
+func (s *Store) submit(ctx context.Context, requests ...*request) []result {
 	ctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
 	away := s.health.gone()
-	if ctx.Err() != nil { // the choice below is no order
-		return result{err: unsent(ctx)}
+	results := make([]result, len(requests))
+	var sent []*request
+	for i, r := range requests {
+		if results[i].err = s.mayWait(ctx, r, away); results[i].err == nil {
+			sent = append(sent, r)
+		}
+	}
+	taken := s.inbox.put(sent...)
+	for i, r := range requests {
+		switch {
+		case results[i].err != nil:
+		case !taken:
+			results[i].err = errStopping
+		default:
+			results[i] = s.await(ctx, r, away)
+		}
+	}
+	return results
+}
+
+// mayWait returns why a request is refused at once.
+func (s *Store) mayWait(ctx context.Context, r *request, away <-chan struct{}) error {
+	if ctx.Err() != nil {
+		return unsent(ctx)
 	}
 	if err := s.admit(r.demand); err != nil {
-		return result{err: err}
+		return err
 	}
 	select {
 	case <-away:
-		return result{err: s.away()}
+		return s.away()
 	default:
+		return nil
 	}
-	select {
-	case s.commits <- r:
-	case <-s.ended:
-		return result{err: errStopping}
-	case <-away:
-		return result{err: s.away()}
-	case <-ctx.Done():
-		return result{err: unsent(ctx)}
-	}
+}
+
+// await waits for the result of a request that the committer has.
+func (s *Store) await(ctx context.Context, r *request, away <-chan struct{}) result {
 	select {
 	case res := <-r.done:
 		return res
@@ -129,134 +184,3 @@ func (s *Store) away() error {
 }
 
 var errStopping = fmt.Errorf("%w: the store is stopping", registry.ErrUnavailable)
-
-// commitLoop sends the requests that came while the last group was on its way
-// as the next group. What is under way when ctx ends is still finished.
-func (s *Store) commitLoop(ctx context.Context) error {
-	defer close(s.ended)
-	var waiting []*request
-	for {
-		waiting = slices.DeleteFunc(waiting, func(r *request) bool { return r.state.Load() == withdrawn })
-		if ctx.Err() != nil {
-			for _, r := range waiting {
-				r.done <- result{err: errStopping}
-			}
-			return nil
-		}
-		if len(waiting) == 0 {
-			select {
-			case r := <-s.commits:
-				waiting = append(waiting, r)
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		waiting = s.drain(waiting)
-		var group []*request
-		group, waiting = nextGroup(waiting)
-		s.askSpace()
-		if group = s.admitted(group); len(group) > 0 {
-			s.send(context.WithoutCancel(ctx), group)
-		}
-	}
-}
-
-// lastChance is how long a transaction that was sent may still be answered once
-// etcd is known to be away.
-const lastChance = time.Second
-
-var errGivenUp = errors.New("it went away")
-
-// watchAway gives a transaction up when etcd goes away and stays away, and ends
-// with ctx.
-func (s *Store) watchAway(ctx context.Context, giveUp func()) {
-	select {
-	case <-s.health.gone():
-	case <-ctx.Done():
-		return
-	}
-	select {
-	case <-time.After(lastChance):
-	case <-ctx.Done():
-		return
-	}
-	if s.Away() != nil {
-		giveUp()
-	}
-}
-
-func (s *Store) drain(waiting []*request) []*request {
-	for len(waiting) < maxWaiting {
-		select {
-		case r := <-s.commits:
-			waiting = append(waiting, r)
-		default:
-			return waiting
-		}
-	}
-	return waiting
-}
-
-// admitted returns the requests of a group that may be sent, and answers those
-// that there is no room for any more.
-func (s *Store) admitted(group []*request) []*request {
-	return s.roomFor(slices.DeleteFunc(group, func(r *request) bool { return !r.begin() }))
-}
-
-func (s *Store) roomFor(group []*request) []*request {
-	return slices.DeleteFunc(group, func(r *request) bool {
-		err := s.admit(r.demand)
-		if err != nil {
-			r.done <- result{err: err}
-		}
-		return err != nil
-	})
-}
-
-// send commits one group and tells each caller what became of its request. All
-// of it has been admitted, so that while etcd is full it only deletes.
-func (s *Store) send(ctx context.Context, group []*request) {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
-	defer cancel()
-	began, bare := s.now(), s.guard.alarm.Load()
-	patient, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	go s.watchAway(patient, giveUp)
-	resp, err := s.transaction(patient, group, bare).Commit()
-	if err != nil && patient.Err() != nil && ctx.Err() == nil {
-		err = errGivenUp
-	}
-	s.metrics.commit(len(group), s.now()-began, err)
-	switch {
-	case full(err) && !bare:
-		s.noSpace()
-		if group = s.roomFor(group); len(group) > 0 {
-			s.send(ctx, group)
-		}
-		return
-	case refused(err) && len(group) > 1: // one of them cannot be written: the others need not share its fate
-		for _, r := range group {
-			s.send(ctx, []*request{r})
-		}
-		return
-	case err != nil:
-		if !refused(err) {
-			s.health.suspect()
-		}
-		for _, r := range group {
-			r.done <- result{err: uncertain(err)}
-		}
-		return
-	}
-	s.health.answer(began)
-	if bare {
-		s.askProgress(ctx) // there is no generation to show that the transaction was
-	}
-	if group[0].alone() {
-		group[0].done <- result{revision: resp.Header.Revision, ok: resp.Succeeded}
-		return
-	}
-	for i, r := range group {
-		r.done <- result{revision: resp.Header.Revision, ok: resp.Responses[i].GetResponseTxn().Succeeded}
-	}
-}

@@ -67,7 +67,7 @@ func (c *Configs) Commit(ctx context.Context, w config.Write) (int64, error) {
 		}
 		r.put(historyKey(h.Key, h.Seq), string(value))
 	}
-	res := c.store.submit(ctx, r)
+	res := c.store.submit(ctx, r)[0]
 	if res.err != nil {
 		return 0, configError(res.err)
 	}

@@ -78,3 +78,38 @@ func (r References) Settle() { r.settle() }
 
 // Bytes returns the memory that the set takes.
 func (r References) Bytes() int { return 8 * cap(r.sums) }
+
+// Asked is a request as the committer sees it: what it compares and what it touches,
+// and the set that it is of, 0: of none.
+type Asked struct {
+	Compares, Touches []string
+	Set               int
+	Bytes             int
+}
+
+// Group returns the places of the requests that the next transaction takes, and of
+// those that wait.
+func Group(asked []Asked) (group, rest []int) {
+	var waiting []*request
+	place := map[*request]int{}
+	for i, a := range asked {
+		r := newRequest(registryGeneration)
+		r.compared, r.touched, r.bytes = a.Compares, a.Touches, a.Bytes
+		if a.Set > 0 {
+			r.set = a.Set
+		}
+		place[r] = i
+		waiting = append(waiting, r)
+	}
+	first, later := nextGroup(waiting)
+	for _, r := range first {
+		group = append(group, place[r])
+	}
+	for _, r := range later {
+		rest = append(rest, place[r])
+	}
+	return group, rest
+}
+
+// MaxGroup is how many requests one transaction takes.
+const MaxGroup = maxGroup

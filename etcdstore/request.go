@@ -1,6 +1,7 @@
 package etcdstore
 
 import (
+	"iter"
 	"sync/atomic"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -12,8 +13,6 @@ const (
 	maxGroup      = 60
 	maxGroupBytes = 1 << 20
 	maxNested     = 128 - maxGroup - 2 // two generation keys
-	// maxWaiting bounds what is drained from callers at once.
-	maxWaiting = 1024
 )
 
 // request is one conditional write on its way to etcd.
@@ -27,6 +26,7 @@ type request struct {
 	bytes      int
 	demand     demand
 	spare      []clientv3.Op // puts that go along unless etcd is full
+	set        any           // the same for requests that are to travel together, nil: it is on its own
 	done       chan result   // buffered: the committer never waits for a caller
 	state      atomic.Int32  // of what happens first: queued, sent or withdrawn
 }
@@ -118,37 +118,62 @@ func (r *request) alone() bool {
 // nextGroup takes the first request and those behind it that may travel in the
 // same transaction. etcd reads all compares before any write, so a request that
 // touches what another compares or touches waits for a later group, and so does
-// all that conflicts with one that waits.
+// all that conflicts with one that waits. A set goes whole, if there is room for
+// it, or waits whole; only one that is first is cut.
 func nextGroup(waiting []*request) (group, rest []*request) {
-	group = waiting[:1:1]
 	if waiting[0].alone() {
-		return group, waiting[1:]
+		return waiting[:1:1], waiting[1:]
 	}
-	bytes := waiting[0].bytes
-	keys := keySet{}
-	keys.add(waiting[0])
-	for _, r := range waiting[1:] {
-		fits := len(group) < maxGroup && bytes+r.bytes <= maxGroupBytes && !r.alone()
-		if fits && !keys.conflict(r) {
-			group = append(group, r)
-			bytes += r.bytes
-		} else {
-			rest = append(rest, r)
+	bytes, keys := 0, keySet{}
+	for set := range sets(waiting) {
+		room := func(r *request) bool {
+			return len(group) < maxGroup && bytes+r.bytes <= maxGroupBytes && !r.alone() && !keys.conflict(r)
 		}
-		keys.add(r)
+		n, was := len(group), bytes
+		for _, r := range set {
+			if room(r) {
+				group = append(group, r)
+				bytes += r.bytes
+			} else if n > 0 {
+				group, bytes = group[:n], was
+				break
+			} else {
+				rest = append(rest, r)
+			}
+			keys.add(r)
+		}
+		if n > 0 && len(group) == n {
+			rest = append(rest, set...)
+			keys.add(set...)
+		}
 	}
 	return group, rest
+}
+
+// sets yields requests that are to travel together, one after another.
+func sets(waiting []*request) iter.Seq[[]*request] {
+	return func(yield func([]*request) bool) {
+		for i, j := 0, 0; i < len(waiting); i = j {
+			for j = i + 1; j < len(waiting) && waiting[j].set != nil && waiting[j].set == waiting[i].set; j++ {
+			}
+			if !yield(waiting[i:j]) {
+				return
+			}
+		}
+	}
 }
 
 // keySet knows of each key whether it is compared (1) or touched (2).
 type keySet map[string]byte
 
-func (k keySet) add(r *request) {
-	for _, key := range r.compared {
-		k[key] |= 1
-	}
-	for _, key := range r.touched {
-		k[key] |= 2
+func (k keySet) add(all ...*request) {
+	for _, r := range all {
+		for _, key := range r.compared {
+			k[key] |= 1
+		}
+		for _, key := range r.touched {
+			k[key] |= 2
+		}
 	}
 }
 

@@ -83,8 +83,7 @@ type Store struct {
 	view    registry.View
 	configs Configs
 	feeds   [domains]*feed
-	commits chan *request
-	ended   chan struct{} // closed when nobody takes requests any more
+	inbox   *inbox // of the committer
 
 	proof     proof
 	health    *health
@@ -109,7 +108,7 @@ func New(client *clientv3.Client, cfg Config) *Store {
 	cfg = cfg.withDefaults()
 	s := &Store{
 		cfg: cfg, client: client, log: cfg.Logger, start: time.Now(), health: newHealth(cfg.Logger),
-		commits: make(chan *request), ended: make(chan struct{}), guard: guard{ask: make(chan struct{}, 1)},
+		inbox: newInbox(), guard: guard{ask: make(chan struct{}, 1)},
 	}
 	s.epoch.highest = cfg.HighestSerial
 	s.epochRead.Store(epochUnread)
@@ -141,7 +140,7 @@ func (s *Store) Run(ctx context.Context) error {
 	run(s.followLink)
 	run(func(ctx context.Context) error {
 		if err := s.openLayout(ctx); err != nil {
-			close(s.ended)
+			s.inbox.close(nil)
 			if ctx.Err() != nil {
 				return nil
 			}

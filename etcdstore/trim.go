@@ -159,7 +159,7 @@ func (p *pass) forget(ctx context.Context, q config.Sequence, records []trace) e
 	r.none(namedPrefix(config.KindRelease, q.Key)) // one that cannot be read does not show in the snapshot
 	r.delete(configKey(q.RecordKey()))
 	r.clear(historyPrefix + docTail(q.Key) + "/")
-	res := p.configs.store.submit(ctx, r)
+	res := p.configs.store.submit(ctx, r)[0]
 	if res.err != nil {
 		return res.err
 	}

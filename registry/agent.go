@@ -2,10 +2,7 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
-	"time"
 )
 
 // Declaration is one member of an agent's set.
@@ -317,76 +314,4 @@ func (p *agentPlans) dropRecord(a *Agent) {
 		last.check(a.RecordKey(), a.Revision)
 		last.delete(a.RecordKey())
 	}
-}
-
-// converge commits the writes of a rule, all at once, and asks the rule again
-// until nothing is left to write: some may fail as records changed meanwhile.
-func (r *Registry) converge(ctx context.Context, rule func(*agentPlans)) (Receipt, []Refusal, error) {
-	receipt := Receipt{}
-	now := r.current()
-	for range maxAttempts {
-		snap := r.Snapshot()
-		if snap == nil {
-			return receipt, nil, ErrUnavailable
-		}
-		p := &agentPlans{snap: snap}
-		rule(p)
-		committed, stale, err := r.commitAll(ctx, p.plans)
-		if err != nil {
-			return receipt, nil, err
-		}
-		if committed == 0 && stale == 0 {
-			shown, err := now.ShownBy(ctx, snap)
-			if err != nil {
-				return receipt, nil, behind(err)
-			}
-			if !shown {
-				continue
-			}
-			receipt.Revision = max(receipt.Revision, snap.Revision())
-			return receipt, p.refused, nil
-		}
-		receipt.Revision = max(receipt.Revision, committed)
-		receipt.Wrote = receipt.Wrote || committed > 0
-		if r.visible(ctx, max(committed, stale)) {
-			continue
-		}
-		if stale > 0 { // part of the set is not written, and what to write instead cannot be seen
-			return receipt, nil, ErrUnavailable
-		}
-		receipt.Lagging = true
-		return receipt, p.refused, nil
-	}
-	return receipt, nil, fmt.Errorf("the set kept changing: %w", ErrConflict)
-}
-
-// commitAll commits plans concurrently, so that a store may group them. It
-// returns the newest revision that one was committed at, and the newest at which
-// the check of one failed; 0 when there was none.
-func (r *Registry) commitAll(ctx context.Context, plans []*plan) (committed, stale int64, failure error) {
-	var (
-		mu sync.Mutex
-		wg sync.WaitGroup
-	)
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for _, p := range plans {
-		if p.empty() {
-			continue
-		}
-		wg.Go(func() {
-			revision, err := r.store.Commit(ctx, p.Write)
-			mu.Lock()
-			defer mu.Unlock()
-			if s := (*StaleError)(nil); errors.As(err, &s) {
-				stale = max(stale, s.Revision)
-			} else if err != nil {
-				failure = err
-			} else {
-				committed = max(committed, revision)
-			}
-		})
-	}
-	wg.Wait()
-	return committed, stale, failure
 }

@@ -50,6 +50,19 @@ type Store interface {
 	Newest(ctx context.Context) (revision int64, err error)
 }
 
+// SetStore is a Store that takes several writes at once: each is committed whole or
+// not at all, and all that fit into one transaction are in one.
+type SetStore interface {
+	Store
+	CommitAll(ctx context.Context, writes []Write) []Outcome
+}
+
+// Outcome is what became of one of several writes.
+type Outcome struct {
+	Revision int64
+	Err      error
+}
+
 // Roll is told who was heard of.
 type Roll interface {
 	// Heard restarts the timers of a witness. It returns ErrUnavailable when
