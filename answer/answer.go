@@ -138,52 +138,60 @@ const (
 
 // Resolve returns what snap has to say to q, with chances drawn from rnd. The text of
 // the name may be changed afterwards.
-func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) Answer {
-	var t target
-	r.find(&t, snap, q.Name, q.Raw)
-	return r.resolve(snap, &t, q, rnd)
+func (r *Resolver) Resolve(snap *registry.Snapshot, q Question, rnd *rand.Rand) (a Answer) {
+	r.ResolveTo(&a, snap, &q, rnd)
+	return a
 }
 
-func (r *Resolver) resolve(snap *registry.Snapshot, t *target, q Question, rnd *rand.Rand) Answer {
+// ResolveTo is Resolve into an Answer that is zero.
+func (r *Resolver) ResolveTo(a *Answer, snap *registry.Snapshot, q *Question, rnd *rand.Rand) {
+	var t target
+	r.find(&t, snap, q.Name, q.Raw)
+	r.resolve(a, snap, &t, q, rnd)
+}
+
+func (r *Resolver) resolve(a *Answer, snap *registry.Snapshot, t *target, q *Question, rnd *rand.Rand) {
 	switch t.kind {
 	case service:
-		a := r.service(snap, t, q, rnd)
+		r.service(a, snap, t, q, rnd)
 		if a.Status == NoName { // of no instance in that scope, but of another service there
-			return Answer{Status: absent(snap, registry.Lower(q.Name)).status()}
+			*a = Answer{Status: absent(snap, registry.Lower(q.Name)).status()}
 		}
-		return a
 	case instance:
-		return r.ofInstances(t, q, rnd)
+		r.ofInstances(a, t, q, rnd)
 	case addressed:
-		return r.ofAddress(t.addr, q.Type)
+		r.ofAddress(a, t.addr, q.Type)
 	case browsed:
-		return browse(snap, t, q, rnd)
+		*a = browse(snap, t, q, rnd)
+	default:
+		a.Status = t.kind.status()
 	}
-	return Answer{Status: t.kind.status()}
 }
 
 // service answers for the instances of a service that its filter admits.
-func (r *Resolver) service(snap *registry.Snapshot, t *target, q Question, rnd *rand.Rand) Answer {
+func (r *Resolver) service(a *Answer, snap *registry.Snapshot, t *target, q *Question, rnd *rand.Rand) {
+	s := t.service
 	scoped := t.filter != registry.Filter{}
-	t.filter.Wants = t.service.WantsOf(q.From.Network)
-	whole := setOf(t.service, part{Filter: t.filter}, &r.whole)
-	a := Answer{Service: t.service}
+	whole := r.wholeSet(t, scoped, q.From)
+	a.Service = s
 	switch {
 	case whole.named == 0 && scoped:
-		return Answer{Status: NoName}
+		a.Status = NoName
+		return
 	case t.selected && q.Type != SRV && q.Type != TXT && q.Type != Any || q.Type == Other || q.Type == PTR:
 		a.Status = NoData
-		return a
+		return
 	case q.Type == TXT:
 		a.text(t, len(whole.members) == 0)
-		return a
+		return
 	}
-	if q.Mode == "" || t.service.DNS.Mode != "" {
-		q.Mode = t.service.DNS.Mode
+	mode := q.Mode
+	if mode == "" || s.DNS.Mode != "" {
+		mode = s.DNS.Mode
 	}
-	a.Placed = t.service.DNS.Topology != "" || t.service.Selector != registry.Selector{}
+	a.Placed = s.DNS.Topology != "" || s.Selector != registry.Selector{}
 	var near [tiersInAll]tier
-	tiers := r.tiers(near[:0], snap, t, whole, q.From)
+	tiers := r.tiers(near[:0], snap, t, whole, &q.From)
 	if len(tiers) == 0 {
 		if q.Type != Any { // for that there is TXT
 			a.Status = NoData
@@ -191,31 +199,48 @@ func (r *Resolver) service(snap *registry.Snapshot, t *target, q Question, rnd *
 		if whole.all > 0 && len(whole.members) == 0 { // else they are elsewhere
 			a.Reason = NoneHealthy
 		}
-		return a
+		return
 	}
-	if r.of(&a, tiers, q, rnd); a.Status == Found && whole.protected {
+	if r.of(a, tiers, draws{q.Type, q.Max, mode, rnd}); a.Status == Found && whole.protected {
 		a.Reason = Protected
 	}
-	return a
+}
+
+// wholeSet returns the set of all instances that the filter of t admits and that suit
+// who asks.
+func (r *Resolver) wholeSet(t *target, scoped bool, from Place) *set {
+	if t.filter.Wants = t.service.WantsOf(from.Network); !scoped && t.filter.Wants == "" {
+		return &registry.Memo(t.service, keep).whole
+	}
+	return setOf(t.service, part{Filter: t.filter}, &r.whole)
+}
+
+// draws says what is drawn for an answer, and how.
+type draws struct {
+	typ    Type
+	max    int // 0: all
+	mode   string
+	random *rand.Rand
 }
 
 // of answers from sets of which the nearest one comes first.
-func (r *Resolver) of(a *Answer, tiers []tier, q Question, rnd *rand.Rand) {
-	switch q.Type {
+func (r *Resolver) of(a *Answer, tiers []tier, d draws) {
+	switch d.typ {
 	case Any:
 		return
 	case SRV:
-		a.Servers, a.Cut = r.servers(tiers, q.Max, rnd)
+		a.Servers, a.Cut = r.servers(tiers, d)
 		a.Shared = len(tiers) > 1 || tiers[0].shared
 	case SVCB:
-		a.Servers, a.Shared = r.endpoints(tiers, q, rnd), true
+		a.Servers = r.endpoints(tiers, d)
+		a.Shared = len(a.Servers) > 1
 	case A:
-		a.Addrs = r.addrs(tiers, v4, q, rnd)
+		a.Addrs = r.addrs(tiers, v4, d)
 	case AAAA:
-		a.Addrs = r.addrs(tiers, v6, q, rnd)
+		a.Addrs = r.addrs(tiers, v6, d)
 	}
-	if len(a.Addrs) == 0 && len(a.Servers) == 0 && q.Type != SRV && q.Type != SVCB {
-		a.Alias = r.alias(tiers, rnd)
+	if len(a.Addrs) == 0 && len(a.Servers) == 0 && d.typ != SRV && d.typ != SVCB {
+		a.Alias = r.alias(tiers, d)
 	}
 	if len(a.Addrs) == 0 && len(a.Servers) == 0 && a.Alias == "" {
 		a.Status = NoData
@@ -244,27 +269,27 @@ func silent(metadata map[string]string) bool {
 }
 
 // ofAddress answers a name that spells an address.
-func (r *Resolver) ofAddress(addr netip.Addr, t Type) Answer {
+func (r *Resolver) ofAddress(a *Answer, addr netip.Addr, t Type) {
 	if t == Any || t == A && addr.Is4() || t == AAAA && addr.Is6() {
 		r.addresses = append(r.addresses[:0], addr)
-		return Answer{Addrs: r.addresses}
+		a.Addrs = r.addresses
+		return
 	}
-	return Answer{Status: NoData}
+	a.Status = NoData
 }
 
 // ofInstances answers for what a service has at one address, whatever its health:
 // who asks for it by name wants to know where it is.
-func (r *Resolver) ofInstances(t *target, q Question, rnd *rand.Rand) Answer {
-	a := Answer{Service: t.service}
+func (r *Resolver) ofInstances(a *Answer, t *target, q *Question, rnd *rand.Rand) {
+	a.Service = t.service
 	switch q.Type {
 	case A, AAAA, Any:
-		b := r.ofAddress(t.addr, q.Type)
-		b.Service = t.service
-		return b
+		r.ofAddress(a, t.addr, q.Type)
+		return
 	case SRV, SVCB:
 		r.whole.take(t.instances, t.selection())
-		r.of(&a, []tier{{set: &r.whole, of: t.instances}}, q, rnd)
-		return a
+		r.of(a, []tier{{set: &r.whole, of: t.instances}}, draws{q.Type, q.Max, q.Mode, rnd})
+		return
 	case TXT:
 		for _, i := range t.instances {
 			if !silent(i.Metadata) {
@@ -275,5 +300,4 @@ func (r *Resolver) ofInstances(t *target, q Question, rnd *rand.Rand) Answer {
 	if len(a.Metadata) == 0 {
 		a.Status = NoData
 	}
-	return a
 }

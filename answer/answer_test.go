@@ -120,7 +120,7 @@ func TestResolve(t *testing.T) {
 		{"of the other family too", "mixed.svc", answer.AAAA, noData},
 		{"no alias beside addresses", "mixed.svc", answer.CNAME, noData},
 		{"two ports share an address", "twoports.svc", answer.A, addrs("10.0.2.1")},
-		{"two ports are two servers", "twoports.svc", answer.SRV, servers(at("10.0.2.1", 80, 1000), at("10.0.2.1", 443, 1000))},
+		{"two ports are two servers", "twoports.svc", answer.SRV, sharing(servers(at("10.0.2.1", 80, 1000), at("10.0.2.1", 443, 1000)))},
 		{"none healthy", "sick.svc", answer.A, because(answer.NoneHealthy, noData)},
 		{"none healthy, but the type is missing anyway", "sick.svc", answer.Other, noData},
 		{"protected", "shaky.svc", answer.A, because(answer.Protected, addrs("10.0.10.1", "10.0.10.2"))},
@@ -202,7 +202,7 @@ func TestResolve(t *testing.T) {
 		{"an instance of IPv6", "ip6-2001-db8-0-0-0-0-0-2.dual.inst", answer.AAAA, addrs("2001:db8::2")},
 		{"an instance by exact name", "ip-10-0-4-2.h-694744168e.inst", answer.A, addrs("10.0.4.2")},
 		{"an instance of scopes", "ip-10-0-6-1.order-api.inst.pay-v2.grp.dev.ns", answer.A, addrs("10.0.6.1")},
-		{"an instance with two ports", "ip-10-0-2-1.twoports.inst", answer.SRV, servers(at("10.0.2.1", 80, 1000), at("10.0.2.1", 443, 1000))},
+		{"an instance with two ports", "ip-10-0-2-1.twoports.inst", answer.SRV, sharing(servers(at("10.0.2.1", 80, 1000), at("10.0.2.1", 443, 1000)))},
 		{"what an instance says", "ip-10-0-0-1.order-api.inst", answer.TXT,
 			answer.Answer{Metadata: []map[string]string{{"protocol": "HTTP", "version": "v1"}}}},
 		{"what an instance does not say", "ip-10-0-0-2.order-api.inst", answer.TXT, noData},
@@ -273,6 +273,12 @@ func TestResolve(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sharing marks an answer of servers that may share addresses.
+func sharing(a answer.Answer) answer.Answer {
+	a.Shared = true
+	return a
 }
 
 func TestRawNamesOff(t *testing.T) {

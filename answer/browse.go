@@ -93,7 +93,7 @@ func (l list) enumeration(snap *registry.Snapshot, labels []string) target {
 }
 
 // browse answers a list: to PTR, and to nothing else.
-func browse(snap *registry.Snapshot, t *target, q Question, rnd *rand.Rand) Answer {
+func browse(snap *registry.Snapshot, t *target, q *Question, rnd *rand.Rand) Answer {
 	switch q.Type {
 	case Any:
 		return Answer{}

@@ -89,7 +89,8 @@ func Explain(snap *registry.Snapshot, q Question) Explanation {
 	var r Resolver
 	var t target
 	r.find(&t, snap, q.Name, q.Raw)
-	e := Explanation{Service: t.service, Filter: t.filter, Addr: t.addr, Answer: r.resolve(snap, &t, q, Random)}
+	e := Explanation{Service: t.service, Filter: t.filter, Addr: t.addr}
+	r.resolve(&e.Answer, snap, &t, &q, Random)
 	kind := t.kind
 	if t.service != nil && (kind == nothing || kind == leading) {
 		kind = service // of which nothing is at the name
@@ -167,7 +168,7 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t *target, q Question) 
 		q.Type = Other // there is nothing else of them
 	}
 	var r Resolver
-	tiers := r.tiers(nil, snap, t, setOf(t.service, part{Filter: t.filter}, &r.whole), q.From)
+	tiers := r.tiers(nil, snap, t, setOf(t.service, part{Filter: t.filter}, &r.whole), &q.From)
 	suits := make(map[*registry.Instance]bool, len(whole.Instances))
 	for _, i := range whole.Instances {
 		suits[i] = true

@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"math/rand/v2"
 	"net/netip"
 
 	"github.com/musterhq/muster/registry"
@@ -137,25 +136,27 @@ func (s *set) prepare(of []*registry.Instance) {
 	}
 }
 
-// draw returns at most limit shares of one family, chosen as mode says. It uses buf.
-func (t *tier) draw(buf []share, f family, limit int, mode string, rnd *rand.Rand) []share {
-	if mode == registry.ModeSingle {
-		limit = 1
+// draw returns shares of one family, at most as many and chosen as d says. It uses buf.
+func (t *tier) draw(buf []share, f family, d draws) []share {
+	if d.mode == registry.ModeSingle {
+		d.max = 1
 	}
 	if t.urns != nil {
 		u := &t.urns[f]
 		switch n := u.len(); {
-		case mode == registry.ModeSampled:
-			return u.sample(buf, limit, rnd)
-		case limit > 0 && limit <= fewest && limit < n:
-			return u.draw(buf, limit, rnd)
+		case d.mode == registry.ModeSampled:
+			return u.sample(buf, d.max, d.random)
+		case d.max > 0 && d.max <= fewest && d.max < n:
+			return u.draw(buf, d.max, d.random)
 		}
 	}
-	buf = t.appendShares(buf, f)
-	if mode == registry.ModeSampled {
-		return sample(buf, limit, rnd)
+	if t.reached[f] > 0 {
+		buf = t.appendShares(buf, f)
 	}
-	return draw(buf, limit, rnd)
+	if d.mode == registry.ModeSampled {
+		return sample(buf, d.max, d.random)
+	}
+	return draw(buf, d.max, d.random)
 }
 
 // appendShares appends what the members of one family are reached by: what several

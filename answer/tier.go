@@ -1,7 +1,6 @@
 package answer
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 
@@ -40,14 +39,15 @@ func (p Place) nearness(s *registry.Service, i *registry.Instance) uint16 {
 // tiers divides the whole set of a service by how near its instances are, if the
 // service wants that and anybody knows where the question comes from. The nearest
 // tier comes first; there is none without instances. It uses tiers.
-func (r *Resolver) tiers(tiers []tier, snap *registry.Snapshot, t *target, whole *set, from Place) []tier {
+func (r *Resolver) tiers(tiers []tier, snap *registry.Snapshot, t *target, whole *set, at *Place) []tier {
 	if len(whole.members) == 0 {
 		return nil
 	}
 	if t.service.DNS.Topology == "" {
 		return append(tiers, tier{set: whole, of: t.service.Instances})
 	}
-	if from = from.labelled(snap); from == (Place{}) {
+	from := at.labelled(snap)
+	if from == (Place{}) {
 		return append(tiers, tier{set: whole, of: t.service.Instances})
 	}
 	for p := range tiersInAll {
@@ -63,20 +63,20 @@ func (r *Resolver) tiers(tiers []tier, snap *registry.Snapshot, t *target, whole
 
 // addrs appends at most as many addresses of one family as asked for: of the
 // nearest tier first, and of no other where each of them is used alike.
-func (r *Resolver) addrs(tiers []tier, f family, q Question, rnd *rand.Rand) []netip.Addr {
+func (r *Resolver) addrs(tiers []tier, f family, d draws) []netip.Addr {
 	out := r.addresses[:0]
 	for i := range tiers {
 		t := &tiers[i]
 		// One that is in a nearer tier too, by another port, may be drawn again.
 		nearer := out
-		r.shares = t.draw(r.shares[:0], f, q.Max, q.Mode, rnd)
+		r.shares = t.draw(r.shares[:0], f, d)
 		for _, s := range r.shares {
 			a := t.members[s.at].address()
-			if (q.Max == 0 || len(out) < q.Max) && !slices.Contains(nearer, a) {
+			if len(nearer) == 0 || (d.max == 0 || len(out) < d.max) && !slices.Contains(nearer, a) {
 				out = append(out, a)
 			}
 		}
-		if q.Max > 0 && len(out) >= q.Max || len(out) > 0 && q.Mode != "" && q.Mode != registry.ModeOrdered {
+		if d.max > 0 && len(out) >= d.max || len(out) > 0 && d.mode != "" && d.mode != registry.ModeOrdered {
 			break
 		}
 	}
@@ -86,7 +86,7 @@ func (r *Resolver) addrs(tiers []tier, f family, q Question, rnd *rand.Rand) []n
 
 // alias returns the host name to answer in place of addresses: one of those
 // there are, and none as long as any instance has an address.
-func (r *Resolver) alias(tiers []tier, rnd *rand.Rand) string {
+func (r *Resolver) alias(tiers []tier, d draws) string {
 	for i := range tiers {
 		if tiers[i].reached[v4]+tiers[i].reached[v6] > 0 {
 			return ""
@@ -95,19 +95,21 @@ func (r *Resolver) alias(tiers []tier, rnd *rand.Rand) string {
 	if len(tiers) == 0 {
 		return ""
 	}
-	r.shares = tiers[0].draw(r.shares[:0], host, 1, registry.ModeSingle, rnd)
+	d.mode = registry.ModeSingle
+	r.shares = tiers[0].draw(r.shares[:0], host, d)
 	return tiers[0].instance(r.shares[0].at).Key.Endpoint.Host
 }
 
-// servers returns the sets as servers, each in weighted order. Of more than limit
-// it returns limit, those of a tier chosen without regard to weight: whoever picks
+// servers returns the sets as servers, each in weighted order. Of more than the most
+// it returns these, those of a tier chosen without regard to weight: whoever picks
 // one of them by its weight would else count the weight twice.
-func (r *Resolver) servers(tiers []tier, limit int, rnd *rand.Rand) (servers []Server, cut bool) {
+func (r *Resolver) servers(tiers []tier, d draws) (servers []Server, cut bool) {
 	n, h := 0, 0.0
 	for i := range tiers {
 		n += len(tiers[i].members)
 		h = max(h, tiers[i].heaviest)
 	}
+	limit := d.max
 	if limit == 0 || limit > n {
 		limit = n
 	}
@@ -116,7 +118,7 @@ func (r *Resolver) servers(tiers []tier, limit int, rnd *rand.Rand) (servers []S
 		t, left := &tiers[i], limit-len(servers)
 		if left < len(t.members) {
 			if left > 0 {
-				w := newWalk(len(t.members), rnd)
+				w := newWalk(len(t.members), d.random)
 				for range left {
 					servers = append(servers, t.server(w.next(), h))
 				}
@@ -128,7 +130,7 @@ func (r *Resolver) servers(tiers []tier, limit int, rnd *rand.Rand) (servers []S
 		for at := range t.members {
 			shares = append(shares, share{at: at, weight: t.members[at].weight})
 		}
-		r.shares = draw(shares, 0, rnd)
+		r.shares = draw(shares, 0, d.random)
 		for _, s := range r.shares {
 			servers = append(servers, t.server(s.at, h))
 		}
@@ -139,13 +141,13 @@ func (r *Resolver) servers(tiers []tier, limit int, rnd *rand.Rand) (servers []S
 
 // endpoints returns servers of the nearest tier that say their ALPN. Whoever gets
 // them picks any (RFC 9460, 2.4.1), so they are sampled.
-func (r *Resolver) endpoints(tiers []tier, q Question, rnd *rand.Rand) []Server {
-	if q.Mode != registry.ModeSingle {
-		q.Mode = registry.ModeSampled
+func (r *Resolver) endpoints(tiers []tier, d draws) []Server {
+	if d.mode != registry.ModeSingle {
+		d.mode = registry.ModeSampled
 	}
 	for i := range tiers {
 		t := &tiers[i]
-		r.shares = t.draw(r.shares[:0], secured, q.Max, q.Mode, rnd)
+		r.shares = t.draw(r.shares[:0], secured, d)
 		if len(r.shares) == 0 {
 			continue
 		}

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	crand "crypto/rand"
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -65,7 +66,7 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	}
 	// Appending must never need more room than there is: what does not fit is refused.
 	msg := append(buf[:0:min(len(buf), udpSize)], query[:q.end]...)
-	msg, found, ok := h.finder.AppendPlain(msg, h.state, zone.PlainQuestion{Name: q.name(), Type: q.qtype, Room: min(q.room, len(buf))})
+	msg, found, ok := h.finder.AppendPlain(msg, &h.state, zone.PlainQuestion{Name: q.name(), Type: q.qtype, Room: min(q.room, len(buf))})
 	if !ok || found.Status == answer.NoName && h.passes(q.name()) {
 		return 0, false
 	}
@@ -75,12 +76,14 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	}
 	msg[2] = qrBit | aaBit | query[2]&rdBit
 	msg[3] = query[3]&cdBit | rcode
-	putCounts(msg, found)
+	records := uint64(1)<<48 | uint64(found.Answer)<<32 | uint64(found.Ns)<<16 | uint64(found.Extra)
 	if q.opt {
 		if msg, ok = appendOPT(msg, q, h.state.Stale, found.Reason); !ok {
 			return 0, false
 		}
+		records++
 	}
+	binary.BigEndian.PutUint64(msg[4:], records)
 	h.tallies.count(q.qtype, found)
 	return len(msg), true
 }

@@ -40,8 +40,12 @@ type plain struct {
 // next packet is read.
 func (p *plain) name() string { return unsafe.String(&p.text[0], p.length) }
 
-// letters are the octets that labels of plain names have, in lower case; 0 for any other.
+// letters are the octets that labels of plain names have, in lower case, and
+// otherLetter in the place of all others.
 var letters = func() (letters [256]byte) {
+	for c := range letters {
+		letters[c] = otherLetter
+	}
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789-_") {
 		letters[c] = c
 	}
@@ -50,6 +54,8 @@ var letters = func() (letters [256]byte) {
 	}
 	return letters
 }()
+
+const otherLetter = 0x80
 
 // read reads a packet that is nothing but a question of class IN for A, AAAA or SRV,
 // and perhaps an OPT record of version 0 without options. It returns false for any
@@ -94,16 +100,17 @@ func (p *plain) readName(packet []byte) bool {
 		if label > 63 || at+label >= len(packet) || length+label+1 >= 255 {
 			return false
 		}
-		for _, c := range packet[at : at+label] {
-			c = letters[c]
-			if c == 0 {
-				return false
-			}
-			p.text[length] = c
-			length++
+		all := byte(0)
+		text := p.text[length:][:label] // as long as the label, so nothing has to be checked in the loop
+		for i, c := range packet[at:][:label] {
+			text[i] = letters[c]
+			all |= letters[c]
 		}
-		p.text[length] = '.'
-		length++
+		if all&otherLetter != 0 {
+			return false
+		}
+		p.text[length+label] = '.'
+		length += label + 1
 		at += label
 	}
 	p.end, p.length = at, length
@@ -122,13 +129,6 @@ func (p *plain) readOPT(b []byte) bool {
 	return true
 }
 
-// putCounts writes how many records the sections of a reply have.
-func putCounts(msg []byte, found zone.Plain) {
-	binary.BigEndian.PutUint16(msg[6:], uint16(found.Answer))
-	binary.BigEndian.PutUint16(msg[8:], uint16(found.Ns))
-	binary.BigEndian.PutUint16(msg[10:], uint16(found.Extra))
-}
-
 // appendOPT appends the OPT record of a reply, with what RFC 8914 has a code for. It
 // returns false when there is no room for it.
 func appendOPT(msg []byte, q *plain, stale bool, reason answer.Reason) ([]byte, bool) {
@@ -136,7 +136,6 @@ func appendOPT(msg []byte, q *plain, stale bool, reason answer.Reason) ([]byte, 
 	if len(msg)+optSize+len(errors) > min(q.room, cap(msg)) {
 		return msg, false
 	}
-	msg[11]++ // there are fewer than 256 records in Additional
 	flags := byte(0)
 	if q.do {
 		flags = doBit

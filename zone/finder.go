@@ -13,11 +13,14 @@ type Finder struct {
 
 	resolver answer.Resolver
 	random   *rand.Rand
+	question answer.Question
 	target   [256]byte // a name that is being spelled
 }
 
 // NewFinder returns a Finder that draws from random.
-func (zs *Zones) NewFinder(random *rand.Rand) *Finder { return &Finder{Zones: zs, random: random} }
+func (zs *Zones) NewFinder(random *rand.Rand) *Finder {
+	return &Finder{Zones: zs, random: random, question: answer.Question{Raw: zs.cfg.Raw, Mode: zs.cfg.Mode}}
+}
 
 // place is where a name lies in its zone.
 type place uint8
@@ -49,21 +52,19 @@ const (
 	leastServer  = leastPointer + 6
 )
 
-// ask returns what the roll says to a name in z, of which a reply has room for so many
-// octets.
-func (f *Finder) ask(st State, z *Zone, name string, typ answer.Type, room int, from answer.Place) answer.Answer {
-	q := answer.Question{
-		Name: name[:len(name)-len(z.Name)-1], Type: typ, Raw: f.cfg.Raw, Max: f.cfg.Answers, Mode: f.cfg.Mode, From: from,
-	}
+// ask puts into a, which is zero, what the roll says to a name in z, of which a reply
+// has room for so many octets.
+func (f *Finder) ask(a *answer.Answer, st *State, z *Zone, name string, typ answer.Type, room int, from answer.Place) {
+	q := &f.question
+	q.Name, q.Type, q.Max, q.From = name[:len(name)-len(z.Name)-1], typ, f.cfg.Answers, from
 	switch typ {
 	case answer.SRV:
 		q.Max = room / leastServer
 	case answer.PTR:
 		q.Max = room / leastPointer
 	}
-	a := f.resolver.Resolve(st.Snapshot, q, f.random)
+	f.resolver.ResolveTo(a, st.Snapshot, q, f.random)
 	if a.Status == answer.NoName && f.hosts.above[name] {
 		a.Status = answer.NoData
 	}
-	return a
 }

@@ -176,7 +176,8 @@ func (l *lookup) reverse(name string) {
 // service answers for a name of the roll.
 func (l *lookup) service(name string) (alias string) {
 	typ := TypeOf(l.Type)
-	a := l.ask(l.State, l.zone, name, typ, l.Room, l.From)
+	var a answer.Answer
+	l.ask(&a, &l.State, l.zone, name, typ, l.Room, l.From)
 	l.Status, l.Reason, l.Cut, l.Placed = a.Status, a.Reason, a.Cut, l.Placed || a.Placed
 	if a.Status != answer.Found {
 		return ""

@@ -31,7 +31,7 @@ type PlainQuestion struct {
 // records of the reply. It returns false where it takes more to answer: a name of no
 // zone of ours, an alias, an answer that depends on who asks, or one that does not fit
 // as a whole. It allocates nothing, unless msg has less room than the question says.
-func (f *Finder) AppendPlain(msg []byte, st State, q PlainQuestion) (octets []byte, p Plain, ok bool) {
+func (f *Finder) AppendPlain(msg []byte, st *State, q PlainQuestion) (octets []byte, p Plain, ok bool) {
 	z := f.Match(q.Name)
 	if z == nil || z.reverse {
 		return msg, p, false
@@ -41,7 +41,7 @@ func (f *Finder) AppendPlain(msg []byte, st State, q PlainQuestion) (octets []by
 	case atApex:
 		a.Status = answer.NoData
 	case inRoll:
-		a = f.ask(st, z, q.Name, TypeOf(q.Type), q.Room, answer.Place{})
+		f.ask(&a, st, z, q.Name, TypeOf(q.Type), q.Room, answer.Place{})
 	default:
 		return msg, p, false
 	}

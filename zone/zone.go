@@ -161,18 +161,22 @@ func within(name, zone string) bool {
 		return ok
 	}
 	above, ok = strings.CutSuffix(above, ".")
+	if !ok || !strings.HasSuffix(above, `\`) {
+		return ok
+	}
 	escapes := len(above) - len(strings.TrimRight(above, `\`))
-	return ok && escapes%2 == 0 // an escaped dot ends no label
+	return escapes%2 == 0 // an escaped dot ends no label
 }
 
 // hosts are the name servers that lie in our zones: we answer for their addresses.
 type hosts struct {
+	names []string
 	addrs map[string][]netip.Addr
 	above map[string]bool // names that only lead to one of them, or to a zone that begins below another one
 }
 
 func newHosts(zs *Zones) hosts {
-	h := hosts{map[string][]netip.Addr{}, map[string]bool{}}
+	h := hosts{addrs: map[string][]netip.Addr{}, above: map[string]bool{}}
 	for _, z := range zs.all {
 		if outer := zs.outer(z); outer != nil {
 			h.lead(z.Name, outer)
@@ -181,6 +185,9 @@ func newHosts(zs *Zones) hosts {
 			home := zs.Match(ns.Name)
 			if home == nil {
 				continue
+			}
+			if !h.has(ns.Name) {
+				h.names = append(h.names, ns.Name)
 			}
 			h.addrs[ns.Name] = ns.Addrs
 			h.lead(ns.Name, home)
@@ -191,8 +198,12 @@ func newHosts(zs *Zones) hosts {
 
 // has reports whether a name is that of a name server.
 func (h hosts) has(name string) bool {
-	_, ok := h.addrs[name]
-	return ok
+	for _, own := range h.names { // they are few, and seldom as long as another name
+		if own == name {
+			return true
+		}
+	}
+	return false
 }
 
 // lead notes the names that lead from a zone to a name.
