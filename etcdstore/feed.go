@@ -34,6 +34,7 @@ type feed struct {
 	orders  chan order     // shared
 	listing atomic.Bool    // shared: a list is under way
 	shown   atomic.Pointer[shownFeed]
+	cuts    atomic.Pointer[[]string] // shared: see pages; nil before the first full reading
 }
 
 // shownFeed is a published snapshot with what it can be compared by.

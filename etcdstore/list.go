@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -93,7 +92,7 @@ type listed struct {
 // read begins a snapshot with all that the domain holds.
 func (s *Store) read(ctx context.Context, f *feed) (out listed, err error) {
 	f.begin()
-	out.complete, err = s.pages(ctx, f.prefix, 0, func(kvs []*mvccpb.KeyValue) {
+	out.complete, err = s.pages(ctx, f, 0, func(kvs []*mvccpb.KeyValue) {
 		events := make([]*clientv3.Event, len(kvs))
 		for i, kv := range kvs {
 			events[i] = &clientv3.Event{Type: mvccpb.Event_PUT, Kv: kv}
@@ -105,46 +104,6 @@ func (s *Store) read(ctx context.Context, f *feed) (out listed, err error) {
 		f.next(0, events)
 	})
 	return out, err
-}
-
-// pages reads all keys below a prefix at one revision, 0: the newest, and returns
-// it. While each sees one page the next one is on its way: a start waits for both.
-func (s *Store) pages(ctx context.Context, prefix string, revision int64, each func([]*mvccpb.KeyValue), options ...clientv3.OpOption) (int64, error) {
-	end := clientv3.GetPrefixRangeEnd(prefix)
-	ask := func(from string, limit int) <-chan answered {
-		at := append(slices.Clip(options), clientv3.WithRange(end), clientv3.WithLimit(int64(limit)), clientv3.WithRev(revision))
-		c := make(chan answered, 1)
-		go func() {
-			page, err := s.page(ctx, from, at)
-			c <- answered{page, err}
-		}()
-		return c
-	}
-	limit := listPage
-	for coming := ask(prefix, limit); ; {
-		got := <-coming
-		if got.err != nil {
-			return 0, got.err
-		}
-		page := got.page
-		if revision == 0 {
-			revision = page.Header.Revision
-		}
-		if page.More {
-			limit = nextLimit(limit, page.Kvs)
-			coming = ask(string(page.Kvs[len(page.Kvs)-1].Key)+"\x00", limit)
-		}
-		each(page.Kvs)
-		if !page.More {
-			return revision, nil
-		}
-	}
-}
-
-// answered is a page, or why there is none.
-type answered struct {
-	page *clientv3.GetResponse
-	err  error
 }
 
 func (s *Store) page(ctx context.Context, from string, options []clientv3.OpOption) (*clientv3.GetResponse, error) {

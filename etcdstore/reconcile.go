@@ -181,7 +181,7 @@ func (s *Store) awaitShown(ctx context.Context, f *feed, revision int64) error {
 // last change of what it has.
 func (s *Store) tally(ctx context.Context, f *feed, revision int64) (sums map[string]uint64, newest int64, err error) {
 	sums = map[string]uint64{}
-	_, err = s.pages(ctx, f.prefix, revision, func(kvs []*mvccpb.KeyValue) {
+	_, err = s.pages(ctx, f, revision, func(kvs []*mvccpb.KeyValue) {
 		for _, kv := range kvs {
 			newest = max(newest, kv.ModRevision)
 			if namespace, sum, ok := f.digest(string(kv.Key), kv.ModRevision); ok {
