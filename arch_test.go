@@ -113,6 +113,8 @@ var arrows = map[string][]string{
 	"test/benchdns/blast":   nil,
 	"test/benchdns/account": nil,
 	"test/benchdns/dnsperf": nil,
+	"test/benchdns/report":  nil,
+	"test/benchdns/contest": {"api", "client", "internal/freeport", "test/benchdns/account", "test/binary", "test/dns/lab"},
 	"test/dns/lab":          {"api", "client", "internal/peer", "test/binary", "test/faults/sandbox"},
 	"registry/registrytest": {"registry"},
 	"config/configtest":     {"config"},
