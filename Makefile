@@ -7,10 +7,10 @@ BENCH    ?= .
 COUNT    ?= 1
 FUZZTIME ?= 10s
 
-.PHONY: help build run test lint generate bench fuzz faults clean
+.PHONY: help build run test lint generate bench bench-dns fuzz faults clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the static binaries bin/muster and bin/muster-bench
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/muster ./cmd/muster-bench
@@ -43,6 +43,16 @@ bench: ## run the benchmarks (BENCH=regexp, COUNT=10 for benchstat)
 	@dirs=$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -r -n 1 dirname | sort -u); \
 	if [ -z "$$dirs" ]; then echo "no benchmarks"; exit 0; fi; \
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $$dirs
+
+# ROUNDS=1 MIXES=A CONTESTANTS=echo,muster,nsd is a short look. BASELINE names another muster to compare with.
+bench-dns: build ## measure what a DNS answer costs, beside other servers, for some 20 minutes; results in bin/bench-dns
+	@missing=; for need in gcc:gcc dnsperf:dnsperf nsd:nsd knotd:knot; do \
+		PATH=$$PATH:/usr/sbin:/sbin command -v "$${need%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then echo "not installed; on Debian: apt-get install$$missing"; exit 1; fi
+	MUSTER_BINARY=$(CURDIR)/bin/muster go test ./test/benchdns -run TestContest -count=1 -v -timeout 120m -benchdns.out $(CURDIR)/bin/bench-dns \
+		$(if $(ROUNDS),-benchdns.rounds $(ROUNDS)) $(if $(MIXES),-benchdns.mixes $(MIXES)) $(if $(CONTESTANTS),-benchdns.contestants $(CONTESTANTS)) \
+		$(if $(BASELINE),-benchdns.baseline $(BASELINE)) $(FLAGS)
 
 fuzz: ## run every fuzz test, one by one, for FUZZTIME (10s)
 	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | sed 's/:func / /' | \
