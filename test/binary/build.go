@@ -47,13 +47,18 @@ func Main(m *testing.M, root string) int {
 // further ones of `go build`. It has no race detector unless they ask for it: some
 // tests count what many questions bring.
 func Build(ctx context.Context, root, dir string, flags ...string) (string, error) {
-	binary, cgo := filepath.Join(dir, "muster"), "CGO_ENABLED=0"
+	return BuildCommand(ctx, root, dir, "muster", flags...)
+}
+
+// BuildCommand is Build for another command below cmd.
+func BuildCommand(ctx context.Context, root, dir, name string, flags ...string) (string, error) {
+	binary, cgo := filepath.Join(dir, name), "CGO_ENABLED=0"
 	if slices.Contains(flags, "-race") {
 		cgo = "CGO_ENABLED=1"
 	}
 	// As `make build` does it, so that what that compiled is used again.
 	args := append([]string{"build", "-buildvcs=false", "-trimpath", "-o", binary}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/muster")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/"+name)...)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%v: %w\n%s", cmd, err, out)
