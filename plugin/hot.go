@@ -66,7 +66,9 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	}
 	// Appending must never need more room than there is: what does not fit is refused.
 	msg := append(buf[:0:min(len(buf), udpSize)], query[:q.end]...)
-	msg, found, ok := h.finder.AppendPlain(msg, &h.state, zone.PlainQuestion{Name: q.name(), Type: q.qtype, Room: min(q.room, len(buf))})
+	msg, found, ok := h.finder.AppendPlain(msg, &h.state, zone.PlainQuestion{
+		Name: q.name(), Type: q.qtype, Room: min(q.room, len(buf)), Tail: optSizes[b2i(q.opt)][b2i(h.state.Stale)],
+	})
 	if !ok || found.Status == answer.NoName && h.passes(q.name()) {
 		return 0, false
 	}
@@ -78,9 +80,7 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	msg[3] = query[3]&cdBit | rcode
 	records := uint64(1)<<48 | uint64(found.Answer)<<32 | uint64(found.Ns)<<16 | uint64(found.Extra)
 	if q.opt {
-		if msg, ok = appendOPT(msg, q, h.state.Stale, found.Reason); !ok {
-			return 0, false
-		}
+		msg = appendOPT(msg, q, h.state.Stale, found.Reason)
 		records++
 	}
 	binary.BigEndian.PutUint64(msg[4:], records)

@@ -129,19 +129,15 @@ func (p *plain) readOPT(b []byte) bool {
 	return true
 }
 
-// appendOPT appends the OPT record of a reply, with what RFC 8914 has a code for. It
-// returns false when there is no room for it.
-func appendOPT(msg []byte, q *plain, stale bool, reason answer.Reason) ([]byte, bool) {
+// appendOPT appends the OPT record of a reply, with what RFC 8914 has a code for.
+func appendOPT(msg []byte, q *plain, stale bool, reason answer.Reason) []byte {
 	errors := extendedErrors[b2i(stale)][reason]
-	if len(msg)+optSize+len(errors) > min(q.room, cap(msg)) {
-		return msg, false
-	}
 	flags := byte(0)
 	if q.do {
 		flags = doBit
 	}
 	msg = append(msg, 0, 0, byte(dns.TypeOPT), byte(q.room>>8), byte(q.room), 0, 0, flags, 0, byte(len(errors)>>8), byte(len(errors)))
-	return append(msg, errors...), true
+	return append(msg, errors...)
 }
 
 // extendedErrors are the options that explain an answer, by whether the roll may be out
@@ -162,4 +158,14 @@ var extendedErrors = func() (all [2][answer.Protected + 1][]byte) {
 		}
 	}
 	return all
+}()
+
+// optSizes are how many octets appendOPT appends, and none where it has no part.
+var optSizes = func() (sizes [2][2][answer.Protected + 1]int) {
+	for stale, errors := range extendedErrors {
+		for reason := range errors {
+			sizes[1][stale][reason] = optSize + len(errors[reason])
+		}
+	}
+	return sizes
 }()

@@ -25,6 +25,8 @@ type PlainQuestion struct {
 	Name string // in lower case, with the dot at the end; no label holds a dot or needs a backslash
 	Type uint16
 	Room int // octets that the reply may have
+	// Tail is how many octets will be appended to the reply for each reason.
+	Tail [answer.Protected + 1]int
 }
 
 // AppendPlain appends to msg, which is the header of a reply and the question, the
@@ -49,14 +51,14 @@ func (f *Finder) AppendPlain(msg []byte, st *State, q PlainQuestion) (octets []b
 		return msg, p, false
 	}
 	p.Status, p.Reason = a.Status, a.Reason
-	w := plainWriter{msg: msg, room: q.Room, target: f.target[:0]}
+	w := plainWriter{msg: msg, room: q.Room - q.Tail[a.Reason], target: f.target[:0]}
 	switch {
 	case a.Status != answer.Found:
 		p.Ns = 1
 		w.soa(z, headerSize+len(q.Name)-len(z.Name), st.bounded(f.cfg.NegativeTTL), st.Serial())
 	case q.Type == dns.TypeSRV:
 		p.Answer = len(a.Servers)
-		p.Extra = w.servers(z, a, st.bounded(f.TTL(a.Service)), st.bounded(f.cfg.TTL))
+		p.Extra = w.servers(z, &a, st.bounded(f.TTL(a.Service)), st.bounded(f.cfg.TTL))
 	default:
 		p.Answer = len(a.Addrs)
 		w.addresses(headerSize, st.bounded(f.TTL(a.Service)), a.Addrs)
@@ -76,10 +78,13 @@ type plainWriter struct {
 	failed bool
 }
 
+// recordSize is what a record has beside its data: a pointer to the owner, and the fixed
+// fields.
+const recordSize = 2 + 10
+
 // record begins a record with so many octets of data, owned by the name at an offset.
 func (w *plainWriter) record(owner int, rrtype uint16, ttl uint32, data int) bool {
-	const fixed = 2 + 10
-	if w.failed = w.failed || len(w.msg)+fixed+data > w.room; w.failed {
+	if w.failed = w.failed || len(w.msg)+recordSize+data > w.room; w.failed {
 		return false
 	}
 	w.msg = append(w.msg, 0xc0|byte(owner>>8), byte(owner), byte(rrtype>>8), byte(rrtype), 0, dns.ClassINET,
@@ -113,28 +118,54 @@ const mostServers = 1232 / leastServer
 
 // servers writes SRV records, and the addresses of their targets, each once. It returns
 // how many of these there are.
-func (w *plainWriter) servers(z *Zone, a answer.Answer, ttl, glueTTL uint32) (glue int) {
+func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32) (glue int) {
 	var targets [mostServers]uint16 // where they are in the message
 	if len(a.Servers) > len(targets) {
 		w.failed = true
 		return 0
 	}
-	for i, s := range a.Servers {
+	size := 0
+	for i := range a.Servers {
+		s := &a.Servers[i]
 		if !w.spell(z, s) || !w.record(headerSize, dns.TypeSRV, ttl, 6+len(w.target)) {
 			w.failed = true
 			return 0
 		}
 		w.msg = append(w.msg, byte(s.Priority>>8), byte(s.Priority), byte(s.Weight>>8), byte(s.Weight), byte(s.Port>>8), byte(s.Port))
-		targets[i] = uint16(len(w.msg))
+		if s.Addr.IsValid() && !(a.Shared && seen(a.Servers[:i], s.Addr)) {
+			targets[i] = uint16(len(w.msg))
+			size += recordSize + s.Addr.BitLen()/8
+		}
 		w.msg = append(w.msg, w.target...)
 	}
-	for i, s := range a.Servers {
-		if s.Addr.IsValid() && !(a.Shared && seen(a.Servers[:i], s.Addr)) {
-			w.address(int(targets[i]), glueTTL, s.Addr)
+	if len(w.msg)+size > w.room {
+		return w.someGlue(a.Servers, targets[:], glueTTL)
+	}
+	for i := range a.Servers {
+		if targets[i] > 0 {
+			w.address(int(targets[i]), glueTTL, a.Servers[i].Addr)
 			glue++
 		}
 	}
 	return glue
+}
+
+// someGlue writes those of the addresses of targets that fit, in their order: the same
+// ones that are left when records do not fit into a message.
+func (w *plainWriter) someGlue(servers []answer.Server, targets []uint16, ttl uint32) (glue int) {
+	for ; ; glue++ {
+		least := -1
+		for i := range servers {
+			if targets[i] > 0 && (least < 0 || servers[i].Addr.Less(servers[least].Addr)) {
+				least = i
+			}
+		}
+		if least < 0 || len(w.msg)+recordSize+servers[least].Addr.BitLen()/8 > w.room {
+			return glue
+		}
+		w.address(int(targets[least]), ttl, servers[least].Addr)
+		targets[least] = 0
+	}
 }
 
 // seen reports whether one of servers is at an address.
@@ -149,7 +180,7 @@ func seen(servers []answer.Server, a netip.Addr) bool {
 
 // spell puts the name at which a server is found into target. It returns false for
 // one of other labels than host names have.
-func (w *plainWriter) spell(z *Zone, s answer.Server) bool {
+func (w *plainWriter) spell(z *Zone, s *answer.Server) bool {
 	w.target = append(w.target[:0], 0)
 	if s.Addr.IsValid() {
 		w.target = answer.AppendAddress(w.target, s.Addr)
