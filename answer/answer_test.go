@@ -358,3 +358,31 @@ func FuzzResolve(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseAddress holds that a label is read as an address if that has this name, and
+// only then.
+func FuzzParseAddress(f *testing.F) {
+	for i := range 256 {
+		f.Add("ip-" + strings.ReplaceAll(netip.AddrFrom4([4]byte{byte(i), 255 - byte(i), byte(i / 2), 0}).String(), ".", "-"))
+	}
+	for _, label := range []string{"", "ip6-", "ip-1-2-3-04", "ip-1-2-3-256", "ip-1-2-3-", "ip6-0-0-0-0-0-ffff-102-304", "ip6-1-2-3-4-5-6-7-10000", "ip6-A-0-0-0-0-0-0-0"} {
+		f.Add(label)
+	}
+	f.Fuzz(func(t *testing.T, label string) {
+		text, _ := strings.CutPrefix(label, "ip")
+		for old, new := range map[string]string{"-": ".", "6-": ":"} {
+			text, ok := strings.CutPrefix(text, old)
+			want, err := netip.ParseAddr(strings.ReplaceAll(text, "-", new))
+			if !ok || err != nil || want.Zone() != "" || string(answer.AppendAddress(nil, want)) != label+".addr" {
+				continue
+			}
+			if got, ok := answer.ParseAddress(label); !ok || got != want {
+				t.Fatalf("ParseAddress(%q) = %v, %v, want %v", label, got, ok, want)
+			}
+			return
+		}
+		if got, ok := answer.ParseAddress(label); ok {
+			t.Fatalf("ParseAddress(%q) = %v, want none", label, got)
+		}
+	})
+}

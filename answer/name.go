@@ -14,7 +14,7 @@ func AppendAddress(b []byte, addr netip.Addr) []byte {
 	if addr.Is4() {
 		b = append(b, "ip"...)
 		for _, octet := range addr.As4() {
-			b = strconv.AppendUint(append(b, '-'), uint64(octet), 10)
+			b = appendOctet(append(b, '-'), octet)
 		}
 	} else {
 		b = append(b, "ip6"...)
@@ -24,6 +24,17 @@ func AppendAddress(b []byte, addr netip.Addr) []byte {
 		}
 	}
 	return append(b, "."+registry.LabelAddress...)
+}
+
+// appendOctet appends an octet in decimal digits, as strconv does in more steps.
+func appendOctet(b []byte, n byte) []byte {
+	switch {
+	case n >= 100:
+		return append(b, '0'+n/100, '0'+n/10%10, '0'+n%10)
+	case n >= 10:
+		return append(b, '0'+n/10, '0'+n%10)
+	}
+	return append(b, '0'+n)
 }
 
 // ParseAddress returns the address that a label as of [AppendAddress] spells, in
