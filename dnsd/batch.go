@@ -2,102 +2,123 @@ package dnsd
 
 import (
 	"net"
-	"runtime"
-
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
+	"net/netip"
+	"strconv"
 )
 
-// batchSize is how many packets one system call takes at most.
-const batchSize = 32
+const (
+	// batchSize is how many packets one system call takes at most.
+	batchSize = 32
+	// mostAnswer is the room for an answer that is sent with its batch.
+	mostAnswer = udpSize
+)
 
-// batcher reads and writes packets in batches. The messages of both IP versions are
-// of one type.
+// batcher reads packets from one socket, and sends answers to them. It belongs to the
+// goroutine that reads.
 type batcher interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
+	// read waits for packets, and returns how many there are, up to batchSize.
+	read() (int, error)
+	// waited reports whether the last read had to wait, as far as that is known.
+	waited() bool
+	// packet is the i-th of these, until the next read. It is empty when that was lost.
+	// The address is without a zone.
+	packet(i int) ([]byte, netip.AddrPort)
+	// origin is where that packet came from, to answer it later.
+	origin(i int) origin
+
+	// room is where the next answer is written, mostAnswer octets.
+	room() []byte
+	// answer takes the first octets in room for the answer to the i-th packet. There is
+	// at most one to each.
+	answer(i, octets int)
+	// send sends all answers, and returns how many the system has not taken.
+	send() (lost int)
 }
 
-func newBatcher(conn *net.UDPConn) batcher {
-	switch {
-	case !batches:
-		return singly{conn}
-	case localAddr(conn).Addr().Is4():
-		return ipv4.NewPacketConn(conn)
-	default:
-		return ipv6.NewPacketConn(conn)
+// origin is where a packet came from, and what makes the answer leave from the address
+// that it was sent to.
+type origin struct {
+	from netip.AddrPort // with a zone
+	oob  []byte
+}
+
+// newBatcher returns one for a socket, which names destinations if so told.
+func newBatcher(conn *net.UDPConn, destinations bool) (batcher, error) {
+	if batches {
+		return newMmsg(conn, destinations)
 	}
+	return newSingly(conn, destinations)
 }
 
-// batches says whether the system has batches.
-var batches = runtime.GOOS == "linux"
+// zoned is an address with the interface that it is valid at.
+func zoned(addr netip.Addr, scope uint32) netip.Addr {
+	if scope == 0 || !addr.Is6() || addr.Is4In6() {
+		return addr
+	}
+	return addr.WithZone(strconv.FormatUint(uint64(scope), 10))
+}
 
-// singly stands in where it has none.
-type singly struct{ conn *net.UDPConn }
+// singly stands in where the system has no batches.
+type singly struct {
+	conn *net.UDPConn
+	any  bool
 
-func (s singly) ReadBatch(ms []ipv4.Message, _ int) (int, error) {
-	m := &ms[0]
-	n, oobn, _, from, err := s.conn.ReadMsgUDPAddrPort(m.Buffers[0], m.OOB)
+	in, oob, out []byte
+	n, oobn      int
+	from         netip.AddrPort
+	octets       int // to send
+	reads        int
+}
+
+func newSingly(conn *net.UDPConn, destinations bool) (*singly, error) {
+	if destinations {
+		if err := askDestination(conn); err != nil {
+			return nil, err
+		}
+	}
+	return &singly{
+		conn: conn, any: destinations,
+		in: make([]byte, maxMessage), oob: make([]byte, oobSize), out: make([]byte, mostAnswer),
+	}, nil
+}
+
+func (s *singly) read() (int, error) {
+	n, oobn, _, from, err := s.conn.ReadMsgUDPAddrPort(s.in, s.oob)
 	if err != nil {
 		return 0, err
 	}
-	m.N, m.NN, m.Addr = n, oobn, net.UDPAddrFromAddrPort(from)
+	s.n, s.oobn, s.from = n, oobn, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	return 1, nil
 }
 
-func (s singly) WriteBatch(ms []ipv4.Message, _ int) (int, error) {
-	m := &ms[0]
-	if _, _, err := s.conn.WriteMsgUDP(m.Buffers[0], m.OOB, m.Addr.(*net.UDPAddr)); err != nil {
-		return 0, err
-	}
-	return 1, nil
+// waited says no often enough, as nobody knows.
+func (s *singly) waited() bool {
+	s.reads = (s.reads + 1) % batchSize
+	return s.reads > 0
 }
 
-// messages are a batch with room for the largest packets. Most of that memory is
-// never touched.
-func messages() []ipv4.Message {
-	ms := make([]ipv4.Message, batchSize)
-	for i := range ms {
-		ms[i] = ipv4.Message{Buffers: [][]byte{make([]byte, maxMessage)}, OOB: make([]byte, oobSize)}
-	}
-	return ms
+func (s *singly) packet(int) ([]byte, netip.AddrPort) {
+	return s.in[:s.n], netip.AddrPortFrom(s.from.Addr().WithZone(""), s.from.Port())
 }
 
-// answers are sent together after a batch has been read.
-type answers struct {
-	endpoint *endpoint
-	ms       []ipv4.Message // all that were ever needed, with their buffers
-	n        int
+func (s *singly) origin(int) origin {
+	if !s.any {
+		return origin{from: s.from}
+	}
+	return origin{s.from, fromDestination(s.oob[:s.oobn])}
 }
 
-// buffer is room for the next answer.
-func (a *answers) buffer() []byte {
-	if a.n == len(a.ms) {
-		a.ms = append(a.ms, ipv4.Message{Buffers: [][]byte{make([]byte, maxMessage)}})
-	}
-	b := a.ms[a.n].Buffers[0]
-	return b[:maxMessage]
-}
+func (s *singly) room() []byte         { return s.out }
+func (s *singly) answer(_, octets int) { s.octets = octets }
 
-// add takes the n octets in buffer for the answer to m; none for 0.
-func (a *answers) add(m *ipv4.Message, n int) {
-	if n == 0 {
-		return
+func (s *singly) send() (lost int) {
+	if s.octets == 0 {
+		return 0
 	}
-	next := &a.ms[a.n]
-	next.Buffers[0] = next.Buffers[0][:n]
-	next.OOB = a.endpoint.oob(m)
-	next.Addr = m.Addr
-	a.n++
-}
-
-func (a *answers) flush() {
-	for ms := a.ms[:a.n]; len(ms) > 0; {
-		n, err := a.endpoint.batch.WriteBatch(ms, 0)
-		if err != nil {
-			n = max(n, 1) // an answer that cannot be sent is lost like any packet may be
-		}
-		ms = ms[n:]
+	to := s.origin(0)
+	if _, _, err := s.conn.WriteMsgUDPAddrPort(s.out[:s.octets], to.oob, to.from); err != nil {
+		lost = 1
 	}
-	a.n = 0
+	s.octets = 0
+	return lost
 }

@@ -60,7 +60,7 @@ var register = sync.OnceValue(func() error {
 		if err != nil {
 			return fmt.Errorf("directive %s: %w", name, err)
 		}
-		caddy.RegisterPlugin(name, caddy.Plugin{Action: noting(action(name, setup))})
+		caddy.RegisterPlugin(name, caddy.Plugin{Action: noting(name, action(name, setup))})
 	}
 	caddy.RegisterParsingCallback("", names[len(names)-1], func(c caddy.Context) error {
 		loading.context = c
@@ -70,19 +70,38 @@ var register = sync.OnceValue(func() error {
 })
 
 // noting notes the configs that a setup is for: CoreDNS keeps them to itself, and
-// their handlers have to be looked at. A setup is called for the first key of a
-// server block only, while each key has a config.
-func noting(setup caddy.SetupFunc) caddy.SetupFunc {
+// their handlers have to be looked at. It notes too which plugins each has. A setup is
+// called for the first key of a server block only, while each key has a config.
+func noting(name string, setup caddy.SetupFunc) caddy.SetupFunc {
 	return func(c *caddy.Controller) error {
+		var blocks []*block
 		for i := range c.ServerBlockKeys {
 			key := *c
 			key.ServerBlockKeyIndex = i
-			if config := dnsserver.GetConfig(&key); !slices.Contains(loading.configs, config) {
-				loading.configs = append(loading.configs, config)
+			blocks = append(blocks, noted(dnsserver.GetConfig(&key)))
+		}
+		first := dnsserver.GetConfig(c)
+		before := len(first.Plugin)
+		if err := setup(c); err != nil {
+			return err
+		}
+		for range len(first.Plugin) - before {
+			for _, b := range blocks {
+				b.chain = append(b.chain, name)
 			}
 		}
-		return setup(c)
+		return nil
 	}
+}
+
+// noted is what is noted about a config.
+func noted(c *dnsserver.Config) *block {
+	i := slices.IndexFunc(loading.blocks, func(b *block) bool { return b.Config == c })
+	if i < 0 {
+		i = len(loading.blocks)
+		loading.blocks = append(loading.blocks, &block{Config: c})
+	}
+	return loading.blocks[i]
 }
 
 // action is setup as this package wants it called.

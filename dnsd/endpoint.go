@@ -6,70 +6,88 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// endpoint owns the UDP and TCP socket of one listen address and the connections to
+// endpoint owns the UDP sockets and the TCP socket of one listen address and the connections to
 // it, from the start or the reload that brings the address until the one that
 // drops it.
 type endpoint struct {
-	udp   *net.UDPConn
+	udp   []*socket // one or more
 	tcp   *net.TCPListener
 	any   bool // bound to all addresses: answers must name their source
-	batch batcher
 	conns *connections
 	log   *slog.Logger
 
 	workers  *workers
+	queue    *queue                    // of UDP
 	current  atomic.Pointer[responder] // of the generation that serves now
-	packets  atomic.Int32              // under way
 	stopping chan struct{}             // closed by stop
 	loops    sync.WaitGroup
 
-	droppedPackets, droppedConns *overload
+	droppedConns *overload
+	unsent       prometheus.Counter
 }
 
 // openEndpoint binds the sockets of addr, host:port. Nothing is read from them
 // before serve.
 func openEndpoint(ctx context.Context, addr string, shared bool, cfg Config, conns *connections) (*endpoint, error) {
-	udp, tcp, err := listen(ctx, addr, shared)
+	udp, tcp, err := listen(ctx, addr, shared, sockets())
 	if err != nil {
 		return nil, err
 	}
 	stopping := make(chan struct{})
+	workers := newWorkers(stopping)
 	e := &endpoint{
-		udp: udp, tcp: tcp, batch: newBatcher(udp), conns: conns, log: cfg.Logger,
-		stopping: stopping, workers: newWorkers(stopping),
-		droppedPackets: newOverload(addr, "udp", cfg.Logger),
-		droppedConns:   newOverload(addr, "tcp", cfg.Logger),
+		tcp: tcp, any: localAddr(udp[0]).Addr().IsUnspecified(), conns: conns, log: cfg.Logger,
+		workers: workers, queue: &queue{workers: workers, dropped: newOverload(addr, "udp", cfg.Logger)}, stopping: stopping,
+		droppedConns: newOverload(addr, "tcp", cfg.Logger), unsent: unsent.WithLabelValues("dns://" + addr),
 	}
-	// A refusal only means a smaller buffer.
-	_ = udp.SetReadBuffer(readBuffer)
-	filter(e.batch, nil)
-	if e.any = localAddr(udp).Addr().IsUnspecified(); e.any {
-		if err := askDestination(udp); err != nil {
-			return nil, errors.Join(fmt.Errorf("dns address %s (udp): %w", addr, err), e.close())
+	for i, conn := range udp {
+		s, err := e.newSocket(conn, i)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("dns address %s (udp): %w", addr, err), e.close(), closeAll(udp), tcp.Close())
 		}
+		socketDrops.watch(conn, "dns://"+addr)
+		e.udp = append(e.udp, s)
 	}
 	return e, nil
 }
 
-// share lets other sockets bind to the addresses of this one, or no longer.
-func (e *endpoint) share(on bool) error {
-	udp, errUDP := e.udp.SyscallConn()
-	tcp, errTCP := e.tcp.SyscallConn()
-	if err := errors.Join(errUDP, errTCP); err != nil {
-		return err
+// mostSockets bounds the UDP sockets of an address: more processors than this have
+// enough to do without.
+const mostSockets = 16
+
+// sockets is how many UDP sockets an address gets, one for each processor that may read
+// one. Where packets are read one by one that is not what costs.
+func sockets() int {
+	if !batches {
+		return 1
 	}
-	return errors.Join(setReusePort(udp, on), setReusePort(tcp, on))
+	return min(runtime.GOMAXPROCS(0), mostSockets)
+}
+
+// share lets other sockets bind to the addresses of this one, or no longer. Several UDP
+// sockets share theirs all the time.
+func (e *endpoint) share(on bool) error {
+	err := shareAddress(e.tcp, on)
+	if len(e.udp) == 1 {
+		err = errors.Join(err, shareAddress(e.udp[0], on))
+	}
+	return err
 }
 
 // serve has r answer all queries from now on.
 func (e *endpoint) serve(r *responder) {
 	if e.current.Swap(r) == nil {
-		e.loops.Go(e.readPackets)
+		for _, s := range e.udp {
+			e.loops.Go(func() { s.serve(e.log) })
+		}
 		e.loops.Go(e.acceptConns)
 	}
 }
@@ -97,7 +115,9 @@ func (e *endpoint) stop() {
 	close(e.stopping)
 	past := time.Unix(1, 0)
 	// On failure the sockets are closed already.
-	_ = e.udp.SetReadDeadline(past)
+	for _, s := range e.udp {
+		_ = s.SetReadDeadline(past)
+	}
 	_ = e.tcp.SetDeadline(past)
 	e.conns.each(e, func(c *conn) { _ = c.SetReadDeadline(past) })
 }
@@ -115,7 +135,10 @@ func (e *endpoint) stopped() bool {
 // their goroutines.
 func (e *endpoint) close() error {
 	e.stop()
-	err := errors.Join(e.udp.Close(), e.tcp.Close())
+	for _, s := range e.udp {
+		socketDrops.forget(s.UDPConn)
+	}
+	err := errors.Join(closeAll(e.udp), e.tcp.Close())
 	e.conns.each(e, e.conns.close)
 	e.loops.Wait()
 	return err

@@ -24,7 +24,7 @@ func WithoutBatches() (restore func()) {
 }
 
 // Filter has a socket turn away what is no query, and keep a sample of networks alone.
-func Filter(conn *net.UDPConn, floods ...netip.Prefix) { filter(newBatcher(conn), floods) }
+func Filter(conn *net.UDPConn, floods ...netip.Prefix) { filter(conn, floods) }
 
 // Sampled says of how many packets of a network in a flood one is kept.
 const Sampled = sampled
@@ -34,7 +34,7 @@ type Floods struct{ *floods }
 
 // NewFloods returns one that tells a socket.
 func NewFloods(conn *net.UDPConn, now time.Time) Floods {
-	return Floods{newFloods(newBatcher(conn), slog.New(slog.DiscardHandler), now)}
+	return Floods{newFloods(conn, slog.New(slog.DiscardHandler), now)}
 }
 
 // Refuse counts so many packets from an address.

@@ -3,26 +3,20 @@ package dnsd
 import (
 	"encoding/binary"
 	"math"
+	"net"
 	"net/netip"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/net/ipv4"
 )
-
-// filterable is a socket that has the system look at packets before it keeps them.
-type filterable interface {
-	SetBPF(program []bpf.RawInstruction) error
-}
 
 // filter has the system turn away what [admit] would, and most of what comes from
 // networks that flood, so that this part of a flood costs neither room in the buffer
 // nor a look at it. Where the system does not do that, it is all left to the reader.
-func filter(batch batcher, floods []netip.Prefix) {
-	socket, ok := batch.(filterable)
-	if !ok {
-		return
-	}
+func filter(conn *net.UDPConn, floods []netip.Prefix) {
 	if program, err := bpf.Assemble(program(floods)); err == nil {
-		_ = socket.SetBPF(program) // a refusal only means more work
+		// It is the same for both IP versions. A refusal only means more work.
+		_ = ipv4.NewPacketConn(conn).SetBPF(program)
 	}
 }
 

@@ -2,6 +2,7 @@ package dnsd
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,16 +27,16 @@ const (
 
 // floods finds who floods an endpoint. It belongs to the goroutine that reads.
 type floods struct {
-	batch batcher
-	log   *slog.Logger
+	conn *net.UDPConn
+	log  *slog.Logger
 
 	refused map[netip.Prefix]int // since the last look
 	since   time.Time            // of it
 	told    []netip.Prefix       // to the system, in order
 }
 
-func newFloods(batch batcher, log *slog.Logger, now time.Time) *floods {
-	return &floods{batch: batch, log: log, refused: map[netip.Prefix]int{}, since: now}
+func newFloods(conn *net.UDPConn, log *slog.Logger, now time.Time) *floods {
+	return &floods{conn: conn, log: log, refused: map[netip.Prefix]int{}, since: now}
 }
 
 // networkOf returns what counts as one network, as rate limits have it.
@@ -78,6 +79,6 @@ func (f *floods) look(now time.Time) {
 		return
 	}
 	f.told = found
-	filter(f.batch, found)
+	filter(f.conn, found)
 	f.log.Warn("dns flood", "networks", found)
 }

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
-
-	"github.com/coredns/coredns/core/dnsserver"
 )
 
 // Gate decides which UDP packets are worth an answer, before any of them is
@@ -36,12 +34,12 @@ func (g gates) Admit(query []byte, from netip.AddrPort) (answer, truncated bool)
 	return true, false
 }
 
-// gatesOf are the gates among the handlers of configs, each once: the zones of a
+// gatesOf are the gates among the handlers of blocks, each once: the zones of a
 // server block share their handlers, and a gate may count.
-func gatesOf(configs []*dnsserver.Config) gates {
+func gatesOf(blocks []*block) gates {
 	var found gates
-	for _, c := range configs {
-		for _, h := range c.Handlers() {
+	for _, b := range blocks {
+		for _, h := range b.Handlers() {
 			if g, ok := h.(Gate); ok && !slices.ContainsFunc(found, func(other Gate) bool { return same(g, other) }) {
 				found = append(found, g)
 			}

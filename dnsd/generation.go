@@ -71,7 +71,7 @@ func (g *generation) serve(endpoints map[string]*endpoint, fronts map[string]*fr
 		d.front.serve(d)
 	}
 	for addr, r := range g.plain {
-		r.hots = hotsOf(r.shortcuts, r.server.Addr)
+		r.takeShortcuts(len(endpoints[addr].udp), g.log)
 		endpoints[addr].serve(r)
 	}
 }
@@ -124,6 +124,9 @@ func (g *generation) stop(bound time.Duration) {
 	}
 	if !waitFor(none, time.Until(deadline)) || !drained {
 		g.log.Warn("dns drain: queries left behind", "after", bound)
+	}
+	for _, r := range g.plain {
+		r.endShortcuts()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -27,40 +28,75 @@ func (e *InUseError) Unwrap() error { return syscall.EADDRINUSE }
 // ago; an empty host means all addresses. It serves callers that write a
 // Corefile for port 0.
 func FreePort(host string) (uint16, error) {
-	udp, tcp, err := listen(context.Background(), net.JoinHostPort(host, "0"), false)
+	udp, tcp, err := listen(context.Background(), net.JoinHostPort(host, "0"), false, 1)
 	if err != nil {
 		return 0, err
 	}
-	port := udp.LocalAddr().(*net.UDPAddr).Port
-	return uint16(port), errors.Join(udp.Close(), tcp.Close())
+	return localAddr(udp[0]).Port(), errors.Join(closeAll(udp), tcp.Close())
 }
 
 // portTries bounds the search for a port free for UDP and TCP. A port that the
 // system chose for UDP is seldom taken for TCP.
 const portTries = 32
 
-// listen binds both sockets of addr, to one port also where addr asks for port 0.
-// Unless shared they are bound without SO_REUSEPORT: so a second server is told
-// that the address is taken, whichever starts first.
-func listen(ctx context.Context, addr string, shared bool) (udp *net.UDPConn, tcp *net.TCPListener, err error) {
+// listen binds the sockets of addr, n for UDP, to one port also where addr asks for port
+// 0. Unless shared the first of them and that of TCP are bound without SO_REUSEPORT: so a
+// second server is told that the address is taken, whichever starts first.
+//
+// From then on several sockets for UDP share their address with any other of this user
+// that asks to share it. That of TCP does not, unless addresses of ours overlap, so no
+// server for DNS gets that far.
+func listen(ctx context.Context, addr string, shared bool, n int) (udp []*net.UDPConn, tcp *net.TCPListener, err error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, nil, fmt.Errorf("dns address: %w", err)
 	}
 	for range portTries {
-		if udp, err = listenUDP(ctx, addr, shared); err != nil {
+		var first *net.UDPConn
+		if first, err = listenUDP(ctx, addr, shared); err != nil {
 			return nil, nil, err
 		}
-		bound := udp.LocalAddr().(*net.UDPAddr).Port
-		if tcp, err = listenTCP(ctx, net.JoinHostPort(host, strconv.Itoa(bound)), shared); err == nil {
+		bound := net.JoinHostPort(host, strconv.Itoa(int(localAddr(first).Port())))
+		if tcp, err = listenTCP(ctx, bound, shared); err == nil {
+			if udp, err = join(ctx, first, bound, n); err != nil {
+				return nil, nil, errors.Join(err, tcp.Close())
+			}
 			return udp, tcp, nil
 		}
-		udp.Close()
+		first.Close()
 		if port != "0" || !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, nil, err
 		}
 	}
 	return nil, nil, err
+}
+
+// join binds further sockets to the address of the first one, until there are n. On error
+// all are closed.
+func join(ctx context.Context, first *net.UDPConn, addr string, n int) (udp []*net.UDPConn, err error) {
+	udp = []*net.UDPConn{first}
+	if n > 1 {
+		err = shareAddress(first, true)
+	}
+	for err == nil && len(udp) < n {
+		var next *net.UDPConn
+		if next, err = listenUDP(ctx, addr, true); err == nil {
+			udp = append(udp, next)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeAll(udp))
+	}
+	return udp, nil
+}
+
+// closeAll closes all of several sockets.
+func closeAll[T io.Closer](all []T) error {
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func listenUDP(ctx context.Context, addr string, shared bool) (*net.UDPConn, error) {
@@ -96,6 +132,15 @@ func bindError(network, addr string, err error) error {
 		return &InUseError{Addr: addr, Network: network}
 	}
 	return fmt.Errorf("dns address %s (%s): %w", addr, network, err)
+}
+
+// shareAddress lets other sockets that ask for it bind to the address of c, or no longer.
+func shareAddress(c syscall.Conn, on bool) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return setReusePort(raw, on)
 }
 
 func listenConfig(shared bool) net.ListenConfig {

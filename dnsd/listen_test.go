@@ -66,13 +66,24 @@ func TestOccupiedAddress(t *testing.T) {
 func TestNobodyJoinsOurAddress(t *testing.T) {
 	for name, corefile := range map[string]string{
 		"one address": ".:PORT {\n bind 127.0.0.1\n whoami\n}",
+		"wildcard":    ".:PORT {\n whoami\n}",
 		"overlapping": ".:PORT {\n whoami\n}\nexample.org:PORT {\n bind 127.0.0.1\n whoami\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, addr := open(t, corefile, dnsd.Config{})
-			if conn, err := sharing.ListenPacket(t.Context(), "udp", addr); err == nil {
-				conn.Close()
+			// Whoever speaks DNS needs both kinds of sockets. Where ours overlap the system
+			// remembers that they were shared once.
+			if ln, err := sharing.Listen(t.Context(), "tcp", addr); err == nil && name != "overlapping" {
+				ln.Close()
 				t.Errorf("a stranger could bind %s", addr)
+			}
+			_, port, _ := net.SplitHostPort(addr)
+			var inUse *dnsd.InUseError
+			if s, err := dnsd.Open(dnsd.Config{Corefile: []byte(strings.ReplaceAll(corefile, "PORT", port))}); !errors.As(err, &inUse) || inUse.Network != "udp" {
+				t.Errorf("Open() of a second server = %v, want that the address is in use", err)
+				if err == nil {
+					s.Close()
+				}
 			}
 		})
 	}

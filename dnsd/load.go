@@ -24,22 +24,22 @@ const serverType = "dns"
 // plugins keep state in package variables.
 var loading struct {
 	sync.Mutex
-	context caddy.Context       // of the Corefile being loaded
-	configs []*dnsserver.Config // of its server blocks, one for each zone
-	dry     bool                // nothing of it will be started
+	context caddy.Context // of the Corefile being loaded
+	blocks  []*block      // of it, one for each zone
+	dry     bool          // nothing of it will be started
 }
 
 // instance is a loaded Corefile: its plugins are set up, nothing is bound.
 type instance struct {
 	*caddy.Instance
 	servers []caddy.Server
-	configs []*dnsserver.Config
+	blocks  []*block
 }
 
-// at are the configs that listen at the dns:// address addr, host:port.
-func (i *instance) at(addr string) []*dnsserver.Config {
-	return slices.DeleteFunc(slices.Clone(i.configs), func(c *dnsserver.Config) bool {
-		return !slices.ContainsFunc(c.ListenHosts, func(host string) bool { return listensAt(c, host, addr) })
+// at are the blocks that listen at the dns:// address addr, host:port.
+func (i *instance) at(addr string) []*block {
+	return slices.DeleteFunc(slices.Clone(i.blocks), func(b *block) bool {
+		return !slices.ContainsFunc(b.ListenHosts, func(host string) bool { return listensAt(b.Config, host, addr) })
 	})
 }
 
@@ -119,7 +119,7 @@ var encrypted = []string{transport.TLS, transport.QUIC}
 func setUp(corefile []byte, filename string, storage map[any]any) (inst *instance, err error) {
 	inst = &instance{Instance: &caddy.Instance{Storage: map[any]any{}}}
 	maps.Copy(inst.Storage, storage)
-	loading.configs = nil
+	loading.blocks = nil
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("corefile: %s: a plugin panicked: %v", filename, r)
@@ -129,15 +129,15 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 	if err := caddy.ValidateAndExecuteDirectives(input, inst.Instance, false); err != nil {
 		return inst, fmt.Errorf("corefile: %w", err)
 	}
-	inst.configs, loading.configs = loading.configs, nil
-	for _, c := range inst.configs {
-		overQUIC{}.first(c)
+	inst.blocks, loading.blocks = loading.blocks, nil
+	for _, b := range inst.blocks {
+		overQUIC{}.first(b)
 	}
 	inst.servers, err = loading.context.MakeServers()
 	if err != nil {
 		return inst, fmt.Errorf("corefile: %s: %w", filename, err)
 	}
-	for _, c := range inst.configs { // zones of one block share what tls said, since the servers were made
+	for _, c := range inst.blocks { // zones of one block share what tls said, since the servers were made
 		if c.TLSConfig == nil && slices.Contains(encrypted, c.Transport) {
 			return inst, fmt.Errorf("corefile: %s: the block of %s://%s has no plugin tls, and would not encrypt", filename, c.Transport, c.Zone)
 		}

@@ -17,10 +17,13 @@ import (
 // be cut to fit one.
 type overQUIC struct{ next plugin.Handler }
 
-// first puts the handler before the plugins of a config, if there are any.
-func (overQUIC) first(c *dnsserver.Config) {
-	if len(c.Plugin) > 0 {
-		c.Plugin = slices.Insert(c.Plugin, 0, plugin.Plugin(func(next plugin.Handler) plugin.Handler { return overQUIC{next} }))
+// first puts the handler before the plugins of a block, if there are any.
+func (overQUIC) first(b *block) {
+	if len(b.Plugin) > 0 { // as the first zone of a server block has; the others will have the same
+		b.Plugin = slices.Insert(b.Plugin, 0, plugin.Plugin(func(next plugin.Handler) plugin.Handler { return overQUIC{next} }))
+	}
+	if len(b.chain) > 0 {
+		b.chain = slices.Insert(b.chain, 0, overQUIC{}.Name())
 	}
 }
 

@@ -50,6 +50,6 @@ func destination(oob []byte) net.IP {
 }
 
 // localAddr is what conn is bound to.
-func localAddr(conn *net.UDPConn) netip.AddrPort {
+func localAddr(conn net.PacketConn) netip.AddrPort {
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }

@@ -2,6 +2,8 @@ package dnsd
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
@@ -10,20 +12,20 @@ import (
 
 // responder answers what arrives at one dns:// address, for one generation.
 type responder struct {
-	server    *dnsserver.Server
-	ctx       context.Context //nolint:containedctx // of constants that CoreDNS looks for in the context of each query
-	gates     gates
-	shortcuts []Shortcut
-	hots      hots      // of the goroutine that reads packets, from serve on
-	underWay  *underWay // of the whole generation
-	panics    *panics
+	server   *dnsserver.Server
+	ctx      context.Context //nolint:containedctx // of constants that CoreDNS looks for in the context of each query
+	gates    gates
+	routes   *routes
+	hots     []*hots   // by the number of the socket, from serve on; nil where there is none
+	underWay *underWay // of the whole generation
+	panics   *panics
 }
 
-func newResponder(s *dnsserver.Server, configs []*dnsserver.Config, u *underWay, p *panics) *responder {
+func newResponder(s *dnsserver.Server, blocks []*block, u *underWay, p *panics) *responder {
 	ctx := context.WithValue(context.Background(), dnsserver.Key{}, s)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
 	return &responder{
-		server: s, ctx: ctx, gates: p.guard(gatesOf(configs), s.Addr), shortcuts: shortcutsOf(configs), underWay: u, panics: p,
+		server: s, ctx: ctx, gates: p.guard(gatesOf(blocks), s.Addr), routes: newRoutes(s.Addr, blocks), underWay: u, panics: p,
 	}
 }
 
@@ -66,3 +68,38 @@ func (r *responder) answer(w *response, wire []byte, stream bool, free func()) {
 func (r *responder) idle() time.Duration  { return r.server.IdleTimeout }
 func (r *responder) read() time.Duration  { return r.server.ReadTimeout }
 func (r *responder) write() time.Duration { return r.server.WriteTimeout }
+
+// endShortcuts comes when no packet is under way any more.
+func (r *responder) endShortcuts() {
+	for _, h := range r.hots {
+		h.end()
+	}
+}
+
+// takeShortcuts makes the hot paths of so many sockets, and says where there are some.
+func (r *responder) takeShortcuts(sockets int, log *slog.Logger) {
+	var whys []string
+	if why := r.routes.why(); why != "" {
+		whys = append(whys, why)
+	}
+	r.hots = make([]*hots, sockets)
+	for i := range r.hots {
+		var refused []string
+		r.hots[i], refused = newHots(r.routes, r.panics)
+		if i == 0 { // the others say the same
+			whys = append(whys, refused...)
+		}
+	}
+	server := r.server.Addr
+	if len(whys)+len(r.routes.shortcuts) == 0 {
+		hotOn.DeleteLabelValues(server)
+		return
+	}
+	on := r.hots[0] != nil
+	hotOn.WithLabelValues(server).Set(map[bool]float64{true: 1}[on])
+	if why := strings.Join(whys, "; "); why != "" {
+		log.Info("dns hot path", "address", server, "on", on, "why", why)
+	} else {
+		log.Info("dns hot path", "address", server, "on", on)
+	}
+}

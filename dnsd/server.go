@@ -109,7 +109,7 @@ func (s *Server) Addrs() []netip.AddrPort {
 	defer s.mu.Unlock()
 	addrs := make([]netip.AddrPort, 0, len(s.endpoints))
 	for _, e := range s.endpoints {
-		addrs = append(addrs, localAddr(e.udp))
+		addrs = append(addrs, localAddr(e.udp[0]))
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs
@@ -260,6 +260,7 @@ func (s *Server) closeEndpoints(addrs []string) {
 		if err := s.endpoints[addr].close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			s.cfg.Logger.Warn("dns close", "address", addr, "err", err)
 		}
+		hotOn.DeleteLabelValues("dns://" + addr)
 		delete(s.endpoints, addr)
 	}
 }

@@ -25,6 +25,9 @@ func (u *underWay) begin() bool {
 	return false
 }
 
+// again counts one more query where one is under way, which lets it begin after end too.
+func (u *underWay) again() { u.n.Add(1) }
+
 // done takes back a begin.
 func (u *underWay) done() {
 	if u.n.Add(-1) == ended {
