@@ -99,7 +99,8 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 		return nil, f.failure(err)
 	}
 	out := &agentReply{Written: receiptOf(receipt)}
-	out.Body = f.agentAnswer(in.ID)
+	snap := f.registry.Snapshot()
+	out.Body = f.agentAnswer(snap, f.beats.of(snap, in.ID))
 	for _, r := range refused {
 		_, standby := errors.AsType[*registry.StandbyError](r.Err)
 		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: r.Index, Reason: r.Err.Error(), Standby: standby})
@@ -136,9 +137,11 @@ func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error
 		return nil, f.failure(err)
 	}
 	out := &agentReply{}
-	out.Body = f.agentAnswer(in.ID)
+	snap := f.registry.Snapshot()
+	is := f.beats.of(snap, in.ID)
+	out.Body = f.agentAnswer(snap, is)
 	out.Revision = out.Body.Revision
-	out.Body.Resync = !known || !f.agrees(in.ID, in.Body)
+	out.Body.Resync = !known || !is.agrees(in.Body)
 	if !known {
 		out.Body.Superseded = f.superseded(in.ID, in.Body.Incarnation)
 	}
@@ -156,25 +159,6 @@ func (f *face) superseded(id, incarnation string) string {
 	return defaulted(a.Host, "unknown")
 }
 
-// agrees reports whether what the snapshot holds of an agent is what the agent
-// believes it declared; whatever removed or changed an instance, the agent is
-// asked for its set again.
-func (f *face) agrees(id string, b api.AgentBeat) bool {
-	snap := f.registry.Snapshot()
-	a := snap.Agent(id)
-	if a == nil {
-		return false
-	}
-	set := make([]api.AgentInstance, 0, len(a.Instances))
-	for _, k := range a.Instances {
-		if i := snap.Instance(k); i != nil {
-			set = append(set, memberOf(i.Declared))
-		}
-	}
-	declared, health := api.Digest(set)
-	return declared == b.Digest && (b.Health == "" || health == b.Health) && !snap.Overdue(a)
-}
-
 func memberOf(r *registry.Registration) api.AgentInstance {
 	m := api.AgentInstance{
 		Namespace: r.Key.Service.Namespace, Group: r.Key.Service.Group, Service: r.Key.Service.Name,
@@ -188,19 +172,8 @@ func memberOf(r *registry.Registration) api.AgentInstance {
 }
 
 // agentAnswer says when the next beat is expected.
-func (f *face) agentAnswer(id string) api.AgentAnswer {
-	snap := f.registry.Snapshot()
-	interval := registry.DefaultTimeouts.Interval
-	var hold time.Duration
-	if a := snap.Agent(id); a != nil {
-		interval = snap.BeatInterval(a)
-		for _, k := range a.Instances {
-			if s := snap.Service(k.Service); s != nil {
-				hold = max(hold, f.server.answersKept(s))
-			}
-		}
-	}
-	return api.AgentAnswer{Interval: int(interval.Milliseconds()), Hold: hold.Milliseconds(), DNS: f.server.resolvers(), Zones: f.server.Zones(), Revision: snap.Revision()}
+func (f *face) agentAnswer(snap *registry.Snapshot, is *beaten) api.AgentAnswer {
+	return api.AgentAnswer{Interval: int(is.interval.Milliseconds()), Hold: is.hold.Milliseconds(), DNS: f.server.resolvers(), Zones: f.server.Zones(), Revision: snap.Revision()}
 }
 
 // answersKept returns how long answers with instances of a service may be kept.

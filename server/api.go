@@ -24,6 +24,7 @@ type face struct {
 	registry *registry.Registry
 	configs  *config.Center
 	told     heardOf
+	beats    beats
 	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer
 	polls    atomic.Int64    // calls that wait for documents now

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -59,3 +60,6 @@ func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expressi
 	_, err := s.registry.UpdateService(ctx, k, registry.ServiceSpec{Selector: &registry.Selector{Labels: expression}})
 	return err
 }
+
+// Handler returns what answers the calls of s.
+func Handler(s *Server) http.Handler { return s.http.Handler }

@@ -14,14 +14,14 @@ import (
 
 // start runs a server in this process until the test ends, or the returned
 // function is called.
-func start(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
+func start(t testing.TB, cfg server.Config) (s *server.Server, stop func()) {
 	t.Helper()
 	cfg.HTTP = "127.0.0.1:0"
 	return startAt(t, cfg)
 }
 
 // startAt is start at an HTTP address that the test chooses.
-func startAt(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
+func startAt(t testing.TB, cfg server.Config) (s *server.Server, stop func()) {
 	t.Helper()
 	cfg.DNS, cfg.Throwaway = "127.0.0.1:0", true
 	if cfg.DataDir == "" {
@@ -45,7 +45,7 @@ func startAt(t *testing.T, cfg server.Config) (s *server.Server, stop func()) {
 }
 
 // eventually fails the test unless ok becomes true.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
