@@ -12,7 +12,10 @@ import (
 const (
 	maxGroup      = 60
 	maxGroupBytes = 1 << 20
-	maxNested     = 128 - maxGroup - 2 // two generation keys
+	// maxGroupOps keeps a transaction so short that who asks etcd something meanwhile
+	// need not wait long: it makes one after another.
+	maxGroupOps = 1000
+	maxNested   = 128 - maxGroup - 2 // two generation keys
 )
 
 // request is one conditional write on its way to etcd.
@@ -124,18 +127,18 @@ func nextGroup(waiting []*request) (group, rest []*request) {
 	if waiting[0].alone() {
 		return waiting[:1:1], waiting[1:]
 	}
-	bytes, keys := 0, keySet{}
+	bytes, ops, keys := 0, 0, keySet{}
 	for set := range sets(waiting) {
 		room := func(r *request) bool {
-			return len(group) < maxGroup && bytes+r.bytes <= maxGroupBytes && !r.alone() && !keys.conflict(r)
+			return len(group) < maxGroup && bytes+r.bytes <= maxGroupBytes && ops+len(r.touched) <= maxGroupOps && !r.alone() && !keys.conflict(r)
 		}
-		n, was := len(group), bytes
+		n, bytesWas, opsWas := len(group), bytes, ops
 		for _, r := range set {
 			if room(r) {
 				group = append(group, r)
-				bytes += r.bytes
+				bytes, ops = bytes+r.bytes, ops+len(r.touched)
 			} else if n > 0 {
-				group, bytes = group[:n], was
+				group, bytes, ops = group[:n], bytesWas, opsWas
 				break
 			} else {
 				rest = append(rest, r)

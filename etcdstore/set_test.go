@@ -49,7 +49,8 @@ func TestAgentSetIsOneTransaction(t *testing.T) {
 		most  uint64
 	}{
 		{"a host's", 20, 0, 1},
-		{"in several writes", 500, 0, 1},
+		{"in several writes", 300, 0, 1},
+		{"more than a thousand operations", 700, 0, 3},
 		{"more than a mebibyte", 100, 15 << 10, 3},
 	} {
 		t.Run(test.name, func(t *testing.T) {
