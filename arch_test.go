@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"internal/nacoswire": nil,
 	"internal/diff":      nil,
 	"internal/ratelimit": nil,
+	"internal/doorman":   nil,
 	"internal/latency":   nil,
 	"internal/openloop":  {"internal/latency"},
 	"internal/tally":     nil,
@@ -87,7 +88,7 @@ var arrows = map[string][]string{
 	"server": {
 		"registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
-		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify",
+		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman",
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify", "internal/diff",

@@ -44,7 +44,7 @@ func (s *Server) handler() (http.Handler, error) {
 	})
 	mux.Handle("GET /metrics", s.scrape())
 	mux.Handle("/v1/", strayOf(mux))
-	return s.guard(s.withAge(withPeer(mux))), nil
+	return s.guard(s.withAge(withPeer(s.doors.guard(mux)))), nil
 }
 
 // scrape answers the metrics of this process, and those of an etcd that is its child.

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"runtime"
+	"testing"
 	"time"
 
 	"github.com/musterhq/muster/answer"
@@ -63,3 +65,46 @@ func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expressi
 
 // Handler returns what answers the calls of s.
 func Handler(s *Server) http.Handler { return s.http.Handler }
+
+// Pulse returns what finds out whether the server at an address is behind.
+func Pulse() (behind func() bool, run func(ctx context.Context, address string) error) {
+	p := &pulse{began: time.Now()}
+	return p.behind, p.run
+}
+
+// DoorOf returns the name of the door that a call has to pass, empty: none.
+func DoorOf(r *http.Request) string {
+	d := newDoors()
+	switch d.of(r) {
+	case d.reads:
+		return "reads"
+	case d.waits:
+		return "waits"
+	}
+	return ""
+}
+
+// TakeSeats takes all seats for what is answered from memory.
+func TakeSeats(t testing.TB, s *Server) (leave func()) {
+	t.Helper()
+	var all []func()
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		one, err := s.doors.reads.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	return func() {
+		for _, one := range all {
+			one()
+		}
+	}
+}
+
+// Guarded returns a handler behind doors whose answers may hold so many bytes.
+func Guarded(answers int64, next http.HandlerFunc) http.Handler {
+	d := newDoors()
+	d.answer.limit = answers
+	return d.guard(next)
+}

@@ -45,6 +45,8 @@ type Server struct {
 	id      string
 	log     *slog.Logger
 	room    room
+	doors   *doors
+	pulse   pulse
 	started time.Time
 	metrics *prometheus.Registry
 
@@ -100,9 +102,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), started: time.Now(), metrics: prometheus.NewRegistry(),
+	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), pulse: pulse{began: time.Now()}, started: time.Now(), metrics: prometheus.NewRegistry(),
 		peers: newPeerClient(), stopping: make(chan struct{})}
 	s.switches = switches.NewBoard(s.sharedSwitches)
+	s.metrics.MustRegister(s.doors)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -198,7 +201,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	s.store = s.etcd.open(settings)
 	s.source = &source{store: s.store}
 	if s.sweeper, err = sweep.New(sweep.Config{Logger: s.log, Registerer: s.metrics, Stale: func() bool { s.scans.beat(s.cfg.Notifier); return s.away() || s.unchecked() },
-		Hold: s.source.hold, Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
+		Behind: s.pulse.behind, Hold: s.source.hold, Refused: func(err error) bool { return errors.Is(err, etcdstore.ErrNotJudge) }}); err != nil {
 		return err
 	}
 	s.relay, err = relay.New(relay.Config{Local: bench{s}, Cluster: s.cluster, Post: s.post, Away: s.away, Logger: s.log, Registerer: s.metrics,
@@ -290,6 +293,7 @@ func (s *Server) loops() []func(context.Context) error {
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
 		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch,
+		func(ctx context.Context) error { return s.pulse.run(ctx, s.cfg.HTTP) },
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)

@@ -24,6 +24,7 @@ type judge struct {
 	starting bool               // the table is being filled for the first time
 	planned  time.Duration      // when the next tick should come, since base
 	draining bool               // the last tick was late and judged nobody
+	behind   bool               // beats lay unread at the last tick
 	stale    bool               // the store was away at the last tick; also guarded by mu
 	cleanup  time.Duration      // when tombstones and overrides are looked at next
 	keeps    map[keepKey]*keep
@@ -81,6 +82,14 @@ func (j *judge) tick(ctx context.Context) (next time.Duration) {
 		j.standStill(passed)
 		return j.planned
 	}
+	if j.config.Behind() {
+		j.waitForBeats(passed)
+		return j.planned
+	}
+	if j.behind {
+		j.behind = false
+		j.config.Logger.Info("beats are read in time again: all are judged")
+	}
 	if late > j.config.Tick {
 		j.mu.Lock()
 		j.table.late += late
@@ -108,6 +117,19 @@ func (j *judge) tick(ctx context.Context) (next time.Duration) {
 		j.clean(ctx, now)
 	}
 	return j.planned
+}
+
+// waitForBeats stops the table's clock for a tick: beats have arrived that nobody has
+// read. They are in when the clock goes on, so nobody needs more than that.
+func (j *judge) waitForBeats(passed time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.table.late += passed
+	j.metrics.late.Add(passed.Seconds())
+	if !j.behind {
+		j.behind = true
+		j.config.Logger.Warn("this server is too busy to read beats in time: nobody is judged")
+	}
 }
 
 // standStill stops the table's clock for a tick: the store is away, so nobody

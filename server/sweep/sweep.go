@@ -57,6 +57,10 @@ type Config struct {
 	// is judged, and when it is over every row begins anew with its full time. It
 	// is called at each tick; nil means never.
 	Stale func() bool
+	// Behind reports whether beats may have arrived that nobody has read yet, as this
+	// process is too busy: the clock stands still meanwhile. It is called at each
+	// tick; nil means never.
+	Behind func() bool
 	// Refused reports whether an error of the Registry says that this server does
 	// not hold the judge's office any more, which is only counted; nil means that
 	// no error says so.
@@ -92,6 +96,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Stale == nil {
 		c.Stale = func() bool { return false }
+	}
+	if c.Behind == nil {
+		c.Behind = func() bool { return false }
 	}
 	if c.Refused == nil {
 		c.Refused = func(error) bool { return false }

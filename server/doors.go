@@ -1,0 +1,213 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/doorman"
+)
+
+// doors bound how many calls are worked on at once, so that a server that is asked for
+// more than it can do answers some of it soon, and keeps its memory. Who beats, asks how
+// the server is or is another server passes by all of them: nobody falls silent because
+// others ask for lists.
+type doors struct {
+	reads  *doorman.Doorman // what is answered from memory takes a processor
+	waits  *doorman.Doorman // what waits for etcd or another server takes none
+	bulk   *doorman.Doorman // large bodies take memory, while they come in and are worked on
+	answer budget           // large answers take memory until their clients have read them
+}
+
+const (
+	// largeBody is from where on a body is bulk, and one of unknown length is.
+	largeBody = 256 << 10
+	// largeAnswer is from where on an answer counts, while it is written.
+	largeAnswer = 256 << 10
+	// maxAnswers bounds the bytes of large answers that are written at once.
+	maxAnswers = 256 << 20
+	// answerTime is how long a client may take to read a large answer.
+	answerTime = time.Minute
+	// retryAfter is what a call is told that was turned away, in seconds.
+	retryAfter = 1
+)
+
+func newDoors() *doors {
+	return &doors{
+		reads:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 512, Patience: time.Second, Brief: 50 * time.Millisecond}),
+		waits:  doorman.New(doorman.Config{Seats: 512, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
+		bulk:   doorman.New(doorman.Config{Seats: 16, Waiting: 64, Patience: 10 * time.Second, Brief: 2 * time.Second}),
+		answer: budget{limit: maxAnswers},
+	}
+}
+
+// budget bounds what many calls hold together.
+type budget struct {
+	limit   int64
+	held    atomic.Int64
+	refused atomic.Uint64
+}
+
+func (b *budget) take(n int64) bool {
+	if b.held.Add(n) <= b.limit {
+		return true
+	}
+	b.held.Add(-n)
+	b.refused.Add(1)
+	return false
+}
+
+// of returns the door that a call has to pass, nil: none.
+func (d *doors) of(r *http.Request) *doorman.Doorman {
+	path, reads := r.URL.Path, r.Method == http.MethodGet || r.Method == http.MethodHead
+	if strings.HasPrefix(path, ours) {
+		switch {
+		case r.Method == http.MethodPost && strings.HasSuffix(path, "/beat"), strings.HasPrefix(path, "/v1/peer/"), path == api.PathStatus, path == api.PathConfirm,
+			path == api.PathEvents, path == api.PathWatch, path == api.PathBackup: // those that wait for news have bounds of their own
+			return nil
+		case !reads, strings.HasPrefix(path, "/v1/config"), path == api.PathServers, path == api.PathMembers:
+			return d.waits
+		}
+		return d.reads
+	}
+	switch {
+	case strings.HasSuffix(path, "/instance/beat"), strings.HasSuffix(path, "/v3/client/ns/instance"), // may be a beat too
+		strings.HasSuffix(path, "/configs/listener") && !reads, strings.Contains(path, "/ns/operator/metrics"):
+		return nil
+	case strings.Contains(path, "/cs/"), strings.Contains(path, "/subscribers"):
+		return d.waits
+	case !strings.Contains(path, "/ns/"): // the state of the server
+		return nil
+	case reads:
+		return d.reads
+	}
+	return d.waits
+}
+
+// guard has calls pass their doors.
+func (d *doors) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		door := d.of(r)
+		if door == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.ContentLength > largeBody || r.ContentLength < 0 {
+			leave, err := d.bulk.Enter(r.Context())
+			if err != nil {
+				busy(w, r)
+				return
+			}
+			defer leave()
+		}
+		leave, err := door.Enter(r.Context())
+		if err != nil {
+			busy(w, r)
+			return
+		}
+		s := &seated{ResponseWriter: w, r: r, doors: d, leave: leave}
+		defer s.end()
+		next.ServeHTTP(s, r)
+	})
+}
+
+// busy turns a call away that may be made again soon, or at another server.
+func busy(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	turnAway(w, r, http.StatusServiceUnavailable, "the server is busy, please try again later")
+}
+
+// seated gives the seat back when the answer is there and begins to be written: who
+// reads slowly holds none. A large answer counts against what all of them may hold.
+type seated struct {
+	http.ResponseWriter
+
+	r       *http.Request
+	doors   *doors
+	leave   func() // gives the seat back
+	status  int    // that is to be answered with the first part of the body
+	held    int64  // bytes of the answer that count
+	begun   bool
+	refused bool // nothing of the answer is written any more
+}
+
+// WriteHeader implements http.ResponseWriter. The header waits for what follows it, which
+// may be too much.
+func (s *seated) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (s *seated) Write(b []byte) (int, error) {
+	if s.begin(int64(len(b))); s.refused {
+		return len(b), nil
+	}
+	return s.ResponseWriter.Write(b)
+}
+
+// begin begins the answer, with the first n bytes of it or all of them.
+func (s *seated) begin(n int64) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	s.leave()
+	switch {
+	case n < largeAnswer:
+	case s.doors.answer.take(n):
+		s.held = n
+		// Only servers of tests know no deadlines.
+		_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTime))
+	default:
+		s.refused = true
+		s.Header().Del("Content-Length")
+		busy(s.ResponseWriter, s.r)
+		return
+	}
+	if s.status != 0 {
+		s.ResponseWriter.WriteHeader(s.status)
+	}
+}
+
+func (s *seated) end() {
+	s.begin(0)
+	if s.held > 0 {
+		s.doors.answer.held.Add(-s.held)
+		_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Time{}) // of what the connection carries next
+	}
+}
+
+// Unwrap lets http.ResponseController find what it needs.
+func (s *seated) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+var (
+	descTaken   = prometheus.NewDesc("muster_http_working", "Calls that are worked on, by door.", []string{"door"}, nil)
+	descWaiting = prometheus.NewDesc("muster_http_waiting", "Calls that wait until they may be worked on, by door.", []string{"door"}, nil)
+	descRefused = prometheus.NewDesc("muster_http_refused_total", "Calls that were turned away as the server was busy, by door.", []string{"door"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (d *doors) Describe(to chan<- *prometheus.Desc) {
+	to <- descTaken
+	to <- descWaiting
+	to <- descRefused
+}
+
+// Collect implements prometheus.Collector.
+func (d *doors) Collect(to chan<- prometheus.Metric) {
+	for name, door := range map[string]*doorman.Doorman{"reads": d.reads, "waits": d.waits, "bulk": d.bulk} {
+		is := door.Stats()
+		to <- prometheus.MustNewConstMetric(descTaken, prometheus.GaugeValue, float64(is.Taken), name)
+		to <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(is.Waiting), name)
+		to <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(is.Refused), name)
+	}
+	to <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(d.answer.refused.Load()), "answers")
+}

@@ -1,0 +1,125 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/server"
+)
+
+func TestDoorOfEachCall(t *testing.T) {
+	for call, want := range map[string]string{
+		"GET /livez":                                   "",
+		"GET /readyz":                                  "",
+		"GET /metrics":                                 "",
+		"GET /v1/status":                               "",
+		"POST /v1/agents/web-1/beat":                   "",
+		"POST /v1/peer/heard":                          "",
+		"GET /v1/events":                               "",
+		"GET /v1/configs-watch":                        "",
+		"PUT /nacos/v1/ns/instance/beat":               "",
+		"PUT /nacos/v2/ns/instance/beat":               "",
+		"POST /nacos/v3/client/ns/instance":            "",
+		"POST /nacos/v1/cs/configs/listener":           "",
+		"GET /nacos/v1/ns/operator/metrics":            "",
+		"GET /nacos/v1/console/health/readiness":       "",
+		"POST /v1/services/p/g/s/instances/a:1/beat":   "",
+		"GET /v1/services":                             "reads",
+		"GET /v1/services/p/g/s/instances":             "reads",
+		"GET /nacos/v1/ns/instance/list":               "reads",
+		"GET /nacos/v3/client/ns/instance/list":        "reads",
+		"GET /nacos/v1/ns/catalog/services":            "reads",
+		"PUT /v1/agents/web-1":                         "waits",
+		"PUT /v1/services/p/g/s/instances/a:1":         "waits",
+		"GET /v1/configs/p/g/d":                        "waits",
+		"GET /v1/servers":                              "waits",
+		"POST /nacos/v1/ns/instance":                   "waits",
+		"DELETE /nacos/v1/ns/instance":                 "waits",
+		"GET /nacos/v1/cs/configs":                     "waits",
+		"GET /nacos/v1/ns/service/subscribers":         "waits",
+		"GET /nacos/v1/cs/configs/listener":            "waits",
+		"POST /nacos/v1/cs/configs":                    "waits",
+		"GET /nacos/v3/console/cs/config/listener":     "waits",
+		"DELETE /v1/services/p/g/beat/instances/beat":  "waits",
+		"GET /v1/services/public/DEFAULT_GROUP/beat":   "reads",
+		"PUT /v1/services/public/DEFAULT_GROUP/beat":   "waits",
+		"PUT /nacos/v1/ns/instance/metadata/batch":     "waits",
+		"GET /nacos/v2/core/cluster/node/list":         "",
+		"POST /nacos/v1/auth/login":                    "",
+		"GET /nacos/v2/ns/client/subscribe/list?x=1":   "reads",
+		"GET /nacos/v1/ns/service/list?pageNo=1&ns=cs": "reads",
+	} {
+		method, target, _ := strings.Cut(call, " ")
+		if got := server.DoorOf(httptest.NewRequestWithContext(t.Context(), method, target, nil)); got != want {
+			t.Errorf("door of %s = %q, want %q", call, got, want)
+		}
+	}
+}
+
+// While all seats are taken, a list is turned away, and beats are answered.
+func TestBeatsPassBusyDoors(t *testing.T) {
+	s := running(t)
+	at := base(s)
+	if status, _, _ := call(t, http.MethodPost, at+"/nacos/v1/ns/instance?serviceName=s&ip=10.0.0.1&port=80", "", http.NoBody); status != http.StatusOK {
+		t.Fatalf("register = %d, want 200", status)
+	}
+	leave := server.TakeSeats(t, s)
+	for _, path := range []string{"/nacos/v1/ns/instance/list?serviceName=s", "/v1/services"} {
+		status, header, body := call(t, http.MethodGet, at+path, "", http.NoBody)
+		if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || !strings.Contains(body, "busy") {
+			t.Errorf("GET %s while all seats are taken = %d %q, Retry-After %q, want 503", path, status, body, header.Get("Retry-After"))
+		}
+	}
+	for _, c := range []struct{ method, path string }{
+		{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.1&port=80"},
+		{http.MethodGet, "/readyz"}, {http.MethodGet, "/metrics"}, {http.MethodGet, "/v1/status"},
+	} {
+		if status, _, body := call(t, c.method, at+c.path, "", http.NoBody); status != http.StatusOK {
+			t.Errorf("%s %s while all seats are taken = %d %q, want 200", c.method, c.path, status, body)
+		}
+	}
+	leave()
+	if status, body := get(t, at+"/nacos/v1/ns/instance/list?serviceName=s"); status != http.StatusOK || !strings.Contains(body, "10.0.0.1") {
+		t.Errorf("list after the seats were left = %d %q, want 200", status, body)
+	}
+	if _, body := get(t, at+"/metrics"); !strings.Contains(body, `muster_http_refused_total{door="reads"} 2`) {
+		t.Error("/metrics does not count two calls that were turned away")
+	}
+}
+
+// Answers that are being written take what all of them may hold, and no more.
+func TestLargeAnswersAreBounded(t *testing.T) {
+	large := strings.Repeat("x", 300<<10)
+	reading, read := make(chan struct{}), make(chan struct{})
+	host := server.Guarded(400<<10, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusOK)
+		if _, err := w.Write([]byte(large)); err != nil {
+			t.Error(err)
+		}
+		if r.URL.Query().Has("slow") {
+			close(reading)
+			<-read
+		}
+	})
+	ask := func(path string) *httptest.ResponseRecorder {
+		to := httptest.NewRecorder()
+		host.ServeHTTP(to, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		return to
+	}
+	first := make(chan *httptest.ResponseRecorder)
+	go func() { first <- ask("/v1/services?slow") }()
+	<-reading
+	if got := ask("/v1/services"); got.Code != http.StatusServiceUnavailable || got.Body.Len() > 1000 {
+		t.Errorf("a second large answer = %d with %d bytes, want 503", got.Code, got.Body.Len())
+	}
+	close(read)
+	if got := <-first; got.Code != http.StatusOK || got.Body.Len() != len(large) {
+		t.Errorf("the first large answer = %d with %d bytes, want all of it", got.Code, got.Body.Len())
+	}
+	if got := ask("/v1/services"); got.Code != http.StatusOK || got.Body.Len() != len(large) {
+		t.Errorf("a large answer after it = %d with %d bytes, want all of it", got.Code, got.Body.Len())
+	}
+}
