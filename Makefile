@@ -64,9 +64,9 @@ fuzz: ## run every fuzz test, one by one, for FUZZTIME (10s)
 faults: ## break clusters of real processes for half an hour, and check what was answered (FLAGS=-faults.seed=N)
 	go test ./test/faults -count=1 -v -timeout 80m -faults.long $(FLAGS)
 
-scale: ## measure a million instances, a quarter of an hour (FLAGS=-scale.services=10000)
+scale: ## measure a million instances, for half an hour (FLAGS='-run TestMany')
 	go test ./test/scale -count=1 -v -timeout 90m -scale.services=100000 -scale.agents=1000 -scale.big=50000 -scale.rate=1000 \
-		-scale.questions=50000 -scale.seconds=30 $(FLAGS)
+		-scale.questions=50000 -scale.calls=3000 -scale.beats=10000 -scale.seconds=30 $(FLAGS)
 
 clean: ## remove what make built; data directories stay
 	rm -rf bin

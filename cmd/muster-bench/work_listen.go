@@ -132,13 +132,16 @@ func (a *audience) listen(ctx context.Context, seats *caller, seat int) {
 	n := seat % a.documents
 	var content []byte
 	known := int64(0)
+	var woken time.Time
 	for first := true; ctx.Err() == nil; first = false {
 		body, fault := seats.ask(ctx, seat, seats.timeout, a.get(n), a.read)
 		if a.faulty(ctx, fault) {
 			continue
 		}
 		content = append(content[:0], a.contentOf(body)...)
+		// One that is older than what is known was published at the same time.
 		if edition, ok := editionOf(content); ok && edition > known {
+			a.heard(n, known+1, woken)
 			a.missed.Add(edition - known - 1)
 			known = edition
 		}
@@ -153,23 +156,20 @@ func (a *audience) listen(ctx context.Context, seats *caller, seat int) {
 				break
 			}
 		}
-		if changed {
-			a.heard(n, known+1)
-		}
+		woken = time.Now()
 	}
 }
 
 // heard counts how long an edition took to become known.
-func (a *audience) heard(n int, edition int64) {
-	now := time.Now()
+func (a *audience) heard(n int, edition int64, at time.Time) {
 	a.mu.Lock()
 	var sent time.Time
 	if int(edition) < len(a.sent[n]) {
 		sent = a.sent[n][edition]
 	}
 	a.mu.Unlock()
-	if !sent.IsZero() {
-		a.took.Add(now.Sub(sent))
+	if !sent.IsZero() && !at.IsZero() {
+		a.took.Add(at.Sub(sent))
 	}
 }
 

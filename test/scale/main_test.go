@@ -26,7 +26,9 @@ var (
 	big       = flag.Int("scale.big", 1000, "instances of one large service")
 	rate      = flag.Int("scale.rate", 20, "changes in a second")
 	questions = flag.Int("scale.questions", 500, "DNS questions in a second")
-	seconds   = flag.Int("scale.seconds", 2, "for how long changes and questions go on")
+	calls     = flag.Int("scale.calls", 50, "calls over HTTP in a second")
+	beats     = flag.Int("scale.beats", 20, "beats of agents in a second")
+	seconds   = flag.Int("scale.seconds", 2, "for how long calls, changes and questions go on")
 )
 
 // bench is the load generator that TestMain has built.
