@@ -182,15 +182,13 @@ func appendShares(dst []share, s *set, f family, of []*registry.Instance) []shar
 	return dst
 }
 
-// server returns a member as it answers SRV, of a set whose largest weight is
-// heaviest.
-func (t *tier) server(at int, heaviest float64) Server {
+// serve makes s what a member answers to SRV.
+func (t *tier) serve(s *Server, at int, k scale) {
 	m := &t.members[at]
-	s := Server{Addr: m.address(), Port: m.port, Weight: SRVWeight(m.weight, heaviest), Priority: t.priority}
+	*s = Server{Addr: m.address(), Port: m.port, Weight: k.weight(m.weight), Priority: t.priority}
 	if m.family == host {
 		s.Host = t.instance(at).Key.Endpoint.Host
 	}
-	return s
 }
 
 // server returns an instance as it answers SRV.

@@ -104,23 +104,22 @@ func (r *Resolver) alias(tiers []tier, d draws) string {
 // it returns these, those of a tier chosen without regard to weight: whoever picks
 // one of them by its weight would else count the weight twice.
 func (r *Resolver) servers(tiers []tier, d draws) (servers []Server, cut bool) {
-	n, h := 0, 0.0
+	limit, h := 0, 0.0
 	for i := range tiers {
-		n += len(tiers[i].members)
+		limit += len(tiers[i].members)
 		h = max(h, tiers[i].heaviest)
 	}
-	limit := d.max
-	if limit == 0 || limit > n {
-		limit = n
+	if d.max > 0 {
+		limit = min(limit, d.max)
 	}
-	servers = r.served[:0]
+	servers, k, n := slices.Grow(r.served[:0], limit)[:limit], scaleOf(h), 0
 	for i := range tiers {
-		t, left := &tiers[i], limit-len(servers)
-		if left < len(t.members) {
+		t := &tiers[i]
+		if left := limit - n; left < len(t.members) {
 			if left > 0 {
 				w := newWalk(len(t.members), d.random)
-				for range left {
-					servers = append(servers, t.server(w.next(), h))
+				for ; n < limit; n++ {
+					t.serve(&servers[n], w.next(), k)
 				}
 			}
 			cut = true
@@ -132,7 +131,8 @@ func (r *Resolver) servers(tiers []tier, d draws) (servers []Server, cut bool) {
 		}
 		r.shares = draw(shares, 0, d.random)
 		for _, s := range r.shares {
-			servers = append(servers, t.server(s.at, h))
+			t.serve(&servers[n], s.at, k)
+			n++
 		}
 	}
 	r.served = servers
@@ -151,11 +151,10 @@ func (r *Resolver) endpoints(tiers []tier, d draws) []Server {
 		if len(r.shares) == 0 {
 			continue
 		}
-		out := r.served[:0]
-		for _, drawn := range r.shares {
-			s := t.server(drawn.at, t.heaviest)
-			s.Priority, s.ALPN = 0, t.instance(drawn.at).Metadata[MetaALPN]
-			out = append(out, s)
+		out := slices.Grow(r.served[:0], len(r.shares))[:len(r.shares)]
+		for n, drawn := range r.shares {
+			t.serve(&out[n], drawn.at, scaleOf(t.heaviest))
+			out[n].Priority, out[n].ALPN = 0, t.instance(drawn.at).Metadata[MetaALPN]
 		}
 		r.served = out
 		return out
