@@ -2,7 +2,6 @@ package sweep
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/musterhq/muster/registry"
@@ -27,15 +26,19 @@ func (s *Sweeper) Rows() (rows, places int) {
 	return s.table.len(), len(s.table.rows)
 }
 
-// Fill makes a table of n witnesses that are all due far from now.
-func (s *Sweeper) Fill(n int) {
+// Fill makes a table of n witnesses whose deadlines come one after another within a
+// while from an hour on, as of those who beat all the time.
+func (s *Sweeper) Fill(n int, witness func(i int) string) {
 	s.table = newTable(s.config, s.now())
 	for i := range n {
 		t := registry.Timeouts{Interval: time.Second, Unhealthy: time.Hour, Delete: 2 * time.Hour}
-		s.table.join(registry.Roster{Witness: "http/" + strconv.Itoa(i), Class: "3600000-7200000", Timeouts: t}, s.now(), false)
+		s.table.join(registry.Roster{Witness: witness(i), Class: "3600000-7200000", Timeouts: t}, s.now()+int64(i)*int64(5*time.Second)/int64(n), false)
 	}
 	s.judging.Store(true)
 }
+
+// Forget has the next scan look at every row.
+func (s *Sweeper) Forget() { clear(s.table.bound) }
 
 // Scan looks for rows that are due and returns how many are.
 func (s *Sweeper) Scan() int {

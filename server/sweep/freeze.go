@@ -134,7 +134,7 @@ func (t *table) hold(i int32) bool {
 		r.removal = held
 		t.freeze.held++
 	}
-	t.deadline[i] = never
+	t.set(i, never)
 	return true
 }
 
@@ -160,7 +160,7 @@ func (t *table) allow(n int, now int64) (done int) {
 		if r := &t.rows[f.next]; r.removal == held {
 			t.unhold(r)
 			r.removal = allowed
-			t.deadline[f.next] = now
+			t.set(int32(f.next), now)
 			done++
 		}
 		f.next++

@@ -234,13 +234,13 @@ func (j *judge) settle(v verdict, err error) {
 	switch {
 	case r.heard != v.heard:
 	case err != nil:
-		t.deadline[v.row] = j.now() + int64(min(retryFirst<<r.failed, retryMost))
+		t.set(v.row, j.now()+int64(min(retryFirst<<r.failed, retryMost)))
 		r.failed = min(r.failed+1, 8)
 	case v.remove: // the snapshot will tell; what it keeps all the same is due again
 		t.restart(v.row, j.now(), r.silent)
 	default:
 		r.silent, r.failed = true, 0
-		t.deadline[v.row] = v.heard + t.patience(r)
+		t.set(v.row, v.heard+t.patience(r))
 	}
 	t.release(v.row)
 }

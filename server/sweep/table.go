@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"hash/maphash"
 	"iter"
 	"math"
 	"time"
@@ -15,13 +16,15 @@ type table struct {
 	late     time.Duration // how long nobody judged; the clock lags by it
 	revision int64         // of the snapshot the rows follow
 
-	first   map[string]int32 // witness to its first row
+	seed    maphash.Seed
+	first   map[uint64]int32 // hash of a witness to its first row, and those of others with the same
 	classes map[string]int32 // text of a class to its place in timers
 	timers  []timer
 	spare   []int32 // places in timers to use again
 	free    []int32 // rows to use again
 
-	deadline []int64 // of each row, never for a free one and for one that is held
+	deadline []int64 // of each row, never for a free one and for one that is held; see set
+	bound    []int64 // of each block of rows: no deadline in it is earlier
 	rows     []row
 
 	falls  falls  // when rows fell silent
@@ -33,7 +36,7 @@ type row struct {
 	witness string
 	heard   int64 // last sign of life
 	class   int32 // place in timers
-	next    int32 // next row of the same witness, none at the end
+	next    int32 // next row with the same hash of the witness, none at the end
 	members int32 // instances, or an agent that has none
 	fell    int32 // step of falls in which its silence came due, none: it is heard of
 	silent  bool  // the verdict of silence is written
@@ -56,16 +59,34 @@ type timer struct {
 }
 
 func newTable(c Config, now int64) table {
-	return table{first: map[string]int32{}, classes: map[string]int32{}, falls: falls{width: int64(c.MassWithin / steps), began: now}}
+	return table{seed: maphash.MakeSeed(), first: map[uint64]int32{}, classes: map[string]int32{}, falls: falls{width: int64(c.MassWithin / steps), began: now}}
 }
+
+// hash returns what rows of a witness are found by.
+func (t *table) hash(witness string) uint64 { return maphash.String(t.seed, witness) }
 
 // of yields the rows of a witness.
 func (t *table) of(witness string) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
-		i, ok := t.first[witness]
-		for ok && i != none && yield(i) {
-			i = t.rows[i].next
+		i, ok := t.first[t.hash(witness)]
+		for ok && i != none {
+			next := t.rows[i].next
+			if t.rows[i].witness == witness && !yield(i) {
+				return
+			}
+			i = next
 		}
+	}
+}
+
+// block is how many rows have one bound.
+const block = 1024
+
+// set gives a row its deadline.
+func (t *table) set(i int32, deadline int64) {
+	t.deadline[i] = deadline
+	if b := &t.bound[i/block]; deadline < *b {
+		*b = deadline
 	}
 }
 
@@ -95,7 +116,7 @@ func (t *table) restart(i int32, now int64, silent bool) {
 	} else {
 		t.rise(r)
 	}
-	t.deadline[i] = now + t.patience(r)
+	t.set(i, now+t.patience(r))
 }
 
 // patience returns how long after the last sign of life a row's next verdict is
@@ -144,12 +165,16 @@ func (t *table) add(ro registry.Roster) int32 {
 		i = int32(len(t.rows))
 		t.deadline = append(t.deadline, never)
 		t.rows = append(t.rows, row{})
+		if i%block == 0 {
+			t.bound = append(t.bound, never)
+		}
 	}
 	t.rows[i] = row{witness: ro.Witness, class: t.enter(ro), next: none, fell: none}
-	if first, ok := t.first[ro.Witness]; ok {
+	hash := t.hash(ro.Witness)
+	if first, ok := t.first[hash]; ok {
 		t.rows[i].next, t.rows[first].next = t.rows[first].next, i
 	} else {
-		t.first[ro.Witness] = i
+		t.first[hash] = i
 	}
 	return i
 }
@@ -186,30 +211,43 @@ func (t *table) release(i int32) {
 	if r.members > 0 || r.writing {
 		return
 	}
-	switch first := t.first[r.witness]; {
+	hash := t.hash(r.witness)
+	switch first := t.first[hash]; {
 	case first != i:
 		for t.rows[first].next != i {
 			first = t.rows[first].next
 		}
 		t.rows[first].next = r.next
 	case r.next != none:
-		t.first[r.witness] = r.next
+		t.first[hash] = r.next
 	default:
-		delete(t.first, r.witness)
+		delete(t.first, hash)
 	}
 	t.exit(r.class)
 	t.unhold(r)
 	t.rise(r)
-	t.deadline[i], *r = never, row{}
+	*r = row{}
+	t.set(i, never)
 	t.free = append(t.free, i)
 }
 
-// due appends the rows whose time is over and for which nobody writes.
+// due appends the rows whose time is over and for which nobody writes. It looks at
+// blocks that may have such a row: who is heard of moves on, so most have none until
+// all of their rows were due had nobody beaten.
 func (t *table) due(now int64, to []int32) []int32 {
-	for i, deadline := range t.deadline {
-		if deadline <= now && !t.rows[i].writing {
-			to = append(to, int32(i))
+	for b, bound := range t.bound {
+		if bound > now {
+			continue
 		}
+		first := b * block
+		earliest := int64(never)
+		for i, deadline := range t.deadline[first:min(first+block, len(t.deadline))] {
+			earliest = min(earliest, deadline)
+			if deadline <= now && !t.rows[first+i].writing {
+				to = append(to, int32(first+i))
+			}
+		}
+		t.bound[b] = earliest
 	}
 	return to
 }
