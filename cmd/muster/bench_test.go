@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -107,13 +108,31 @@ func dialDNS(b *testing.B, server string) *dns.Conn {
 	return c
 }
 
+// metric returns a sample of the server's metrics, by its name with labels; 0 when it
+// is not there.
+func (s *serverProcess) metric(name string) float64 {
+	s.t.Helper()
+	for line := range strings.Lines(s.call(http.MethodGet, "/metrics", nil)) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				s.t.Fatalf("metric %q: %v", line, err)
+			}
+			return v
+		}
+	}
+	return 0
+}
+
 // BenchmarkRegistrations measures new instances over HTTP from 64 clients, each
-// with one call at a time.
+// with one call at a time, and how often etcd waited for the disk.
 func BenchmarkRegistrations(b *testing.B) {
 	s := newServer(b, b.TempDir())
 	s.start()
 	b.Cleanup(s.stop)
 	var n atomic.Int64
+	const syncs, server, child = "etcd_disk_wal_fsync_duration_seconds_count", "process_cpu_seconds_total", "muster_etcd_process_cpu_seconds_total"
+	before := map[string]float64{syncs: s.metric(syncs), server: s.metric(server), child: s.metric(child)}
 	b.SetParallelism(clientsPerCore(64))
 	began := time.Now()
 	b.ResetTimer()
@@ -125,6 +144,13 @@ func BenchmarkRegistrations(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "registrations/s")
+	for name, unit := range map[string]string{syncs: "fsyncs/1000", server: "server-µs/op", child: "etcd-µs/op"} {
+		scale := 1e6
+		if name == syncs {
+			scale = 1000
+		}
+		b.ReportMetric((s.metric(name)-before[name])*scale/float64(b.N), unit)
+	}
 }
 
 // clientsPerCore returns the parallelism that makes so many clients in all.
