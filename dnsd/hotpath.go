@@ -24,7 +24,7 @@ type Shortcut interface {
 //
 // What it answers is counted in the metrics of CoreDNS as if CoreDNS had answered. Its
 // methods are called from one goroutine at a time.
-type HotPath interface {
+type HotPath = interface {
 	// Answer writes the answer to query, which came from the address from, into buf,
 	// whose length is at least 1232, and returns the length of the answer. A length
 	// of 0 means silence. When ok is false the packet goes to CoreDNS.

@@ -15,6 +15,9 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
+// The two know each other by their methods alone.
+var _ dnsd.Shortcut = (*plugin.Muster)(nil)
+
 // CorefileText returns the Corefile that the settings amount to: the given one,
 // or one generated from zones, name servers and listen address.
 func (c Config) CorefileText() ([]byte, error) {
