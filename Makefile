@@ -7,7 +7,7 @@ BENCH    ?= .
 COUNT    ?= 1
 FUZZTIME ?= 10s
 
-.PHONY: help build run test lint generate bench bench-dns fuzz faults scale clean
+.PHONY: help build run test lint generate bench bench-dns bench-overload fuzz faults scale clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
@@ -45,7 +45,7 @@ bench: ## run the benchmarks (BENCH=regexp, COUNT=10 for benchstat)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $$dirs
 
 # ROUNDS=1 MIXES=A CONTESTANTS=echo,muster,nsd is a short look. BASELINE names another muster to compare with.
-bench-dns: build ## measure what a DNS answer costs, beside other servers, for some 20 minutes; results in bin/bench-dns
+bench-dns: build ## measure what a DNS answer costs, beside other servers, for some 15 minutes; results in bin/bench-dns
 	@missing=; for need in gcc:gcc dnsperf:dnsperf nsd:nsd knotd:knot; do \
 		PATH=$$PATH:/usr/sbin:/sbin command -v "$${need%:*}" >/dev/null || missing="$$missing $${need#*:}"; \
 	done; \
@@ -53,6 +53,9 @@ bench-dns: build ## measure what a DNS answer costs, beside other servers, for s
 	MUSTER_BINARY=$(CURDIR)/bin/muster go test ./test/benchdns -run TestContest -count=1 -v -timeout 120m -benchdns.out $(CURDIR)/bin/bench-dns \
 		$(if $(ROUNDS),-benchdns.rounds $(ROUNDS)) $(if $(MIXES),-benchdns.mixes $(MIXES)) $(if $(CONTESTANTS),-benchdns.contestants $(CONTESTANTS)) \
 		$(if $(BASELINE),-benchdns.baseline $(BASELINE)) $(FLAGS)
+
+bench-overload: build ## ask a server twice what it can answer, for a minute on one processor and for one on two
+	MUSTER_BINARY=$(CURDIR)/bin/muster go test ./test/benchdns -run TestOverload -count=1 -v -timeout 30m -benchdns.overload 60s $(FLAGS)
 
 fuzz: ## run every fuzz test, one by one, for FUZZTIME (10s)
 	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | sed 's/:func / /' | \

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -67,8 +68,11 @@ func (c *client) close() {
 	unix.Close(c.epoll)
 }
 
-// now is the time since the load began, never 0.
-func (c *client) now() int64 { return int64(time.Since(c.began)) + 1 }
+// now is the time since the load began.
+func (c *client) now() time.Duration { return time.Since(c.began) }
+
+// clock is the time that the kernel stamps packets with.
+func clock() int64 { return time.Now().UnixNano() }
 
 func (c *client) question() []byte {
 	q := c.load.Questions[c.questions]
@@ -95,13 +99,13 @@ func (c *client) run(ctx context.Context, began time.Time) error {
 	}
 	looked := time.Duration(0)
 	for {
-		now := time.Duration(c.now())
+		now := c.now()
 		if now >= c.load.Length || ctx.Err() != nil {
 			break
 		}
 		if now-looked >= look {
 			looked = now
-			c.expire(now - patience)
+			c.expire(clock() - int64(patience))
 		}
 		rest, err := ask(now)
 		if err != nil {
@@ -120,15 +124,15 @@ func (c *client) run(ctx context.Context, began time.Time) error {
 			break
 		}
 	}
-	c.expire(time.Duration(c.now()))
+	c.expire(math.MaxInt64)
 	return nil
 }
 
 // fill asks as much as may be outstanding, and returns how long to wait for answers.
-func (c *client) fill(now time.Duration) (rest time.Duration, err error) {
+func (c *client) fill(time.Duration) (rest time.Duration, err error) {
 	for _, s := range c.sockets {
 		for want := c.load.Outstanding/c.load.Sockets - s.outstanding; want > 0; {
-			n, err := s.ask(min(want, batch), int64(now)+1, c.question)
+			n, err := s.ask(min(want, batch), clock(), c.question)
 			if err != nil {
 				return 0, err
 			}
@@ -150,7 +154,7 @@ func (c *client) due(now time.Duration) (rest time.Duration, err error) {
 		return time.Duration(float64(time.Second) / rate), nil
 	}
 	c.turn++
-	n, err := c.sockets[c.turn%len(c.sockets)].ask(together, int64(now)+1, c.question)
+	n, err := c.sockets[c.turn%len(c.sockets)].ask(together, clock(), c.question)
 	c.result.Sent += n
 	return 0, err
 }
@@ -172,14 +176,14 @@ func (c *client) receive(wait time.Duration) (int, error) {
 	}
 	before, packets := c.result.Answered, 0
 	for _, e := range events[:max(ready, 0)] {
-		n, err := c.sockets[e.Fd].take(c.now, c.answered)
+		n, err := c.sockets[e.Fd].take(c.answered)
 		if err != nil {
 			return packets, err
 		}
 		packets += n
 	}
 	if got := c.result.Answered - before; got > 0 {
-		c.result.Took = time.Duration(c.now())
+		c.result.Took = c.now()
 		c.result.PerSecond[min(int(c.result.Took/time.Second), len(c.result.PerSecond)-1)] += got
 	}
 	return packets, nil
@@ -193,8 +197,8 @@ func (c *client) outstanding() (n int) {
 }
 
 // expire counts what was asked before a time and not answered as lost.
-func (c *client) expire(before time.Duration) {
+func (c *client) expire(before int64) {
 	for _, s := range c.sockets {
-		c.result.Lost += s.expire(int64(before))
+		c.result.Lost += s.expire(before)
 	}
 }

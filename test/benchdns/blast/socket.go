@@ -30,8 +30,9 @@ type mmsghdr struct {
 // socket is one port that asks. It belongs to one thread.
 type socket struct {
 	fd int
-	// asked is when the question of an id was sent, 0 if it is answered or lost. The
-	// unanswered ones are among those from oldest to before next.
+	// asked is when the question of an id was sent, in nanoseconds of the clock of the
+	// kernel's stamps, 0 if it is answered or lost. The unanswered ones are among those
+	// from oldest to before next.
 	asked        [1 << 16]int64
 	oldest, next uint16
 	outstanding  int
@@ -40,11 +41,21 @@ type socket struct {
 	inAt, outAt [batch]unix.Iovec
 	inBuf       [batch][maxReply]byte
 	outBuf      [batch * maxQuestion]byte
-	pieces      bool // the kernel cuts what is sent into packets of one length
+	stamps      [batch]stamp // of the kernel, on what came in
+	// An open loop has the kernel cut what is sent into packets of one length, and stamp
+	// what comes in.
+	open bool
 }
 
-// newSocket opens a socket to the server. pieces is the length of all questions, or 0 if
-// each is sent by itself.
+// stamp is the control message that says when the kernel took a packet in.
+type stamp struct {
+	unix.Cmsghdr
+
+	at unix.Timespec
+}
+
+// newSocket opens a socket to the server. For an open loop pieces is the length of all
+// questions, else it is 0.
 func newSocket(to unix.Sockaddr, pieces int) (*socket, error) {
 	family := unix.AF_INET
 	if _, ok := to.(*unix.SockaddrInet6); ok {
@@ -54,13 +65,13 @@ func newSocket(to unix.Sockaddr, pieces int) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{fd: fd, pieces: pieces > 0}
+	s := &socket{fd: fd, open: pieces > 0}
 	// Only root may ask for more than the system's usual limit.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	}
-	if s.pieces {
-		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, pieces))
+	if s.open {
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, pieces), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
 	}
 	if err = errors.Join(err, unix.Connect(fd, to)); err != nil {
 		unix.Close(fd)
@@ -83,7 +94,7 @@ func (s *socket) ask(n int, now int64, question func() []byte) (int, error) {
 		to := s.outBuf[at:]
 		copy(to, q)
 		binary.BigEndian.PutUint16(to, s.next+uint16(i))
-		if s.pieces {
+		if s.open {
 			at += len(q)
 		} else {
 			s.outAt[i].Len = uint64(len(q))
@@ -102,7 +113,7 @@ func (s *socket) ask(n int, now int64, question func() []byte) (int, error) {
 // hand gives n questions, which have so many octets together, to the kernel.
 func (s *socket) hand(n, octets int) (taken int, err error) {
 	var errno unix.Errno
-	if s.pieces {
+	if s.open {
 		_, _, errno = unix.RawSyscall(unix.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(&s.outBuf[0])), uintptr(octets))
 		taken = n // all or none
 	} else {
@@ -121,7 +132,13 @@ func (s *socket) hand(n, octets int) (taken int, err error) {
 
 // take receives what is there, at most a batch, and hands each answer to a question
 // that is outstanding to f. It returns how many packets there were.
-func (s *socket) take(now func() int64, f func(reply []byte, took time.Duration)) (int, error) {
+func (s *socket) take(f func(reply []byte, took time.Duration)) (int, error) {
+	for i := range s.in {
+		if s.open {
+			s.in[i].Control = (*byte)(unsafe.Pointer(&s.stamps[i]))
+			s.in[i].Controllen = uint64(unsafe.Sizeof(s.stamps[i]))
+		}
+	}
 	r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.in[0])), batch, unix.MSG_DONTWAIT, 0, 0)
 	switch errno {
 	case 0:
@@ -130,7 +147,7 @@ func (s *socket) take(now func() int64, f func(reply []byte, took time.Duration)
 	default:
 		return 0, fmt.Errorf("answers: %w", errno)
 	}
-	at := now()
+	at := clock()
 	for i := range int(r) {
 		reply := s.inBuf[i][:min(s.in[i].octets, maxReply)]
 		if len(reply) < 12 {
@@ -140,7 +157,14 @@ func (s *socket) take(now func() int64, f func(reply []byte, took time.Duration)
 		if s.asked[id] == 0 {
 			continue // too late, or twice
 		}
-		f(reply, time.Duration(at-s.asked[id]))
+		if s.open {
+			// How soon this thread reads it is not the server's doing.
+			if s.stamps[i].Type != unix.SCM_TIMESTAMPNS {
+				return 0, errors.New("an answer has no time")
+			}
+			at = s.stamps[i].at.Nano()
+		}
+		f(reply, time.Duration(max(1, at-s.asked[id])))
 		s.asked[id] = 0
 		s.outstanding--
 	}

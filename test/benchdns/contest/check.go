@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"testing"
 
 	"github.com/miekg/dns"
 )
@@ -94,13 +95,19 @@ func address(a *dns.A) netip.Addr {
 }
 
 // await waits until the server answers for the whole zone.
-func (c *Contestant) await() {
-	c.process.Await("right answers", func() bool {
-		for _, m := range Mixes {
-			if c.check(context.Background(), m, Services-1) != nil {
-				return false
-			}
+func (c *Contestant) await(tb testing.TB) {
+	tb.Helper()
+	var problem error
+	defer func() {
+		if tb.Failed() {
+			tb.Logf("%s: %v", c.Name, problem)
 		}
-		return true
+	}()
+	c.process.Await("right answers", func() bool {
+		problem = nil
+		for _, m := range Mixes {
+			problem = errors.Join(problem, c.check(context.Background(), m, Services-1))
+		}
+		return problem == nil
 	})
 }

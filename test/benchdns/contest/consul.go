@@ -31,7 +31,7 @@ func startConsul(tb testing.TB, n Needs, _ int) *Contestant {
 	if err := enlist(tb, url); err != nil {
 		tb.Fatal(err)
 	}
-	c.await()
+	c.await(tb)
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -96,6 +97,11 @@ func (c *Contestant) Accounts() (server, etcd account.Processes, err error) {
 		}
 	}
 	return server, etcd, nil
+}
+
+// Hot says whether a Muster answers plain questions without CoreDNS, as its log has it.
+func (c *Contestant) Hot() bool {
+	return regexp.MustCompile(`msg="dns hot path" .*on=true`).MatchString(c.process.Log())
 }
 
 func etcdOf(p *binary.Process) account.Processes {

@@ -16,7 +16,7 @@ import (
 func startCoreDNSFile(tb testing.TB, n Needs, _ int) *Contestant {
 	tb.Helper()
 	zone := write(tb, tb.TempDir(), "zone", ZoneFile())
-	return startCoreDNS(tb, n, "coredns-file", "file "+zone)
+	return startCoreDNS(tb, n, &Contestant{Name: "coredns-file"}, "file "+zone)
 }
 
 func startCoreDNSEtcd(tb testing.TB, n Needs, _ int) *Contestant {
@@ -26,17 +26,16 @@ func startCoreDNSEtcd(tb testing.TB, n Needs, _ int) *Contestant {
 	if err := fill(tb.Context(), etcd.URL); err != nil {
 		tb.Fatal(err)
 	}
-	c := startCoreDNS(tb, n, "coredns-etcd", "etcd {\n        path /skydns\n        endpoint "+etcd.URL+"\n    }")
-	c.etcd, c.Relative = etcd.Process, true
-	return c
+	c := &Contestant{Name: "coredns-etcd", Relative: true, etcd: etcd.Process}
+	return startCoreDNS(tb, n, c, "etcd {\n        path /skydns\n        endpoint "+etcd.URL+"\n    }")
 }
 
-func startCoreDNS(tb testing.TB, n Needs, name, backend string) *Contestant {
+func startCoreDNS(tb testing.TB, n Needs, c *Contestant, backend string) *Contestant {
 	tb.Helper()
-	c := &Contestant{Name: name, Version: version(tb, `CoreDNS-(\S+)`, n.CoreDNS, "-version"), Address: loopback(freePort(tb)), Names: Ours}
+	c.Version, c.Address, c.Names = version(tb, `CoreDNS-(\S+)`, n.CoreDNS, "-version"), loopback(freePort(tb)), Ours
 	corefile := fmt.Sprintf("%s:%d {\n    bind 127.0.0.1\n    errors\n    loadbalance\n    %s\n}\n", Zone, c.Address.Port(), backend)
 	c.process = binary.Start(tb, n.CoreDNS, "-conf", write(tb, tb.TempDir(), "Corefile", corefile))
-	c.await()
+	c.await(tb)
 	return c
 }
 

@@ -13,12 +13,12 @@ import (
 
 func startMuster(tb testing.TB, n Needs, _ int) *Contestant {
 	tb.Helper()
-	return startServer(tb, "muster", n.Muster)
+	return StartServer(tb, "muster", n.Muster).Contestant
 }
 
 func startBaseline(tb testing.TB, n Needs, _ int) *Contestant {
 	tb.Helper()
-	return startServer(tb, "baseline", n.Baseline)
+	return StartServer(tb, "baseline", n.Baseline).Contestant
 }
 
 // corefile is the one that a server generates, and CoreDNS's own metrics with it: those
@@ -31,7 +31,16 @@ const corefile = `.:%d {
 }
 `
 
-func startServer(tb testing.TB, name, muster string) *Contestant {
+// Server is a contestant that is a `muster server`.
+type Server struct {
+	*Contestant
+
+	// HTTP is where it listens, host:port.
+	HTTP string
+}
+
+// StartServer starts a `muster server`, by its path, as a contestant of that name.
+func StartServer(tb testing.TB, name, muster string) Server {
 	tb.Helper()
 	metrics := loopback(freePort(tb))
 	c := &Contestant{Name: name, Version: version(tb, `(\S+)\s*$`, muster, "version"), Address: loopback(freePort(tb)), Names: Ours}
@@ -41,8 +50,8 @@ func startServer(tb testing.TB, name, muster string) *Contestant {
 	if err := register(tb, s.Client); err != nil {
 		tb.Fatal(err)
 	}
-	c.await()
-	return c
+	c.await(tb)
+	return Server{c, s.HTTP}
 }
 
 // register registers the services by the API, as operators and clients do.

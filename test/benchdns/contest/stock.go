@@ -13,7 +13,7 @@ func startEcho(tb testing.TB, n Needs, _ int) *Contestant {
 	tb.Helper()
 	c := &Contestant{Name: "echo", Version: "this tree's", Address: loopback(freePort(tb)), Names: Ours, Mute: true}
 	c.process = binary.Start(tb, n.Echo, fmt.Sprint(c.Address.Port()))
-	c.await()
+	c.await(tb)
 	return c
 }
 
@@ -44,7 +44,7 @@ func startNSD(tb testing.TB, n Needs, processors int) *Contestant {
 	write(tb, dir, "zone", ZoneFile())
 	c := &Contestant{Name: "nsd", Version: version(tb, `NSD version (\S+)`, n.NSD, "-v"), Address: loopback(freePort(tb)), Names: Ours}
 	c.process = binary.Start(tb, n.NSD, "-d", "-c", write(tb, dir, "nsd.conf", fmt.Sprintf(nsdConf, processors, c.Address.Port(), dir, Zone)))
-	c.await()
+	c.await(tb)
 	return c
 }
 
@@ -76,7 +76,7 @@ func startKnot(tb testing.TB, n Needs, processors int) *Contestant {
 	write(tb, dir, "zone", ZoneFile())
 	c := &Contestant{Name: "knot", Version: version(tb, `version (\S+)`, n.Knot, "--version"), Address: loopback(freePort(tb)), Names: Ours}
 	c.process = binary.Start(tb, n.Knot, "-c", write(tb, dir, "knot.conf", fmt.Sprintf(knotConf, processors, c.Address.Port(), dir, Zone)))
-	c.await()
+	c.await(tb)
 	return c
 }
 

@@ -6,7 +6,9 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -67,8 +69,10 @@ int main(int argc, char **argv)
 		pid_t child = fork();
 		if (child < 0)
 			err(1, "fork");
-		if (child == 0)
+		if (child == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL); // it ends with the first
 			break;
+		}
 	}
 	serve(open_socket(port));
 }
