@@ -26,9 +26,7 @@ func (b *bell) open() {
 	}
 	b.file = os.NewFile(uintptr(fd), "bell")
 	b.ring = b.once
-	if b.conn, err = b.file.SyscallConn(); err != nil {
-		b.close()
-	}
+	b.conn, _ = b.file.SyscallConn() // it is open
 }
 
 // once rings the bell the first time, and is done the second time.
@@ -45,14 +43,14 @@ func (b *bell) once(fd uintptr) bool {
 // wait returns when the scheduler has looked at the network.
 func (b *bell) wait() {
 	b.rung = false
-	if b.file == nil || b.conn.Read(b.ring) != nil {
+	if b.file == nil || b.conn.Read(b.ring) != nil { // closed, perhaps
 		runtime.Gosched()
 	}
 }
 
+// close may be called while somebody waits.
 func (b *bell) close() {
 	if b.file != nil {
 		_ = b.file.Close() // there is nothing in it to lose
-		b.file = nil
 	}
 }

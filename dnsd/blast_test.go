@@ -160,4 +160,3 @@ func BenchmarkBlast(b *testing.B) {
 		}
 	}
 }
-

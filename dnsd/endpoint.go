@@ -48,6 +48,7 @@ func openEndpoint(ctx context.Context, addr string, shared bool, cfg Config, con
 		workers: workers, queue: &queue{workers: workers, dropped: newOverload(addr, "udp", cfg.Logger)}, stopping: stopping,
 		droppedConns: newOverload(addr, "tcp", cfg.Logger), unsent: unsent.WithLabelValues("dns://" + addr),
 	}
+	e.queue.breath.bell.open()
 	for i, conn := range udp {
 		s, err := e.newSocket(conn, i)
 		if err != nil {
@@ -141,6 +142,7 @@ func (e *endpoint) close() error {
 	err := errors.Join(closeAll(e.udp), e.tcp.Close())
 	e.conns.each(e, e.conns.close)
 	e.loops.Wait()
+	e.queue.breath.bell.close()
 	return err
 }
 

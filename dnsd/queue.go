@@ -1,7 +1,6 @@
 package dnsd
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
@@ -29,6 +28,7 @@ const (
 type queue struct {
 	workers *workers
 	dropped *overload
+	breath  breath // of the follower
 
 	mu      sync.Mutex
 	waiting chain
@@ -152,10 +152,10 @@ func (q *queue) take() (p *packet, more bool) {
 }
 
 // follower is a queue with more in it, whose next query takes its turn behind whatever
-// else waits for a processor.
+// else waits for a processor. There is one at a time.
 type follower struct{ *queue }
 
 func (f follower) answer() {
-	runtime.Gosched()
+	f.breath.take(clock())
 	f.queue.answer()
 }

@@ -56,7 +56,11 @@ func (s *socket) serve(log *slog.Logger) {
 		}
 		wait.reset()
 		done := s.answer(n)
-		s.breath.take(s.batch.waited(), done)
+		if s.batch.waited() {
+			s.breath.waited = done
+		} else {
+			s.breath.take(done)
+		}
 	}
 }
 
