@@ -32,11 +32,13 @@ type block struct {
 	chain []string // the directives of its plugins, in the order of the queries
 }
 
+const byView = "view decides who is answered"
+
 // aside returns why the shortcut called name, which stands in the block, is not to be
 // used there, empty when it may be.
 func (b *block) aside(name string) string {
 	if len(b.FilterFuncs) > 0 {
-		return "view decides who is answered"
+		return byView
 	}
 	if len(b.chain) != len(b.Plugin) {
 		return "a plugin is in use that no directive names"

@@ -2,6 +2,7 @@ package dnsd
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/internal/tally"
@@ -25,16 +26,14 @@ type hots struct {
 // newHots makes the hot paths of one socket, nil when there are none.
 func newHots(r *routes, p *panics) (h *hots, whys []string) {
 	h = &hots{routes: r, panics: p, answered: make([]int, len(r.shortcuts))}
-	some := false
 	for _, s := range r.shortcuts {
 		path, why := s.HotPath(r.server)
 		if path == nil {
 			whys = append(whys, why)
 		}
-		some = some || path != nil
 		h.paths = append(h.paths, path)
 	}
-	if !some {
+	if !slices.ContainsFunc(r.zones, func(z route) bool { return z.shortcut >= 0 && h.paths[z.shortcut] != nil }) {
 		return nil, whys
 	}
 	for _, z := range r.zones {

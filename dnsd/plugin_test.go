@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -20,7 +21,18 @@ import (
 // answers TXT with the text in the storage, or with much for large., holds queries for held.* until
 // released, tells what it hears about signatures, transfers zone., is a gate if
 // there is one in the storage, has a shortcut if there is a hot path, and fails or panics in its setup when told so.
-func init() { plugin.Register("muster", setupTestPlugin) }
+func init() {
+	plugin.Register("muster", setupTestPlugin)
+	plugin.Register("dnssec", func(c *caddy.Controller) error {
+		dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler { return passing{next} })
+		return nil
+	})
+}
+
+// passing stands for dnssec, which is not linked.
+type passing struct{ plugin.Handler }
+
+func (passing) Name() string { return "dnssec" }
 
 type textKey struct{}
 
@@ -69,10 +81,15 @@ type (
 	}
 )
 
-// shortcut has one hot path for all sockets.
+// shortcut has one hot path for all sockets, or one for each if it can.
 type shortcut struct{ path dnsd.HotPath }
 
-func (s shortcut) HotPath(string) (dnsd.HotPath, string) { return s.path, "" }
+func (s shortcut) HotPath(server string) (dnsd.HotPath, string) {
+	if each, ok := s.path.(dnsd.Shortcut); ok {
+		return each.HotPath(server)
+	}
+	return s.path, ""
+}
 
 func setupTestPlugin(c *caddy.Controller) error {
 	p := &testPlugin{text: "nothing stored"}
@@ -130,6 +147,10 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	if q.Name == "broken." {
 		panic("asked to")
 	}
+	if dns.IsSubDomain("data.", q.Name) {
+		err := w.WriteMsg(dataAnswer(r))
+		return dns.RcodeSuccess, err
+	}
 	if r.Opcode == dns.OpcodeQuery && q.Qtype != dns.TypeTXT {
 		return plugin.NextOrFailure(p.Name(), p.next, ctx, w, r)
 	}
@@ -150,6 +171,15 @@ func (p *testPlugin) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.
 	}
 	runtime.KeepAlive(m) // plugins look at what they have sent, to count it
 	return dns.RcodeSuccess, err
+}
+
+// dataAnswer has no data of any type, and no name that begins with nx.
+func dataAnswer(r *dns.Msg) *dns.Msg {
+	m := new(dns.Msg).SetReply(r)
+	if strings.HasPrefix(r.Question[0].Name, "nx") {
+		m.Rcode = dns.RcodeNameError
+	}
+	return m
 }
 
 // largeAnswer is nearly all that a message holds, in many small records.

@@ -22,7 +22,8 @@ type routes struct {
 
 // route is one zone of an address.
 type route struct {
-	zone     []byte // in wire form and lower case
+	name     string
+	zone     []byte // the same, in wire form and lower case
 	shortcut int    // among those of the routes; -1: CoreDNS answers
 	bare     bool   // an OPT with options is for CoreDNS
 	reports  []report
@@ -35,16 +36,26 @@ func newRoutes(server string, blocks []*block) *routes {
 		r.add(b)
 	}
 	slices.SortStableFunc(r.zones, func(a, b route) int { return cmp.Compare(len(b.zone), len(a.zone)) })
-	for i := 1; i < len(r.zones); i++ { // several views of one zone
+	for i := 1; i < len(r.zones); i++ {
 		if bytes.Equal(r.zones[i-1].zone, r.zones[i].zone) {
-			r.zones[i-1].shortcut, r.zones[i].shortcut = -1, -1
+			r.inViews(&r.zones[i-1], &r.zones[i])
 		}
 	}
 	return r
 }
 
+// inViews leaves a zone that there is several times to CoreDNS.
+func (r *routes) inViews(zones ...*route) {
+	for _, z := range zones {
+		if z.shortcut >= 0 {
+			r.asides = append(r.asides, z.name+" "+byView)
+		}
+		z.shortcut = -1
+	}
+}
+
 func (r *routes) add(b *block) {
-	to := route{zone: wireName(b.Zone), shortcut: -1}
+	to := route{name: b.Zone, zone: wireName(b.Zone), shortcut: -1}
 	for _, h := range b.Handlers() {
 		s, ok := h.(Shortcut)
 		if !ok {
