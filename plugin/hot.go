@@ -36,8 +36,7 @@ type hot struct {
 	*Muster
 
 	finder  *zone.Finder
-	state   zone.State // that answers are made of until they are sent
-	current bool       // there is a state
+	state   zone.State // that answers are made of until they are sent, then none: an idle socket keeps no old roll
 	asked   plain
 	tallies tallies
 }
@@ -47,11 +46,12 @@ type hot struct {
 // another type or for a name that takes an escape or is of no service's zone; an answer
 // that is an alias, depends on who asks or does not fit.
 func (h *hot) Answer(buf, query []byte, _ netip.AddrPort) (n int, ok bool) {
-	n, ok = h.answer(buf, query)
-	if !ok { // and then nothing may be sent that would end what the state is for
-		h.current = false
-	}
-	return n, ok
+	defer func() {
+		if !ok { // also after a panic: then nothing may be sent that would end what the state is for
+			h.state = zone.State{}
+		}
+	}()
+	return h.answer(buf, query)
 }
 
 func (h *hot) answer(buf, query []byte) (int, bool) {
@@ -59,8 +59,9 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	if !q.read(query) {
 		return 0, false
 	}
-	if !h.current {
-		if h.state, h.current = h.Muster.state(); !h.current {
+	if h.state.Snapshot == nil {
+		var ready bool
+		if h.state, ready = h.Muster.state(); !ready {
 			return 0, false
 		}
 	}
@@ -95,6 +96,6 @@ func (h *hot) passes(name string) bool {
 
 // Sent says that n answers are on their way, the first of which was read that long ago.
 func (h *hot) Sent(n int, took time.Duration) {
-	h.current = false
+	h.state = zone.State{}
 	h.tallies.sent(n, took)
 }

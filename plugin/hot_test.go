@@ -3,9 +3,11 @@ package plugin_test
 import (
 	"flag"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
@@ -116,6 +118,38 @@ func TestHotPathFollowsTheRoll(t *testing.T) {
 		t.Error("a truncated question is answered")
 	}
 	expect("after a packet that is left to CoreDNS", 3)
+}
+
+// A socket at which nothing is asked keeps no roll that is past.
+func TestHotPathKeepsNoRoll(t *testing.T) {
+	s := newSource()
+	s.register(t, key("x"), "192.0.2.1", 80)
+	path := hotFor(t, "muster muster.internal", s)
+	query, err := ask("x.svc", "A").Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, last := range []struct {
+		about string
+		with  func()
+	}{
+		{"answers that were sent", func() { path.Sent(1, time.Microsecond) }},
+		{"a packet that is left to CoreDNS", func() { path.Answer(make([]byte, 1232), query[:5], asker) }},
+	} {
+		if _, ok := path.Answer(make([]byte, 1232), query, asker); !ok {
+			t.Fatal("a plain question is not answered")
+		}
+		before := weak.Make(s.Snapshot())
+		last.with()
+		s.register(t, key("x"), "192.0.2.1", uint16(81+n))
+		for range 10 {
+			runtime.GC()
+		}
+		if before.Value() != nil {
+			t.Errorf("after %s the roll of then is kept", last.about)
+		}
+		runtime.KeepAlive(path)
+	}
 }
 
 // The metrics are those of answers by CoreDNS.

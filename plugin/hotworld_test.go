@@ -139,7 +139,7 @@ func randomRoll(rnd *rand.Rand) *registry.Snapshot {
 		changes = append(changes, registry.Change{Key: r.RecordKey(), Record: r, Revision: int64(1 + rnd.IntN(1000))})
 	}
 	weights := []float64{1, 1, 1, 2, 3, 0.5, 0, 7, 65.535, 66, 655, 656, 7000, 10000, 1e-300, 1e-5, math.NaN(), -1}
-	sizes := []int{0, 1, 1, 2, 3, 3, 4, 7, 8, 9, 16, 17, 18, 20, 22, 24, 30, 59, 100}
+	sizes := []int{0, 1, 1, 2, 3, 3, 4, 7, 8, 9, 16, 17, 18, 20, 22, 24, 30, 38, 38, 59, 100}
 	for range 160 {
 		k := registry.ServiceKey{
 			Namespace: pick("public", "public", "dev", "Prod_1"), Group: pick("DEFAULT_GROUP", "DEFAULT_GROUP", "PAY:V2", "grp"),
@@ -158,7 +158,7 @@ func randomRoll(rnd *rand.Rand) *registry.Snapshot {
 		if folded, ok := k.Folded(); ok && rnd.IntN(10) > 0 {
 			put(&registry.Claim{Folded: folded, Service: k, Released: rnd.IntN(20) == 0})
 		}
-		family, base := rnd.IntN(8), rnd.IntN(1<<16)
+		family, base := rnd.IntN(10), rnd.IntN(1<<16)
 		for i := range sizes[rnd.IntN(len(sizes))] {
 			host := fmt.Sprintf("10.%d.%d.%d", base>>8, base&0xff, i+1)
 			switch {
@@ -166,6 +166,8 @@ func randomRoll(rnd *rand.Rand) *registry.Snapshot {
 				host = netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, byte(base), 15: byte(i)}).String()
 			case family == 7 && rnd.IntN(2) == 0:
 				host = pick("db.example.net", "DB2.example.net.", "order-api.svc.muster.internal", "x")
+			case family > 7 && i > 0: // names that all but take the room, and one address
+				host = fmt.Sprintf("h%02d.ex.net", i)
 			}
 			r := &registry.Registration{
 				Key:    registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: host, Port: uint16(80 + rnd.IntN(3)*1000)}},

@@ -58,7 +58,7 @@ func (f *Finder) AppendPlain(msg []byte, st *State, q PlainQuestion) (octets []b
 		w.soa(z, headerSize+len(q.Name)-len(z.Name), st.bounded(f.cfg.NegativeTTL), st.Serial())
 	case q.Type == dns.TypeSRV:
 		p.Answer = len(a.Servers)
-		p.Extra = w.servers(z, &a, st.bounded(f.TTL(a.Service)), st.bounded(f.cfg.TTL))
+		p.Extra = w.servers(z, &a, st.bounded(f.TTL(a.Service)), st.bounded(f.cfg.TTL), q.Room)
 	default:
 		p.Answer = len(a.Addrs)
 		w.addresses(headerSize, st.bounded(f.TTL(a.Service)), a.Addrs)
@@ -116,15 +116,16 @@ func (w *plainWriter) address(owner int, ttl uint32, a netip.Addr) {
 // mostServers is how many SRV records fit into any reply over UDP.
 const mostServers = 1232 / leastServer
 
-// servers writes SRV records, and the addresses of their targets, each once. It returns
-// how many of these there are.
-func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32) (glue int) {
+// servers writes SRV records, and the addresses of their targets, each once, unless the
+// records alone take the whole room, as [least] counts. It returns how many addresses
+// there are.
+func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32, room int) (glue int) {
 	var targets [mostServers]uint16 // where they are in the message
 	if len(a.Servers) > len(targets) {
 		w.failed = true
 		return 0
 	}
-	size := 0
+	size, least := 0, 0
 	for i := range a.Servers {
 		s := &a.Servers[i]
 		if !w.spell(z, s) || !w.record(headerSize, dns.TypeSRV, ttl, 6+len(w.target)) {
@@ -137,6 +138,10 @@ func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32) (g
 			size += recordSize + s.Addr.BitLen()/8
 		}
 		w.msg = append(w.msg, w.target...)
+		least += leastServer + len(w.target) - 1 // a name is an octet longer on the wire than as text
+	}
+	if least >= room {
+		return 0
 	}
 	if len(w.msg)+size > w.room {
 		return w.someGlue(a.Servers, targets[:], glueTTL)
