@@ -132,13 +132,23 @@ type agentBeat struct {
 }
 
 func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error) {
-	known, err := f.registry.BeatAgent(ctx, in.ID, in.Body.Incarnation)
+	snap := f.registry.Snapshot()
+	if snap == nil {
+		return nil, f.failure(registry.ErrUnavailable)
+	}
+	is, known := f.beats.of(snap, in.ID), true
+	var err error
+	if is.fine(in.Body.Incarnation) {
+		err = f.server.relay.Heard(string(registry.WitnessAgent(in.ID)))
+	} else {
+		known, err = f.registry.BeatAgent(ctx, in.ID, in.Body.Incarnation)
+		snap = f.registry.Snapshot()
+		is = f.beats.of(snap, in.ID)
+	}
 	if err != nil {
 		return nil, f.failure(err)
 	}
 	out := &agentReply{}
-	snap := f.registry.Snapshot()
-	is := f.beats.of(snap, in.ID)
 	out.Body = f.agentAnswer(snap, is)
 	out.Revision = out.Body.Revision
 	out.Body.Resync = !known || !is.agrees(in.Body)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/api"
@@ -18,11 +19,13 @@ type beats struct {
 	mu    sync.Mutex
 }
 
-// beaten is what is known of one agent. It does not change.
+// beaten is what is known of one agent. It does not change, but for when it was looked at.
 type beaten struct {
 	agent    *registry.Agent
 	services []*registry.Service // of its instances, as they were
+	silent   bool
 	overdue  bool
+	looked   atomic.Int64 // revision of a snapshot that has them
 
 	digest, health string // of what it declared
 	interval, hold time.Duration
@@ -55,16 +58,25 @@ func (is *beaten) stands(snap *registry.Snapshot, a *registry.Agent) bool {
 	if is.agent != a {
 		return false
 	}
+	if is.looked.Load() == snap.Revision() {
+		return true
+	}
 	for _, s := range is.services {
 		if snap.Service(s.Key) != s {
 			return false
 		}
 	}
+	is.looked.Store(snap.Revision())
 	return true
 }
 
+// fine reports whether a beat of an incarnation changes nothing but the judge's timers.
+func (is *beaten) fine(incarnation string) bool {
+	return is.agent != nil && is.agent.Incarnation == incarnation && !is.silent
+}
+
 func (b *beats) workOut(snap *registry.Snapshot, a *registry.Agent) *beaten {
-	is := &beaten{agent: a, interval: snap.BeatInterval(a), overdue: snap.Overdue(a)}
+	is := &beaten{agent: a, interval: snap.BeatInterval(a), silent: snap.Silent(a), overdue: snap.Overdue(a)}
 	seen := map[*registry.Service]bool{}
 	set := make([]api.AgentInstance, 0, len(a.Instances))
 	for _, k := range a.Instances {
