@@ -40,7 +40,7 @@ const (
 
 func newDoors() *doors {
 	return &doors{
-		reads:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 512, Patience: time.Second, Brief: 50 * time.Millisecond}),
+		reads:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 512, Patience: 250 * time.Millisecond, Brief: 50 * time.Millisecond}),
 		waits:  doorman.New(doorman.Config{Seats: 512, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		bulk:   doorman.New(doorman.Config{Seats: 16, Waiting: 64, Patience: 10 * time.Second, Brief: 2 * time.Second}),
 		answer: budget{limit: maxAnswers},
