@@ -3,7 +3,6 @@ package dnsd
 import (
 	"net"
 	"net/netip"
-	"strconv"
 )
 
 const (
@@ -20,7 +19,7 @@ type batcher interface {
 	read() (int, error)
 	// waited reports whether the last read had to wait, as far as that is known.
 	waited() bool
-	// packet is the i-th of these, until the next read. It is empty when that was lost.
+	// packet is the i-th of these, until the next read. It is nil when that was lost.
 	// The address is without a zone.
 	packet(i int) ([]byte, netip.AddrPort)
 	// origin is where that packet came from, to answer it later.
@@ -48,14 +47,6 @@ func newBatcher(conn *net.UDPConn, destinations bool) (batcher, error) {
 		return newMmsg(conn, destinations)
 	}
 	return newSingly(conn, destinations)
-}
-
-// zoned is an address with the interface that it is valid at.
-func zoned(addr netip.Addr, scope uint32) netip.Addr {
-	if scope == 0 || !addr.Is6() || addr.Is4In6() {
-		return addr
-	}
-	return addr.WithZone(strconv.FormatUint(uint64(scope), 10))
 }
 
 // singly stands in where the system has no batches.

@@ -1,6 +1,7 @@
 package dnsd
 
 import (
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,8 @@ type control struct {
 }
 
 // turn makes the message, of which so many octets are there, say where an answer leaves
-// from. That takes no more than forgetting the interface: the way back may be another
-// one. An address of IPv4 reads the same in both its forms. It returns the length of the
+// from. That takes no more than forgetting the interface, as the way back may be another
+// one, but for an address that is valid at one interface alone. An address of IPv4 reads the same in both its forms. It returns the length of the
 // message, 0 when that is not what is there.
 func (c *control) turn(octets int) int {
 	if octets < int(unsafe.Sizeof(c.Cmsghdr)) {
@@ -26,7 +27,9 @@ func (c *control) turn(octets int) int {
 	length := 0
 	switch {
 	case c.Level == unix.IPPROTO_IPV6 && c.Type == unix.IPV6_PKTINFO:
-		c.info.Ifindex = 0
+		if !netip.AddrFrom16(c.info.Addr).IsLinkLocalUnicast() {
+			c.info.Ifindex = 0
+		}
 		length = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	case c.Level == unix.IPPROTO_IP && c.Type == unix.IP_PKTINFO:
 		(*unix.Inet4Pktinfo)(unsafe.Pointer(&c.info)).Ifindex = 0

@@ -9,11 +9,11 @@
 //
 // This buys what CoreDNS started in the usual way does not give. A [Gate] sees each
 // UDP packet before it costs anything, and a [HotPath] may answer it before CoreDNS
-// sees it, where a plugin has a [Shortcut]. A reload keeps every socket and connection and loses no query. Queries
-// of one TCP connection are answered at the same time and in any order (RFC 7766),
-// and its limits are told to clients that ask (RFC 7828). An address that is taken
-// is an error instead of a silent division of the traffic (CoreDNS binds with
-// SO_REUSEPORT).
+// sees it, where a plugin has a [Shortcut]. A reload keeps every socket and connection
+// and loses no query. Queries of one TCP connection are answered at the same time and
+// in any order (RFC 7766), and its limits are told to clients that ask (RFC 7828). An
+// address that is taken is an error instead of a silent division of the traffic
+// (CoreDNS binds with SO_REUSEPORT).
 //
 // # UDP
 //
@@ -37,16 +37,16 @@
 //
 // At most 4096 UDP queries of an address wait or are under way in CoreDNS; above that
 // the oldest one that waits is dropped, and so is one that has waited for a processor
-// for over 4 ms, once some have waited for 50 ms on end. A TCP connection has at most 32 queries under way, and is not read
-// from meanwhile, nor while 128 KiB of answers wait for its client to read. Over TCP
-// plugins work on at most 1024 queries in all, a quarter of which may be of one client;
-// others wait for their turn.
-// [Config.MaxConns] bounds the connections, and [Config.MaxUnsent] what clients have not
-// read: above it the connections that have got no further for longest are closed. One is
-// closed when it was idle for 10 seconds, when a query takes over 3 seconds to come
-// in, or when an answer takes over 5 seconds to go out; the plugin timeouts of
-// CoreDNS changes these. What is turned away is counted in the metric
-// coredns_transport_dropped_total, and logged once a minute; what the system drops, in
+// for over 4 ms, once some have waited for 50 ms on end. A TCP connection has at most
+// 32 queries under way, and is not read from meanwhile, nor while 128 KiB of answers
+// wait for its client to read. Over TCP plugins work on at most 1024 queries in all, a
+// quarter of which may be of one client; others wait for their turn. [Config.MaxConns]
+// bounds the connections, and [Config.MaxUnsent] what clients have not read: above it
+// the connections that have got no further for longest are closed. One is closed when
+// it was idle for 10 seconds, when a query takes over 3 seconds to come in, or when an
+// answer takes over 5 seconds to go out; the plugin timeouts of CoreDNS changes these.
+// What is turned away is counted in the metric coredns_transport_dropped_total, and
+// logged once a minute; what the system drops, in
 // coredns_transport_socket_dropped_total and coredns_transport_unsent_total.
 //
 // A panic at a query costs that query alone, which gets SERVFAIL if it was not answered

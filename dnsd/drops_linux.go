@@ -17,7 +17,7 @@ func systemDrops(conn *net.UDPConn) uint32 {
 	const drops = 8 // SK_MEMINFO_DROPS, the last of them
 	var info [drops + 1]uint32
 	length := uint32(unsafe.Sizeof(info))
-	_ = raw.Control(func(fd uintptr) { // all zero where that is not known
+	_ = raw.Control(func(fd uintptr) { // on failure all is zero, as if nothing was dropped
 		_, _, _ = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
 			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&length)), 0)
 	})

@@ -45,14 +45,15 @@ func openEndpoint(ctx context.Context, addr string, shared bool, cfg Config, con
 	workers := newWorkers(stopping)
 	e := &endpoint{
 		tcp: tcp, any: localAddr(udp[0]).Addr().IsUnspecified(), conns: conns, log: cfg.Logger,
-		workers: workers, queue: &queue{workers: workers, dropped: newOverload(addr, "udp", cfg.Logger)}, stopping: stopping,
+		workers: workers, queue: &queue{workers: workers, dropped: newOverload(addr, "udp", cfg.Logger), most: runtime.GOMAXPROCS(0)},
+		stopping:     stopping,
 		droppedConns: newOverload(addr, "tcp", cfg.Logger), unsent: unsent.WithLabelValues("dns://" + addr),
 	}
 	e.queue.breath.bell.open()
 	for i, conn := range udp {
-		s, err := e.newSocket(conn, i)
+		s, err := e.newSocket(conn, i, len(udp))
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("dns address %s (udp): %w", addr, err), e.close(), closeAll(udp), tcp.Close())
+			return nil, errors.Join(fmt.Errorf("dns address %s (udp): %w", addr, err), e.close(), closeAll(udp[i:]))
 		}
 		socketDrops.watch(conn, "dns://"+addr)
 		e.udp = append(e.udp, s)

@@ -34,7 +34,7 @@ type Floods struct{ *floods }
 
 // NewFloods returns one that tells a socket.
 func NewFloods(conn *net.UDPConn, now time.Time) Floods {
-	return Floods{newFloods(conn, slog.New(slog.DiscardHandler), now)}
+	return Floods{newFloods(conn, 1, slog.New(slog.DiscardHandler), now)}
 }
 
 // Refuse counts so many packets from an address.

@@ -13,7 +13,8 @@ import (
 // system is asked to keep a sample alone. Who asks in earnest from there has to ask
 // more often then, as it has to anyway.
 const (
-	// floodRate is how many refused packets a second of one network make a flood.
+	// floodRate is how many refused packets a second of one network make a flood, at all
+	// sockets of an address.
 	floodRate = 50_000
 	// sampled says of how many packets in a flood one is looked at.
 	sampled = 8
@@ -25,18 +26,20 @@ const (
 	mostTalkers = 1024
 )
 
-// floods finds who floods an endpoint. It belongs to the goroutine that reads.
+// floods finds who floods a socket. It belongs to the goroutine that reads.
 type floods struct {
 	conn *net.UDPConn
 	log  *slog.Logger
+	rate float64 // of a flood, at this socket
 
 	refused map[netip.Prefix]int // since the last look
 	since   time.Time            // of it
 	told    []netip.Prefix       // to the system, in order
 }
 
-func newFloods(conn *net.UDPConn, log *slog.Logger, now time.Time) *floods {
-	return &floods{conn: conn, log: log, refused: map[netip.Prefix]int{}, since: now}
+// newFloods returns one for a socket of several, among which a flood is divided.
+func newFloods(conn *net.UDPConn, sockets int, log *slog.Logger, now time.Time) *floods {
+	return &floods{conn: conn, log: log, rate: floodRate / float64(sockets), refused: map[netip.Prefix]int{}, since: now}
 }
 
 // networkOf returns what counts as one network, as rate limits have it.
@@ -67,7 +70,7 @@ func (f *floods) look(now time.Time) {
 	var found []netip.Prefix
 	for p, n := range f.refused {
 		rate := float64(n) / took.Seconds()
-		if known := slices.Contains(f.told, p); known && rate*sampled >= floodRate/2 || !known && rate >= floodRate {
+		if known := slices.Contains(f.told, p); known && rate*sampled >= f.rate/2 || !known && rate >= f.rate {
 			found = append(found, p)
 		}
 	}

@@ -77,20 +77,11 @@ func questionEnd(packet []byte) int {
 	if binary.BigEndian.Uint16(packet[4:]) != 1 {
 		return 0
 	}
-	const maxLabel, maxName, typeAndClass = 63, 255, 4
-	for off := headerSize; off < len(packet) && off < headerSize+maxName; {
-		label := int(packet[off])
-		off++
-		if label > maxLabel { // a compression pointer points to nothing here
-			return 0
-		}
-		if label == 0 {
-			if off+typeAndClass > len(packet) {
-				return 0
-			}
-			return off + typeAndClass
-		}
-		off += label
+	const typeAndClass = 4
+	var q question
+	end := q.readName(packet[headerSize:])
+	if end == 0 || headerSize+end+typeAndClass > len(packet) {
+		return 0
 	}
-	return 0
+	return headerSize + end + typeAndClass
 }

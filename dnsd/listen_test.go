@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,6 +137,47 @@ func TestWildcardAnswersFromTheAddressAsked(t *testing.T) {
 				t.Errorf("%s asked at %s = %s, want NOERROR", name, host, dns.RcodeToString[r.Rcode])
 			}
 		}
+	}
+}
+
+// linkLocal is an address of this host that is valid at one interface, empty when there
+// is none.
+func linkLocal(tb testing.TB) string {
+	tb.Helper()
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() && i.Flags&net.FlagUp != 0 {
+				return p.Addr().String() + "%" + i.Name
+			}
+		}
+	}
+	return ""
+}
+
+func TestLinkLocalAddresses(t *testing.T) {
+	host := linkLocal(t)
+	if host == "" {
+		return // so nobody is asked at one
+	}
+	for name, restore := range map[string]func() func(){"batches": func() func() { return func() {} }, "singly": dnsd.WithoutBatches} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(restore())
+			_, addr := open(t, ".:PORT {\n muster\n}", dnsd.Config{Storage: map[any]any{hotKey{}: hotName("hot."), textKey{}: "cold"}})
+			_, port, _ := net.SplitHostPort(addr)
+			for _, name := range []string{"hot.", "cold."} {
+				if r := exchange(t, "udp", net.JoinHostPort(host, port), question(name, dns.TypeTXT)); r.Rcode != dns.RcodeSuccess {
+					t.Errorf("%s = %v", name, r)
+				}
+			}
+		})
 	}
 }
 

@@ -31,6 +31,7 @@ type mmsg struct {
 	whole    []byte // that one, put together; made when it is needed
 	answers  []byte
 
+	zones     zones
 	n, toSend int
 	hasWaited bool
 
@@ -168,7 +169,7 @@ func (m *mmsg) address(i int) netip.AddrPort {
 func (m *mmsg) origin(i int) origin {
 	o := origin{from: m.address(i)}
 	if from := &m.from[i]; from.Family == unix.AF_INET6 {
-		o.from = netip.AddrPortFrom(zoned(o.from.Addr(), from.Scope_id), o.from.Port())
+		o.from = netip.AddrPortFrom(m.zones.zoned(o.from.Addr(), from.Scope_id), o.from.Port())
 	}
 	if length := m.turn(i); length > 0 {
 		o.oob = append(o.oob, unsafe.Slice((*byte)(unsafe.Pointer(&m.controls[i])), length)...)

@@ -1,10 +1,44 @@
 package dnsd
 
 import (
+	"bytes"
 	"net"
 	"testing"
 	"time"
 )
+
+// Of several long packets in a batch the last one is whole, and the others are lost.
+func TestLongPacketsInOneBatch(t *testing.T) {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	m, err := newMmsg(conn, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	sizes := []int{mostQuery + 1, 12, 5000, mostQuery, 3000, 0}
+	for i, size := range sizes {
+		if _, err := client.Write(bytes.Repeat([]byte{byte(i)}, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := m.read(); n != len(sizes) || err != nil {
+		t.Fatalf("read %d, %v", n, err)
+	}
+	for i, size := range sizes {
+		p, _ := m.packet(i)
+		if lost := size > mostQuery && size != 3000; lost != (p == nil) || !lost && !bytes.Equal(p, bytes.Repeat([]byte{byte(i)}, size)) {
+			t.Errorf("packet of %d octets: %d, lost %t", size, len(p), p == nil)
+		}
+	}
+}
 
 // A packet that cannot be sent stops no other one.
 func TestOneBadAnswer(t *testing.T) {

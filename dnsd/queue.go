@@ -1,6 +1,7 @@
 package dnsd
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -21,19 +22,22 @@ const (
 
 // queue are the queries over UDP of one address that wait for CoreDNS, oldest first.
 //
-// Of the goroutines that answer one at most is on its way to take a query, and before it
-// answers it sends for the next. So as many are under way as plugins keep waiting for
-// something, while those that wait for a processor wait here, where it can be seen for
-// how long.
+// Of the goroutines that answer only so many are on their way to take a query as there
+// are processors, and before one answers it sends for the next. So as many are under way
+// as plugins keep waiting for something, while those that wait for a processor wait here,
+// where it can be seen for how long.
 type queue struct {
 	workers *workers
 	dropped *overload
-	breath  breath // of the follower
+	most    int // on their way
+
+	breathing sync.Mutex
+	breath    breath // of one follower at a time
 
 	mu      sync.Mutex
 	waiting chain
 	busy    int           // under way
-	coming  bool          // somebody is on the way to take one
+	coming  int           // on their way to take one
 	stood   time.Duration // for how long some have waited all the time
 	taken   time.Duration // when one was taken last
 }
@@ -94,10 +98,10 @@ func (q *queue) add(fresh *chain) {
 	for q.waiting.n > 0 && q.waiting.n+q.busy > maxPackets {
 		over.push(q.waiting.pop())
 	}
-	call := !q.coming && q.waiting.n > 0
-	q.coming = q.coming || call
+	calls := min(q.most, q.waiting.n) - q.coming
+	q.coming += max(calls, 0)
 	q.mu.Unlock()
-	if call {
+	for range calls {
 		q.workers.start(q)
 	}
 	q.drop(&over)
@@ -130,8 +134,8 @@ func (q *queue) done() {
 	q.busy--
 }
 
-// take returns the next query, nil when none is left, and whether somebody has to come
-// for another one.
+// take returns the next query, nil when none is left, and whether somebody else has to
+// come in place of who has taken it.
 func (q *queue) take() (p *packet, more bool) {
 	var late chain
 	now := clock()
@@ -144,18 +148,25 @@ func (q *queue) take() (p *packet, more bool) {
 	if p != nil {
 		q.busy++
 	}
-	more = q.waiting.n > 0
-	q.coming = more
+	more = q.waiting.n >= q.coming
+	if !more {
+		q.coming--
+	}
 	q.mu.Unlock()
 	q.drop(&late)
 	return p, more
 }
 
 // follower is a queue with more in it, whose next query takes its turn behind whatever
-// else waits for a processor. There is one at a time.
+// else waits for a processor.
 type follower struct{ *queue }
 
 func (f follower) answer() {
-	f.breath.take(clock())
+	if f.breathing.TryLock() {
+		f.breath.take(clock())
+		f.breathing.Unlock()
+	} else {
+		runtime.Gosched()
+	}
 	f.queue.answer()
 }

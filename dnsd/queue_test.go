@@ -9,7 +9,7 @@ import (
 
 // waiting is a queue that nobody comes to, with packets that have waited for so long.
 func waiting(waits ...time.Duration) *queue {
-	q := &queue{dropped: newOverload("test", "udp", slog.New(slog.DiscardHandler)), coming: true}
+	q := &queue{dropped: newOverload("test", "udp", slog.New(slog.DiscardHandler)), coming: 1, most: 1}
 	r := &responder{underWay: newUnderWay()}
 	var c chain
 	for i, wait := range waits {
@@ -40,8 +40,8 @@ func TestQueriesThatWaitedTooLong(t *testing.T) {
 	if got := takes(burst); !slices.Equal(got, []byte{0, 1, 2, 3, 4}) {
 		t.Errorf("of a burst %v are taken, want all in order", got)
 	}
-	if burst.busy != 5 || burst.coming {
-		t.Errorf("%d are under way, and somebody is coming: %t", burst.busy, burst.coming)
+	if burst.busy != 5 || burst.coming != 0 {
+		t.Errorf("%d are under way, and %d are coming", burst.busy, burst.coming)
 	}
 	overload := waiting(waits...)
 	overload.stood = standing + 1
