@@ -24,12 +24,11 @@ const (
 // is all there is in it but for an OPT record.
 func (q *question) read(packet []byte) bool {
 	const (
-		one     = 1<<48 | 0 // questions, and no answer or authority records
-		counts  = 0xffff_ffff_ffff_0000
-		opcodes = opcodeBits
+		one    = 1 << 48 // question, and no answer or authority records
+		counts = 0xffff_ffff_ffff_0000
 	)
 	records := binary.BigEndian.Uint64(packet[4:])
-	if packet[2]&opcodes != 0 || records&counts != one {
+	if packet[2]&opcodeBits != 0 || records&counts != one {
 		return false
 	}
 	end := q.readName(packet[headerSize:])
