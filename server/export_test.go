@@ -66,9 +66,10 @@ func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expressi
 // Handler returns what answers the calls of s.
 func Handler(s *Server) http.Handler { return s.http.Handler }
 
-// Pulse returns what finds out whether the server at an address is behind.
-func Pulse() (behind func() bool, run func(ctx context.Context, address string) error) {
-	p := &pulse{began: time.Now()}
+// Pulse returns what finds out whether the server at an address is behind, for so long
+// at the most.
+func Pulse(most time.Duration) (behind func() bool, run func(ctx context.Context, address string) error) {
+	p := newPulse(most)
 	return p.behind, p.run
 }
 

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 )
@@ -22,9 +24,12 @@ const (
 // the network to this very server. A process that is short of processors may scan its
 // deadlines in time and yet have beats that lie unread.
 type pulse struct {
+	most  time.Duration // for how long beats count as unread
 	began time.Time
-	asked atomic.Int64 // since began, when the call under way was made; 0: none is
+	asked atomic.Int64 // since began, when the first call was made that is not answered; 0: all are
 }
+
+func newPulse(most time.Duration) *pulse { return &pulse{most: most, began: time.Now()} }
 
 // behind reports whether beats that have arrived may be unread for long.
 func (p *pulse) behind() bool {
@@ -33,20 +38,21 @@ func (p *pulse) behind() bool {
 		return false
 	}
 	waits := time.Since(p.began) - time.Duration(asked)
-	return waits > pulseLate && waits < pulseMost
+	return waits > pulseLate && waits < p.most
 }
 
 // run calls the server at address until ctx ends.
 func (p *pulse) run(ctx context.Context, address string) error {
 	transport := &http.Transport{MaxIdleConns: 1, IdleConnTimeout: idleTimeout}
 	defer transport.CloseIdleConnections()
-	c := &http.Client{Transport: transport, Timeout: pulseMost}
+	c := &http.Client{Transport: transport, Timeout: p.most}
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
 	for {
-		p.asked.Store(max(1, int64(time.Since(p.began))))
-		p.call(ctx, c, address)
-		p.asked.Store(0)
+		p.asked.CompareAndSwap(0, max(1, int64(time.Since(p.began))))
+		if p.call(ctx, c, address) {
+			p.asked.Store(0)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -55,17 +61,19 @@ func (p *pulse) run(ctx context.Context, address string) error {
 	}
 }
 
-// call makes one call. What comes of it does not matter, only that it is over.
-func (p *pulse) call(ctx context.Context, c *http.Client, address string) {
+// call makes one call and reports whether it was over in time. What came of it does not
+// matter: who cannot call at all finds out nothing.
+func (p *pulse) call(ctx context.Context, c *http.Client, address string) bool {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/livez", nil)
 	if err != nil {
-		return
+		return true
 	}
 	r.Host = "localhost"
 	resp, err := c.Do(r)
-	if err != nil {
-		return
+	if late, ok := errors.AsType[*url.Error](err); ok {
+		return !late.Timeout()
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
+	return true
 }

@@ -46,7 +46,7 @@ type Server struct {
 	log     *slog.Logger
 	room    room
 	doors   *doors
-	pulse   pulse
+	pulse   *pulse
 	started time.Time
 	metrics *prometheus.Registry
 
@@ -102,7 +102,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), pulse: pulse{began: time.Now()}, started: time.Now(), metrics: prometheus.NewRegistry(),
+	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
 		peers: newPeerClient(), stopping: make(chan struct{})}
 	s.switches = switches.NewBoard(s.sharedSwitches)
 	s.metrics.MustRegister(s.doors)
