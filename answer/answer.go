@@ -292,8 +292,8 @@ func (r *Resolver) ofInstances(a *Answer, t *target, q *Question, rnd *rand.Rand
 		return
 	case TXT:
 		for _, i := range t.instances {
-			if !silent(i.Metadata) {
-				a.Metadata = append(a.Metadata, i.Metadata)
+			if says := i.Metadata.Map(); !silent(says) {
+				a.Metadata = append(a.Metadata, says)
 			}
 		}
 	}

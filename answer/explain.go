@@ -161,7 +161,7 @@ func (e *Explanation) ofService(snap *registry.Snapshot, t *target, q Question) 
 	t.filter.Wants = t.service.WantsOf(q.From.Network)
 	whole := t.service.Select(t.filter)
 	e.All, e.Protected = whole.All, whole.Protected
-	for _, i := range t.service.Instances {
+	for i := range t.service.Instances.All() {
 		e.Instances = append(e.Instances, Candidate{Instance: i, Why: rejected(i, t.filter)})
 	}
 	if t.selected && q.Type != SRV {
@@ -204,7 +204,7 @@ func (e *Explanation) ofInstances(t *target, q Question) {
 	}
 	e.divide([]tier{{set: &at, of: t.instances}}, q)
 	for n := range e.Instances {
-		if c := &e.Instances[n]; q.Type == TXT && c.Why == NotOfType && len(c.Metadata) > 0 {
+		if c := &e.Instances[n]; q.Type == TXT && c.Why == NotOfType && c.Metadata.Len() > 0 {
 			c.Why = ""
 		}
 	}

@@ -205,7 +205,7 @@ func TestExplanationsAgreeWithAnswers(t *testing.T) {
 	for _, s := range snap.Services() {
 		for n := range s.Names() {
 			names = append(names, n.String(), "_http._tcp."+n.String(), "_dubbo._tcp."+n.String(), "_syslog._udp."+n.String())
-			for _, i := range s.Instances {
+			for i := range s.Instances.All() {
 				if i.Addr.IsValid() {
 					label, _, _ := strings.Cut(string(answer.AppendAddress(nil, i.Addr)), ".")
 					names = append(names, label+"."+n.Instances(), label+".addr")

@@ -54,10 +54,11 @@ func in(cluster string) func(*registry.Registration) {
 
 func meta(pairs ...string) func(*registry.Registration) {
 	return func(r *registry.Registration) {
-		r.Metadata = map[string]string{}
+		metadata := map[string]string{}
 		for i := 0; i < len(pairs); i += 2 {
-			r.Metadata[pairs[i]] = pairs[i+1]
+			metadata[pairs[i]] = pairs[i+1]
 		}
+		r.Metadata = registry.MetadataOf(metadata)
 	}
 }
 

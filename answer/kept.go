@@ -35,10 +35,18 @@ type partSet struct {
 
 // keep makes what is kept of a service from the first question on.
 func keep(s *registry.Service) *kept {
-	k := new(kept)
-	k.whole.take(s.Instances, s.Select(registry.Filter{}))
-	k.whole.prepare(s.Instances)
+	k, all := new(kept), s.Instances.List()
+	k.whole.take(all, s.Select(registry.Filter{}))
+	k.whole.prepare(all)
 	return k
+}
+
+// allOf returns the instances of s in one slice; not to be modified.
+func allOf(s *registry.Service) []*registry.Instance {
+	if k := registry.Memo(s, keep); k.whole.large != nil {
+		return k.whole.large.of
+	}
+	return s.Instances.List() // of a small service it is there already
 }
 
 // setOf returns the set of a part of s. That of a small service, if it is no whole one,
@@ -47,7 +55,7 @@ func setOf(s *registry.Service, p part, room *set) *set {
 	switch {
 	case p == part{}:
 		return &registry.Memo(s, keep).whole
-	case len(s.Instances) <= small:
+	case s.Instances.Len() <= small:
 		p.cut(room, s)
 		return room
 	}
@@ -65,7 +73,7 @@ func (p part) cut(room *set, s *registry.Service) {
 		sel.Instances = slices.Clone(sel.Instances)
 		sel.Instances = slices.DeleteFunc(sel.Instances, func(i *registry.Instance) bool { return p.from.nearness(s, i) != p.tier-1 })
 	}
-	room.take(s.Instances, sel)
+	room.take(allOf(s), sel)
 }
 
 // part returns the set of a part, which is made unless it is there. The one that was
@@ -83,7 +91,7 @@ func (k *kept) part(s *registry.Service, p part) *set {
 	fresh.Cluster, fresh.Version = strings.Clone(p.Cluster), strings.Clone(p.Version)
 	fresh.Type = registry.AppType{App: strings.Clone(p.Type.App), Proto: strings.Clone(p.Type.Proto)}
 	p.cut(&fresh.set, s)
-	fresh.prepare(s.Instances)
+	fresh.prepare(allOf(s))
 	parts := make([]*partSet, 0, mostParts)
 	if was != nil {
 		for _, have := range *was {

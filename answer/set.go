@@ -59,7 +59,7 @@ func (f family) reaches(i *registry.Instance) bool {
 
 // secure reports whether an instance is answered as an endpoint for TLS.
 func secure(i *registry.Instance) bool {
-	return i.Metadata[MetaALPN] != "" && i.Weight > 0 // at its own name an instance may have none
+	return i.Metadata.Get(MetaALPN) != "" && i.Weight > 0 // at its own name an instance may have none
 }
 
 // is reports whether the member is reached by a family.
@@ -97,7 +97,13 @@ type set struct {
 	heaviest  float64         // largest weight
 	protected bool            // the threshold holds
 	shared    bool            // some members have one address
-	urns      *[families]urn  // of a large set
+	large     *large          // nil for a small set
+}
+
+// large is what a large set is drawn from.
+type large struct {
+	of   []*registry.Instance // among which its members are
+	urns [families]urn
 }
 
 // take makes the set that a selection is, of instances among those of of, in their
@@ -130,9 +136,9 @@ func (s *set) prepare(of []*registry.Instance) {
 	if len(s.members) <= small {
 		return
 	}
-	s.urns = new([families]urn)
+	s.large = &large{of: of}
 	for f := range families {
-		s.urns[f] = newUrn(s, f, of)
+		s.large.urns[f] = newUrn(s, f, of)
 	}
 }
 
@@ -141,8 +147,8 @@ func (t *tier) draw(buf []share, f family, d draws) []share {
 	if d.mode == registry.ModeSingle {
 		d.max = 1
 	}
-	if t.urns != nil {
-		u := &t.urns[f]
+	if t.large != nil {
+		u := &t.large.urns[f]
 		switch n := u.len(); {
 		case d.mode == registry.ModeSampled:
 			return u.sample(buf, d.max, d.random)

@@ -44,18 +44,18 @@ func (r *Resolver) tiers(tiers []tier, snap *registry.Snapshot, t *target, whole
 		return nil
 	}
 	if t.service.DNS.Topology == "" {
-		return append(tiers, tier{set: whole, of: t.service.Instances})
+		return append(tiers, tier{set: whole, of: allOf(t.service)})
 	}
 	from := at.labelled(snap)
 	if from == (Place{}) {
-		return append(tiers, tier{set: whole, of: t.service.Instances})
+		return append(tiers, tier{set: whole, of: allOf(t.service)})
 	}
 	for p := range tiersInAll {
 		if p > sameZone && t.service.DNS.Topology == registry.TopologyPin {
 			break
 		}
 		if s := setOf(t.service, part{Filter: t.filter, from: from, tier: p + 1}, &r.near[p]); len(s.members) > 0 {
-			tiers = append(tiers, tier{s, t.service.Instances, p})
+			tiers = append(tiers, tier{s, allOf(t.service), p})
 		}
 	}
 	return tiers
@@ -154,7 +154,7 @@ func (r *Resolver) endpoints(tiers []tier, d draws) []Server {
 		out := slices.Grow(r.served[:0], len(r.shares))[:len(r.shares)]
 		for n, drawn := range r.shares {
 			t.serve(&out[n], drawn.at, scaleOf(t.heaviest))
-			out[n].Priority, out[n].ALPN = 0, t.instance(drawn.at).Metadata[MetaALPN]
+			out[n].Priority, out[n].ALPN = 0, t.instance(drawn.at).Metadata.Get(MetaALPN)
 		}
 		r.served = out
 		return out

@@ -97,13 +97,13 @@ func located(s *registry.Service, n registry.ServiceName, only map[netip.Addr]bo
 		label = label[:len(label)-len("."+registry.LabelAddress)]
 		h := Held{Name: label + "." + n.Instances(), Addrs: []netip.Addr{at[0].Addr}, Servers: allServers(at), Secure: allSecure(at)}
 		for _, i := range at {
-			if !silent(i.Metadata) {
-				h.Metadata = append(h.Metadata, i.Metadata)
+			if says := i.Metadata.Map(); !silent(says) {
+				h.Metadata = append(h.Metadata, says)
 			}
 		}
 		return yield(h)
 	}
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if !hasAddr(i) || only != nil && !only[i.Addr] || !n.Filter.Admits(i) {
 			continue
 		}
@@ -155,7 +155,7 @@ func allSecure(instances []*registry.Instance) (all []Server) {
 	for _, i := range instances {
 		if secured.reaches(i) {
 			s := server(i, 0)
-			s.ALPN = i.Metadata[MetaALPN]
+			s.ALPN = i.Metadata.Get(MetaALPN)
 			all = append(all, s)
 		}
 	}

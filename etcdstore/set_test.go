@@ -18,7 +18,7 @@ func declared(n int, metadata map[string]string) []registry.Declaration {
 	set := make([]registry.Declaration, n)
 	for i := range set {
 		r := instance(fmt.Sprintf("app-%d", i), i)
-		r.Metadata = metadata
+		r.Metadata = registry.MetadataOf(metadata)
 		set[i].Registration = r
 	}
 	return set

@@ -75,12 +75,7 @@ func in(cluster string) func(*registry.Registration) {
 }
 
 func meta(key, value string) func(*registry.Registration) {
-	return func(r *registry.Registration) {
-		if r.Metadata == nil {
-			r.Metadata = map[string]string{}
-		}
-		r.Metadata[key] = value
-	}
+	return func(r *registry.Registration) { r.Metadata = r.Metadata.Over(map[string]string{key: value}) }
 }
 
 // fixture is the roll that the acceptance cases are about.

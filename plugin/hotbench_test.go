@@ -29,7 +29,7 @@ func crowd(services, instances int) *registry.Snapshot {
 		for i := range n {
 			put(&registry.Registration{
 				Key:    registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: memberAt(first + i).String(), Port: 8080}},
-				Weight: float64(1 + i%3), Enabled: true, Healthy: true, Cluster: []string{"bj", "sh"}[i%2], Metadata: map[string]string{"protocol": "http"},
+				Weight: float64(1 + i%3), Enabled: true, Healthy: true, Cluster: []string{"bj", "sh"}[i%2], Metadata: registry.MetadataOf(map[string]string{"protocol": "http"}),
 			})
 		}
 	}

@@ -34,13 +34,13 @@ func questionsFor(snap *registry.Snapshot, rnd *rand.Rand, zones ...string) *que
 			for _, t := range s.Types() {
 				q.add(t.String() + "." + n.String())
 			}
-			for _, i := range s.Instances[:min(3, len(s.Instances))] {
+			for _, i := range s.Instances.Slice(0, min(3, s.Instances.Len())) {
 				if label, _, ok := strings.Cut(string(answer.AppendAddress(nil, i.Addr)), "."); i.Addr.IsValid() && ok {
 					q.add(label + "." + n.Instances())
 				}
 			}
 		}
-		for _, i := range s.Instances {
+		for i := range s.Instances.All() {
 			if i.Addr.IsValid() && !addrs[i.Addr] {
 				addrs[i.Addr] = true
 				q.add(string(answer.AppendAddress(nil, i.Addr)))

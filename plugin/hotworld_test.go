@@ -172,13 +172,13 @@ func randomRoll(rnd *rand.Rand) *registry.Snapshot {
 			r := &registry.Registration{
 				Key:    registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: host, Port: uint16(80 + rnd.IntN(3)*1000)}},
 				Weight: weights[rnd.IntN(min(len(weights), 4+rnd.IntN(20)))], Enabled: rnd.IntN(12) > 0, Healthy: rnd.IntN(6) > 0,
-				Cluster: pick("DEFAULT", "bj", "SH_1", ""), Metadata: map[string]string{},
+				Cluster: pick("DEFAULT", "bj", "SH_1", ""),
 			}
 			for key, of := range map[string][]string{
 				"version": {"", "", "v1", "V2_x"}, "protocol": {"", "http", "http", "dubbo", "udp", "dns/udp", "x y"}, "zone": {"", "eu-1"}, "alpn": {"", "h2"},
 			} {
 				if v := pick(of...); v != "" {
-					r.Metadata[key] = v
+					r.Metadata = r.Metadata.Over(map[string]string{key: v})
 				}
 			}
 			put(r)

@@ -244,20 +244,20 @@ func (p *agentPlans) member(d Declaration) error {
 	default:
 		d.Healthy = i != nil && i.Healthy
 	}
-	if i != nil && i.Declared.Witness != d.Witness {
-		if other, ok := i.Declared.Witness.Agent(); ok && !i.Silent && (i.Declared.Weight > 0 || d.Weight == 0) {
+	if i != nil && i.Witness != d.Witness {
+		if other, ok := i.Witness.Agent(); ok && !i.Silent && (i.Declaration().Weight > 0 || d.Weight == 0) {
 			return p.standBy(d, own, i, other)
 		}
 	}
 	// Who drains gives way to who does not.
-	if i != nil && i.Declared.Witness == d.Witness && d.Weight == 0 {
+	if i != nil && i.Witness == d.Witness && d.Weight == 0 {
 		if next := p.snap.successor(d.Key, d.Witness); next != nil && next.Weight > 0 {
 			id, _ := next.Witness.Agent()
 			p.room(perInstance).handOver(i, d.Witness, &d.Registration)
 			return p.standbyError(d.Key, id)
 		}
 	}
-	if i != nil && i.Declared.equal(&d.Registration) && own == nil {
+	if i != nil && i.Declaration() == d.Registration && own == nil {
 		return nil
 	}
 	last := p.room(perInstance)
@@ -273,7 +273,7 @@ func (p *agentPlans) member(d Declaration) error {
 // standBy has a member wait for one that another agent has; own is what stands by
 // of it already.
 func (p *agentPlans) standBy(d Declaration, own *Registration, i *Instance, other string) error {
-	if own != nil && own.equal(&d.Registration) {
+	if own != nil && *own == d.Registration {
 		return p.standbyError(d.Key, other)
 	}
 	is := p.snap.awaiting(d.Key, d.Witness, &d.Registration)
@@ -282,7 +282,7 @@ func (p *agentPlans) standBy(d Declaration, own *Registration, i *Instance, othe
 	}
 	plan := p.room(perHandOver + 1)
 	plan.check(i.RecordKey(), i.Revision)
-	verdict := VerdictKey{string(i.Declared.Witness), i.Timeouts.class()}
+	verdict := VerdictKey{string(i.Witness), i.Timeouts.class()}
 	plan.check(verdict.record(), revisionOf(p.snap.verdicts, verdict)) // else it could be had already
 	plan.await(is)
 	return p.standbyError(d.Key, other)
@@ -300,7 +300,7 @@ func (p *agentPlans) standbyError(k InstanceKey, other string) error {
 func (p *agentPlans) removeExcept(a *Agent, named map[InstanceKey]bool) {
 	for _, k := range a.Instances {
 		if i := p.snap.Instance(k); i != nil && !named[k] {
-			if last := p.room(perHandOver + 1); !last.handOver(i, i.Declared.Witness, nil) {
+			if last := p.room(perHandOver + 1); !last.handOver(i, i.Witness, nil) {
 				last.remove(i)
 			}
 		}

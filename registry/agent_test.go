@@ -215,7 +215,7 @@ func TestLargeAgentInBoundedWrites(t *testing.T) {
 	var set []registry.Registration
 	for i := range 250 {
 		r := registration(endpoint(fmt.Sprint("service-", i%40), "10.0.0.1", uint16(i)))
-		r.Metadata = map[string]string{registry.MetaBeatTimeout: fmt.Sprint(20000 + i)}
+		r.Metadata = registry.MetadataOf(map[string]string{registry.MetaBeatTimeout: fmt.Sprint(20000 + i)})
 		set = append(set, r)
 	}
 	count := func(instances, agents int, when string) {
@@ -305,7 +305,7 @@ func TestVerdictDoesNotOutliveItsInstances(t *testing.T) {
 	s := newSetting(t)
 	k, other := endpoint("order-api", "10.0.0.1", 80), endpoint("pay-api", "10.0.0.1", 80)
 	other2 := registration(other)
-	other2.Metadata = map[string]string{registry.MetaBeatTimeout: "20000"}
+	other2.Metadata = registry.MetadataOf(map[string]string{registry.MetaBeatTimeout: "20000"})
 	s.declare("host-1", "1", registration(k), other2)
 	s.silence(k)
 	s.silence(other)

@@ -3,9 +3,7 @@ package registry
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"unique"
 
 	"github.com/musterhq/muster/internal/trie"
 )
@@ -37,10 +35,13 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
 	if s != nil {
 		b.Snapshot = &Snapshot{
-			revision: revision, policy: s.policy, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
+			revision: revision, policy: s.policy, profiles: s.profiles, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, empty: s.empty, settings: s.settings, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
 			standbys: s.standbys, verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
+	}
+	if b.profiles == nil {
+		b.profiles = new(profiles)
 	}
 	for _, c := range changes {
 		b.record(c)
@@ -77,7 +78,7 @@ func (b *builder) draft(k ServiceKey) *draft {
 	d := &draft{is: &Service{ServiceRecord: ServiceRecord{Key: k}, policy: b.policy}, dirty: map[Endpoint]kept[*Registration]{}}
 	if was := b.Service(k); was != nil {
 		d.was = was
-		d.is = &Service{ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: slices.Clone(was.Instances), policy: b.policy}
+		d.is = &Service{ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: was.Instances, policy: b.policy}
 	}
 	b.drafts[k] = d
 	return d
@@ -169,7 +170,7 @@ func set[K comparable, V any](t trie.Map[K, V], e *trie.Edit, k K, v V, present 
 func (b *builder) agent(id string, r *AgentRecord, revision int64) {
 	a := b.editAgent(id)
 	if r == nil {
-		a.AgentRecord, a.Revision = AgentRecord{ID: id}, 0
+		a.AgentRecord, a.Revision = AgentRecord{ID: a.ID}, 0
 	} else {
 		a.AgentRecord, a.Revision = *r, revision
 	}
@@ -181,7 +182,9 @@ func (b *builder) editAgent(id string) *Agent {
 	if a := b.agents[id]; a != nil {
 		return a
 	}
-	a := &Agent{AgentRecord: AgentRecord{ID: id}}
+	w := WitnessAgent(id)
+	id, _ = w.Agent()
+	a := &Agent{AgentRecord: AgentRecord{ID: id}, witness: w}
 	if was := b.Agent(id); was != nil {
 		*a = *was
 		a.Instances, a.Waits = slices.Clone(was.Instances), slices.Clone(was.Waits)
@@ -226,7 +229,7 @@ func (b *builder) current(k InstanceKey) kept[*Registration] {
 		}
 	}
 	if i := b.Instance(k); i != nil {
-		return kept[*Registration]{i.Declared, i.Revision}
+		return i.declared()
 	}
 	return kept[*Registration]{}
 }
@@ -238,7 +241,7 @@ func (b *builder) rejoin(k InstanceKey) {
 		return
 	}
 	if i := d.is.Instance(k.Endpoint); i != nil {
-		d.dirty[k.Endpoint] = kept[*Registration]{i.Declared, i.Revision}
+		d.dirty[k.Endpoint] = i.declared()
 	}
 }
 
@@ -263,22 +266,8 @@ func (b *builder) finish(d *draft) {
 	s := d.is
 	s.selector, _ = s.Selector.parse() // what a newer version knows and this one does not narrows nothing
 	b.recheck(d)
-	for e, r := range d.dirty {
-		i, found := s.find(e)
-		if r.record == nil {
-			if found {
-				s.Instances = slices.Delete(s.Instances, i, i+1)
-			}
-			continue
-		}
-		joined := b.join(s, r)
-		if found {
-			s.Instances[i] = joined
-		} else {
-			s.Instances = slices.Insert(s.Instances, i, joined)
-		}
-	}
-	for _, i := range s.Instances {
+	s.Instances = s.Instances.with(b.joined(d))
+	for i := range s.Instances.All() {
 		if i.Healthy && i.Enabled {
 			s.Healthy++
 		}
@@ -288,8 +277,8 @@ func (b *builder) finish(d *draft) {
 			s.folded = folded
 		}
 	}
-	b.empty = set(b.empty, b.e, s.Key, s, s.Revision != 0 && len(s.Instances) == 0 && !s.Declared)
-	if s.Revision == 0 && len(s.Instances) == 0 {
+	b.empty = set(b.empty, b.e, s.Key, s, s.Revision != 0 && s.Instances.Len() == 0 && !s.Declared)
+	if s.Revision == 0 && s.Instances.Len() == 0 {
 		b.index(d.was, nil)
 		b.services = b.services.Without(b.e, s.Key)
 		return
@@ -300,52 +289,29 @@ func (b *builder) finish(d *draft) {
 	b.services = b.services.With(b.e, s.Key, s)
 }
 
+// joined returns what comes to lie at the endpoints of a draft that are dirty, in order.
+func (b *builder) joined(d *draft) []replacement {
+	all := make([]replacement, 0, len(d.dirty))
+	for e, r := range d.dirty {
+		c := replacement{at: e}
+		if r.record != nil {
+			c.is = b.join(d.is, e, r)
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b replacement) int { return a.at.compare(b.at) })
+	return all
+}
+
 // recheck marks the instances whose health may be another one because their
 // clusters are checked otherwise.
 func (b *builder) recheck(d *draft) {
 	if d.was == nil || d.is.Revision == d.was.Revision || maps.EqualFunc(d.was.Clusters, d.is.Clusters, Cluster.equal) {
 		return
 	}
-	for _, i := range d.is.Instances {
+	for i := range d.is.Instances.All() {
 		if _, marked := d.dirty[i.Key.Endpoint]; !marked && !i.Ephemeral() {
-			d.dirty[i.Key.Endpoint] = kept[*Registration]{i.Declared, i.Revision}
+			d.dirty[i.Key.Endpoint] = i.declared()
 		}
 	}
-}
-
-// join makes the instance readers see; strings that many instances share are
-// kept once.
-func (b *builder) join(s *Service, r kept[*Registration]) *Instance {
-	declared := *r.record
-	declared.Key.Service = s.Key
-	declared.Cluster = unique.Make(declared.Cluster).Value()
-	declared.Witness = Witness(unique.Make(string(declared.Witness)).Value())
-	o, _ := b.overrides.Get(declared.Key)
-	i := join(&declared, r.revision, o)
-	if w := i.witnessID(); w != "" {
-		if v, ok := b.verdicts.Get(VerdictKey{w, i.Timeouts.class()}); ok && v.record.Incarnation == b.incarnation(i) {
-			i.Silent = true
-			i.health(false)
-		}
-	} else if check := s.Check(i); check == nil {
-		if o.record != nil && o.record.Healthy != nil {
-			i.health(*o.record.Healthy)
-		}
-	} else if v, ok := b.verdicts.Get(i.Key.checked()); ok && v.record.Incarnation == check.ID() {
-		i.Failing = true
-		i.health(false)
-	}
-	return i
-}
-
-// incarnation returns what a verdict on i must name to count: the agent's
-// incarnation, or the revision of a registration that beats for itself.
-func (s *Snapshot) incarnation(i *Instance) string {
-	if id, ok := i.Witness.Agent(); ok {
-		if a := s.Agent(id); a != nil {
-			return a.Incarnation
-		}
-		return ""
-	}
-	return strconv.FormatInt(i.Revision, 10)
 }

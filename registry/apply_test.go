@@ -17,7 +17,7 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-var comparers = cmp.Options{cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()}
+var comparers = cmp.Options{cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(registry.Agent{})}
 
 // wantSame checks that two snapshots know the same, but for their revisions.
 func wantSame(t *testing.T, what string, want, got *registry.Snapshot) {
@@ -98,7 +98,7 @@ func record(r *rand.Rand, revision int64) registry.Record {
 	}
 	return &registry.Registration{
 		Key: k, Cluster: pick(r, "DEFAULT", "bj", "-"), Weight: pick(r, 0, 1.5), Enabled: r.IntN(4) > 0, Healthy: r.IntN(4) > 0,
-		Metadata: metadata, Checked: r.IntN(2) == 0, Witness: pick(r, "", registry.WitnessHTTP, registry.WitnessAgent("x"), registry.WitnessAgent("y")),
+		Metadata: registry.MetadataOf(metadata), Checked: r.IntN(2) == 0, Witness: pick(r, "", registry.WitnessHTTP, registry.WitnessAgent("x"), registry.WitnessAgent("y")),
 	}
 }
 
@@ -180,14 +180,14 @@ func TestSnapshotAgreesWithItself(t *testing.T) {
 		instances := 0
 		agents := map[string]int{}
 		for _, v := range s.Services() {
-			instances += len(v.Instances)
+			instances += v.Instances.Len()
 			if s.ByName(v.Key.Exact()) != v {
 				t.Errorf("%s is not found by its exact name", v.Key)
 			}
 			if name := v.DNSName(); name != "" && (s.ByName(name) != v || !s.HasName(name)) {
 				t.Errorf("%s is not found by %s, which it holds", v.Key, name)
 			}
-			for _, i := range v.Instances {
+			for i := range v.Instances.All() {
 				if s.Instance(i.Key) != i {
 					t.Errorf("Instance(%s) is another one", i.Key)
 				}
@@ -284,7 +284,7 @@ func checkInstances(t *testing.T, was, is *registry.Service) {
 		if side == nil {
 			continue
 		}
-		for _, i := range side.Instances {
+		for i := range side.Instances.All() {
 			p := want[i.Key.Endpoint]
 			if side == was {
 				p.was = i

@@ -32,7 +32,7 @@ func (r *Registry) Beat(ctx context.Context, k InstanceKey, full *Registration) 
 	if err := r.roll.Heard(i.witnessID()); err != nil {
 		return 0, err
 	}
-	if i.Declared.Healthy && !i.Silent {
+	if i.healthy && !i.Silent {
 		return i.Timeouts.Interval, nil
 	}
 	_, err = r.apply(ctx, func(p *plan) error {
@@ -41,8 +41,8 @@ func (r *Registry) Beat(ctx context.Context, k InstanceKey, full *Registration) 
 			return nil
 		}
 		p.clear(i)
-		if !i.Declared.Healthy {
-			back := *i.Declared
+		if !i.healthy {
+			back := i.Declaration()
 			back.Healthy = true
 			p.check(back.RecordKey(), i.Revision)
 			p.put(&back)

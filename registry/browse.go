@@ -21,7 +21,7 @@ func (t AppType) String() string { return "_" + t.App + "._" + t.Proto }
 // Type returns what the instance says it speaks, and false when it says nothing
 // that fits into a label.
 func (i *Instance) Type() (AppType, bool) {
-	says := i.Metadata[MetaProtocol]
+	says := i.Metadata.Get(MetaProtocol)
 	if says == "" {
 		return AppType{}, false
 	}
@@ -58,7 +58,7 @@ func (s *Service) Types() []AppType { return s.types }
 
 func (s *Service) ownTypes() []AppType {
 	var types []AppType
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if t, ok := i.Type(); ok && !slices.Contains(types, t) {
 			types = append(types, t)
 		}

@@ -13,7 +13,7 @@ func TestBrowsing(t *testing.T) {
 	twin := registry.ServiceKey{Namespace: "dev-1", Group: "PAY:V2", Name: "order-api"}
 	speak := func(k registry.ServiceKey, host, protocol string) {
 		r := registration(registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: host, Port: 80}})
-		r.Metadata = map[string]string{"protocol": protocol}
+		r.Metadata = registry.MetadataOf(map[string]string{"protocol": protocol})
 		s.register(r)
 	}
 	speak(service("order-api"), "10.0.0.1", "HTTP")
@@ -86,7 +86,7 @@ func TestNamesLeadBack(t *testing.T) {
 	k := registry.ServiceKey{Namespace: "dev", Group: "PAY:V2", Name: "a.svc.b"}
 	for host, cluster := range map[string]string{"10.0.0.1": "bj", "10.0.0.2": "sh", "db.example.net": "gz"} {
 		r := registration(registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: host, Port: 80}})
-		r.Cluster, r.Metadata = cluster, map[string]string{"version": "v1"}
+		r.Cluster, r.Metadata = cluster, registry.MetadataOf(map[string]string{"version": "v1"})
 		s.register(r)
 	}
 	snap := s.Snapshot()

@@ -216,7 +216,7 @@ func TestOneTakesAFreeName(t *testing.T) {
 					first := sync.OnceFunc(func() { decided.Done(); decided.Wait() }) // all decide on the same roll
 					_, err := s.Change(t.Context(), func(snap *registry.Snapshot) (registry.Changes, error) {
 						defer first()
-						if v := snap.ByName("x.svc"); v != nil && len(v.Instances) > 0 {
+						if v := snap.ByName("x.svc"); v != nil && v.Instances.Len() > 0 {
 							return registry.Changes{}, errMissing
 						}
 						k := endpoint("x", fmt.Sprint("10.0.0.", n), 80)
@@ -231,7 +231,7 @@ func TestOneTakesAFreeName(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if n := len(s.Snapshot().Service(service("x")).Instances); got.Load() != 1 || n != 1 {
+			if n := s.Snapshot().Service(service("x")).Instances.Len(); got.Load() != 1 || n != 1 {
 				t.Errorf("%d got the name, and %d instances have it; want one", got.Load(), n)
 			}
 			s.whole()

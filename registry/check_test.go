@@ -135,7 +135,7 @@ func TestVerdictsOfChecksRace(t *testing.T) {
 	id := func(s *setting) string {
 		t.Helper()
 		v := s.Snapshot().Service(k.Service)
-		return v.Check(v.Instances[0]).ID()
+		return v.Check(v.Instances.First()).ID()
 	}
 	t.Run("checked otherwise, and failed", func(t *testing.T) {
 		s := newSetting(t)
@@ -181,7 +181,7 @@ func TestVerdictOfACheckEndsWithItsInstance(t *testing.T) {
 	r.Checked, r.Healthy = true, false
 	s.register(r)
 	v := s.Snapshot().Service(k.Service)
-	id := v.Check(v.Instances[0]).ID()
+	id := v.Check(v.Instances.First()).ID()
 	if _, err := s.Failed(t.Context(), k, id, "refused"); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestEphemeralInstancesAreNotChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := s.Snapshot().Service(k.Service)
-	if c := v.Check(v.Instances[0]); c != nil {
+	if c := v.Check(v.Instances.First()); c != nil {
 		t.Errorf("Check() = %+v, want nil", c)
 	}
 	if _, err := s.Failed(t.Context(), k, httpCheck.ID(), "refused"); err != nil || !s.Snapshot().Instance(k).Healthy {

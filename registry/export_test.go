@@ -117,8 +117,8 @@ func (s *Snapshot) Dump() Dump {
 
 func (s *Service) dump() DumpedService {
 	d := DumpedService{s.ServiceRecord, s.Revision, s.Healthy, s.folded, s.names, nil}
-	for _, i := range s.Instances {
-		d.Instances = append(d.Instances, DumpedInstance{i.Registration, *i.Declared, i.Revision, i.Edited, i.Timeouts, i.Silent,
+	for i := range s.Instances.All() {
+		d.Instances = append(d.Instances, DumpedInstance{i.Registration(), i.Declaration(), i.Revision, i.Edited, i.Timeouts, i.Silent,
 			i.Failing, i.Addr, i.cluster, i.version})
 	}
 	return d
@@ -133,3 +133,11 @@ func Heir(there, come []ServiceKey) (ServiceKey, bool) {
 	}
 	return b.heir(slices.Values(slices.Concat(come, there)))
 }
+
+// Registration returns the instance as readers see it.
+func (i *Instance) Registration() Registration {
+	return Registration{i.Key, i.Cluster, i.Weight, i.Enabled, i.Healthy, i.Checked, i.Metadata, i.Witness}
+}
+
+// First returns the first instance.
+func (l Instances) First() *Instance { return l.parts[0].list[0] }

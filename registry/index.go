@@ -40,10 +40,10 @@ func (s *Service) ownNames() []string {
 func (b *builder) index(was, is *Service) {
 	var before, after []string
 	if was != nil {
-		before, b.instances = was.names, b.instances-len(was.Instances)
+		before, b.instances = was.names, b.instances-was.Instances.Len()
 	}
 	if is != nil {
-		after, b.instances = is.names, b.instances+len(is.Instances)
+		after, b.instances = is.names, b.instances+is.Instances.Len()
 	}
 	if !slices.Equal(before, after) {
 		b.count(after, +1)

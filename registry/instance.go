@@ -1,27 +1,61 @@
 package registry
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
-	"sort"
 	"sync/atomic"
 )
 
 // Instance is one instance as readers see it: what its owner declared, with the
 // operator's override and the judge's verdict applied. It is immutable.
 type Instance struct {
-	Registration // Weight, Enabled, Healthy and Metadata are the effective values
-	Declared     *Registration
-	Revision     int64 // of the registration's last change
-	Edited       int64 // revision of the last change of the operator's say; 0: there is none
-	Timeouts     Timeouts
-	Silent       bool       // a verdict of silence stands
-	Failing      bool       // a verdict of a server-side check stands
-	Addr         netip.Addr // invalid for a host name
+	Key      InstanceKey
+	*profile // Cluster, Metadata and Timeouts
+	Witness  Witness
+	Weight   float64
+	Revision int64      // of the registration's last change
+	Edited   int64      // revision of the last change of the operator's say; 0: there is none
+	Addr     netip.Addr // invalid for a host name
+	Enabled  bool
+	Healthy  bool
+	Checked  bool // as in [Registration]
+	Silent   bool // a verdict of silence stands
+	Failing  bool // a verdict of a server-side check stands
 
-	cluster, version string // folded, for scoped names
+	healthy bool      // as declared
+	owner   *original // nil: what readers see is what is declared, but for the health
 }
+
+// original is what the owner declares of what the operator's override may change.
+type original struct {
+	weight   float64
+	enabled  bool
+	metadata Metadata
+}
+
+// Declaration returns the instance as its owner declares it.
+func (i *Instance) Declaration() Registration {
+	r := Registration{
+		Key: i.Key, Cluster: i.Cluster, Weight: i.Weight, Enabled: i.Enabled, Healthy: i.healthy, Checked: i.Checked,
+		Metadata: i.Metadata, Witness: i.Witness,
+	}
+	if o := i.owner; o != nil {
+		r.Weight, r.Enabled, r.Metadata = o.weight, o.enabled, o.metadata
+	}
+	return r
+}
+
+func (i *Instance) declared() kept[*Registration] {
+	return kept[*Registration]{new(i.Declaration()), i.Revision}
+}
+
+// Altered reports whether readers may see something else than its owner declares.
+func (i *Instance) Altered() bool { return i.owner != nil || i.Healthy != i.healthy }
+
+// RecordKey returns where the registration is kept.
+func (i *Instance) RecordKey() Key { return i.Key.record(KindRegistration) }
+
+func (i *Instance) witnessID() string { return i.Witness.of(i.Key) }
 
 // Ephemeral reports whether the instance lives by beats.
 func (i *Instance) Ephemeral() bool { return i.Witness != "" }
@@ -32,12 +66,12 @@ func (i *Instance) eligible() bool { return i.Enabled && i.Weight > 0 }
 // Service is one service with its instances at one revision. It is immutable.
 type Service struct {
 	ServiceRecord
-	Revision  int64       // of the service record's last change
-	Instances []*Instance // ordered by endpoint; not to be modified
-	Healthy   int         // how many instances are healthy and enabled
-	folded    string      // claimed name, empty when it has none or is shadowed
-	names     []string    // as of ownNames
-	types     []AppType   // as of ownTypes
+	Revision  int64 // of the service record's last change
+	Instances Instances
+	Healthy   int       // how many instances are healthy and enabled
+	folded    string    // claimed name, empty when it has none or is shadowed
+	names     []string  // as of ownNames
+	types     []AppType // as of ownTypes
 	policy    Policy
 	selector  []labelPair
 
@@ -49,29 +83,10 @@ type Service struct {
 func (s *Service) DNSName() string { return s.folded }
 
 // Instance returns the instance at e, or nil.
-func (s *Service) Instance(e Endpoint) *Instance {
-	i, ok := s.find(e)
-	if !ok {
-		return nil
-	}
-	return s.Instances[i]
-}
+func (s *Service) Instance(e Endpoint) *Instance { return s.Instances.at(e) }
 
 // At returns the instances at a host, ordered by port; not to be modified.
-func (s *Service) At(host string) []*Instance {
-	first := sort.Search(len(s.Instances), func(n int) bool { return s.Instances[n].Key.Endpoint.Host >= host })
-	past := first
-	for past < len(s.Instances) && s.Instances[past].Key.Endpoint.Host == host {
-		past++
-	}
-	return s.Instances[first:past:past]
-}
-
-func (s *Service) find(e Endpoint) (int, bool) {
-	return slices.BinarySearchFunc(s.Instances, e, func(i *Instance, e Endpoint) int {
-		return i.Key.Endpoint.compare(e)
-	})
-}
+func (s *Service) At(host string) []*Instance { return s.Instances.on(host) }
 
 // Filter narrows a selection; an empty field does not.
 type Filter struct {
@@ -112,7 +127,7 @@ func (s *Service) Select(f Filter) Selection { return s.SelectIn(nil, f) }
 func (s *Service) SelectIn(room []*Instance, f Filter) Selection {
 	var sel Selection
 	healthy := 0
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if f.Admits(i) {
 			sel.Named++
 			if i.eligible() {
@@ -129,12 +144,12 @@ func (s *Service) SelectIn(room []*Instance, f Filter) Selection {
 	if !sel.Protected {
 		answered = healthy
 	}
-	if answered == len(s.Instances) {
-		sel.Instances = slices.Clip(s.Instances)
+	if answered == s.Instances.Len() {
+		sel.Instances = s.Instances.List()
 		return sel
 	}
 	sel.Instances = slices.Grow(room[:0], answered)
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if i.eligible() && (i.Healthy || sel.Protected) && f.Admits(i) {
 			sel.Instances = append(sel.Instances, i)
 		}
@@ -146,7 +161,7 @@ func (s *Service) SelectIn(room []*Instance, f Filter) Selection {
 // suited is the selection of those that suit a consumer.
 func (s *Service) suited(sel Selection, f Filter) Selection {
 	all := make([]*Instance, 0, sel.All)
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if f.Admits(i) && i.eligible() {
 			all = append(all, i)
 		}
@@ -162,48 +177,6 @@ func (s *Service) suited(sel Selection, f Filter) Selection {
 	}
 	sel.Instances = slices.Clip(all)
 	return sel
-}
-
-// join makes the instance that readers see, before any verdict.
-func join(r *Registration, revision int64, o kept[*Override]) *Instance {
-	i := &Instance{Registration: *r, Revision: revision, Edited: o.revision}
-	i.Declared = &i.Registration
-	if o.record != nil {
-		i.Declared = r
-		i.override(o.record)
-	}
-	i.Timeouts = timeoutsOf(i.Metadata)
-	i.Addr, _ = r.Key.Endpoint.Addr()
-	i.cluster, i.version = scopeLabel(i.Cluster), scopeLabel(i.Metadata[MetaVersion])
-	return i
-}
-
-func (i *Instance) override(o *Override) {
-	if o.Weight != nil {
-		i.Weight = *o.Weight
-	}
-	if o.Enabled != nil {
-		i.Enabled = *o.Enabled
-	}
-	if len(o.Metadata) > 0 {
-		merged := make(map[string]string, len(i.Metadata)+len(o.Metadata))
-		maps.Copy(merged, i.Metadata)
-		maps.Copy(merged, o.Metadata)
-		i.Metadata = merged
-	}
-}
-
-// health sets a health that is not declared. The declared one must stay
-// readable, so what was declared is set apart first.
-func (i *Instance) health(healthy bool) {
-	if i.Healthy == healthy {
-		return
-	}
-	if i.Declared == &i.Registration {
-		declared := i.Registration
-		i.Declared = &declared
-	}
-	i.Healthy = healthy
 }
 
 // Version returns the revision at which the instance was last declared or

@@ -73,13 +73,13 @@ func (r *Registry) Silence(ctx context.Context, ro Roster, seen int64) error {
 func (p *plan) yield(members []*Instance, agent *Agent) (stay []*Instance, more bool) {
 	for _, i := range members {
 		switch {
-		case p.snap.successor(i.Key, i.Declared.Witness) == nil:
+		case p.snap.successor(i.Key, i.Witness) == nil:
 			stay = append(stay, i)
 		case p.size()+2*perHandOver >= maxWrite || p.metadata >= maxWriteMetadata:
 			more = true
 		default:
 			p.check(agent.RecordKey(), agent.Revision) // an agent that starts anew puts it
-			p.handOver(i, i.Declared.Witness, nil)
+			p.handOver(i, i.Witness, nil)
 		}
 	}
 	return stay, more
@@ -102,7 +102,7 @@ func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
 					left++
 					continue
 				}
-				if agent != nil && p.handOver(i, i.Declared.Witness, nil) {
+				if agent != nil && p.handOver(i, i.Witness, nil) {
 					continue
 				}
 				p.check(i.RecordKey(), i.Revision)
@@ -198,8 +198,8 @@ func (r *Registry) Passed(ctx context.Context, k InstanceKey, check string) (Rec
 			p.check(k.checked().record(), stands.revision)
 			p.deleteVerdict(k.checked())
 		}
-		if !i.Declared.Healthy {
-			back := *i.Declared
+		if !i.healthy {
+			back := i.Declaration()
 			back.Healthy = true
 			p.check(back.RecordKey(), i.Revision)
 			p.put(&back)

@@ -16,7 +16,7 @@ func verdicts(s *setting) map[string]func(context.Context, registry.Roster, int6
 func TestVerdictsSpareWhoDeclaredAnything(t *testing.T) {
 	k, sibling := endpoint("order-api", "10.0.0.1", 80), endpoint("pay-api", "10.0.0.1", 80)
 	slow := registration(sibling)
-	slow.Metadata = map[string]string{registry.MetaBeatTimeout: "20000"}
+	slow.Metadata = registry.MetadataOf(map[string]string{registry.MetaBeatTimeout: "20000"})
 	changed := registration(k)
 	changed.Weight = 2
 	heavier := slow
@@ -82,8 +82,8 @@ func TestVerdictOnAnAgentIsOneWrite(t *testing.T) {
 	if n := s.store.Commits() - before; n != 1 || !s.Snapshot().Instance(b).Silent {
 		t.Errorf("%d writes silenced the agent, want 1", n)
 	}
-	if v := s.Snapshot().Service(a.Service); v.Healthy != 0 || !v.Instances[0].Declared.Healthy {
-		t.Errorf("%d healthy, declared %v; want none, and what was declared kept", v.Healthy, v.Instances[0].Declared.Healthy)
+	if v := s.Snapshot().Service(a.Service); v.Healthy != 0 || !v.Instances.First().Declaration().Healthy {
+		t.Errorf("%d healthy, declared %v; want none, and what was declared kept", v.Healthy, v.Instances.First().Declaration().Healthy)
 	}
 	if !s.Snapshot().Silent(s.Snapshot().Agent("host-1")) {
 		t.Error("the agent is not silent")

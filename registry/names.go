@@ -118,12 +118,13 @@ func (s *Service) scopes(all *held) (found []scoped) {
 		found[i].held = found[i].or(h)
 	}
 	var last scoped
-	for n, i := range s.Instances {
+	first := true
+	for i := range s.Instances.All() {
 		is := scoped{Filter{Cluster: i.cluster, Version: i.version}, i.held()}
-		if n > 0 && is == last {
+		if !first && is == last {
 			continue
 		}
-		last = is
+		last, first = is, false
 		*all = all.or(is.held)
 		hold(Filter{Cluster: i.cluster}, is.held)
 		hold(Filter{Version: i.version}, is.held)

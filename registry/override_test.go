@@ -47,7 +47,7 @@ func TestOverrideEach(t *testing.T) {
 			}
 			s.whole()
 			for _, k := range keys {
-				if len(s.Snapshot().Instance(k).Metadata["k"]) != tc.value {
+				if len(s.Snapshot().Instance(k).Metadata.Get("k")) != tc.value {
 					t.Errorf("nothing lies over %s", k)
 				}
 			}

@@ -24,10 +24,12 @@ func (s *Service) protects(healthy, all int) bool {
 // true of. It has no DNS names.
 func (s *Service) Part(keep func(*Instance) bool) *Service {
 	part := &Service{ServiceRecord: s.ServiceRecord, Revision: s.Revision, policy: s.policy, selector: s.selector}
-	for _, i := range s.Instances {
+	var list []*Instance
+	for i := range s.Instances.All() {
 		if keep(i) {
-			part.Instances = append(part.Instances, i)
+			list = append(list, i)
 		}
 	}
+	part.Instances = Instances{appendParts(nil, list), len(list)}
 	return part
 }

@@ -3,7 +3,6 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -91,9 +90,9 @@ type Registration struct {
 	Healthy bool        `json:"healthy"`
 	// Checked has the servers check a persistent instance by TCP, unless its
 	// cluster says how to check.
-	Checked  bool              `json:"checked,omitempty"`
-	Metadata map[string]string `json:"metadata,omitempty"`
-	Witness  Witness           `json:"witness,omitempty"`
+	Checked  bool     `json:"checked,omitempty"`
+	Metadata Metadata `json:"metadata,omitzero"`
+	Witness  Witness  `json:"witness,omitempty"`
 }
 
 // Override is the operator's say over an instance; nil leaves a part alone.
@@ -171,24 +170,20 @@ func (w Witness) Agent() (string, bool) {
 	return "", false
 }
 
-// witnessID names the one who beats: an agent for all of its instances, an
+// of names the one who beats for an instance: an agent for all of its instances, an
 // instance for itself; "" when nobody does.
-func (r *Registration) witnessID() string {
-	if r.Witness == WitnessHTTP {
-		return "http/" + r.Key.String()
+func (w Witness) of(k InstanceKey) string {
+	if w == WitnessHTTP {
+		return "http/" + k.String()
 	}
-	return string(r.Witness)
+	return string(w)
 }
+
+func (r *Registration) witnessID() string { return r.Witness.of(r.Key) }
 
 // class names the timeouts a witness is judged by.
 func (t Timeouts) class() string {
 	return strconv.FormatInt(t.Unhealthy.Milliseconds(), 10) + "-" + strconv.FormatInt(t.Delete.Milliseconds(), 10)
-}
-
-// equal reports whether writing r over o would change nothing.
-func (r *Registration) equal(o *Registration) bool {
-	return r.Key == o.Key && r.Cluster == o.Cluster && r.Weight == o.Weight && r.Enabled == o.Enabled &&
-		r.Healthy == o.Healthy && r.Witness == o.Witness && r.Checked == o.Checked && maps.Equal(r.Metadata, o.Metadata)
 }
 
 func (k InstanceKey) record(kind Kind) Key {

@@ -29,7 +29,7 @@ func (r *Registry) Register(ctx context.Context, reg Registration) (Receipt, err
 func (p *plan) register(reg Registration) error {
 	key := reg.RecordKey()
 	stands := p.snap.Instance(reg.Key)
-	if stands != nil && stands.Declared.equal(&reg) {
+	if stands != nil && stands.Declaration() == reg {
 		p.clear(stands)
 		return nil
 	}

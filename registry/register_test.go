@@ -19,14 +19,14 @@ func TestRegisterAgainWritesNothing(t *testing.T) {
 	}{
 		{"the same", func(*registry.Registration) {}, false},
 		{"default cluster spelled out", func(r *registry.Registration) { r.Cluster = "DEFAULT" }, false},
-		{"empty metadata", func(r *registry.Registration) { r.Metadata = map[string]string{} }, false},
+		{"empty metadata", func(r *registry.Registration) { r.Metadata = registry.MetadataOf(map[string]string{}) }, false},
 		{"the address in another spelling", func(r *registry.Registration) { r.Key.Endpoint.Host = "2001:DB8:0::1" }, false},
 		{"a weight that counts as one", func(r *registry.Registration) { r.Weight = math.NaN() }, false},
 		{"weight", func(r *registry.Registration) { r.Weight = 2 }, true},
 		{"cluster", func(r *registry.Registration) { r.Cluster = "bj" }, true},
 		{"enabled", func(r *registry.Registration) { r.Enabled = false }, true},
 		{"health", func(r *registry.Registration) { r.Healthy = false }, true},
-		{"metadata", func(r *registry.Registration) { r.Metadata = map[string]string{"k": "v"} }, true},
+		{"metadata", func(r *registry.Registration) { r.Metadata = registry.MetadataOf(map[string]string{"k": "v"}) }, true},
 		{"witness", func(r *registry.Registration) { r.Witness = registry.WitnessAgent("x") }, true},
 	}
 	for _, test := range tests {
@@ -51,17 +51,6 @@ func TestRegisterAgainWritesNothing(t *testing.T) {
 			}
 			s.whole()
 		})
-	}
-}
-
-func TestRegisterKeepsItsOwnCopy(t *testing.T) {
-	s := newSetting(t)
-	r := registration(endpoint("order-api", "10.0.0.1", 80))
-	r.Metadata = map[string]string{"k": "v"}
-	s.register(r)
-	r.Metadata["k"] = "changed by the caller"
-	if got := s.Snapshot().Instance(r.Key).Metadata["k"]; got != "v" {
-		t.Errorf("metadata = %q after the caller changed its map, want v", got)
 	}
 }
 
@@ -131,7 +120,7 @@ func TestRegistrationRacesWithItsService(t *testing.T) {
 		if _, err := s.DeleteService(t.Context(), eph.Key.Service); !errors.Is(err, registry.ErrConflict) {
 			t.Errorf("DeleteService of a service that just got an instance = %v, want ErrConflict", err)
 		}
-		if v := s.Snapshot().ByName("order-api.svc"); v == nil || len(v.Instances) != 1 {
+		if v := s.Snapshot().ByName("order-api.svc"); v == nil || v.Instances.Len() != 1 {
 			t.Errorf("order-api.svc leads to %+v, want the instance that registered", v)
 		}
 	})
@@ -141,8 +130,8 @@ func TestRegistrationRacesWithItsService(t *testing.T) {
 			t.Errorf("Register into a service that just got an instance of the other kind = %v, want ErrConflict", err)
 		}
 		v := s.Snapshot().Service(eph.Key.Service)
-		if !v.Ephemeral || len(v.Instances) != 1 {
-			t.Errorf("service is ephemeral: %v, with %d instances, want true with 1", v.Ephemeral, len(v.Instances))
+		if !v.Ephemeral || v.Instances.Len() != 1 {
+			t.Errorf("service is ephemeral: %v, with %d instances, want true with 1", v.Ephemeral, v.Instances.Len())
 		}
 	})
 	t.Run("the service was deleted first", func(t *testing.T) {
@@ -288,7 +277,7 @@ func TestLateBeatCrossesADeregistration(t *testing.T) {
 func TestOverride(t *testing.T) {
 	s := newSetting(t)
 	r := registration(endpoint("order-api", "10.0.0.1", 80))
-	r.Metadata = map[string]string{"version": "v1", "owner": "a"}
+	r.Metadata = registry.MetadataOf(map[string]string{"version": "v1", "owner": "a"})
 	edit := func(e registry.Edit) registry.Receipt {
 		t.Helper()
 		receipt, err := s.Override(t.Context(), r.Key, e)
@@ -320,15 +309,15 @@ func TestOverride(t *testing.T) {
 		if i.Weight != weight || i.Enabled != enabled {
 			t.Errorf("weight %v, enabled %v, want %v, %v", i.Weight, i.Enabled, weight, enabled)
 		}
-		if diff := cmp.Diff(metadata, i.Metadata); diff != "" {
+		if diff := cmp.Diff(metadata, i.Metadata.Map()); diff != "" {
 			t.Errorf("metadata (-want +got):\n%s", diff)
 		}
-		if i.Declared.Weight != r.Weight || !i.Declared.Enabled {
-			t.Errorf("declared: %+v, want what the owner says", i.Declared)
+		if i.Declaration().Weight != r.Weight || !i.Declaration().Enabled {
+			t.Errorf("declared: %+v, want what the owner says", i.Declaration())
 		}
 	}
 	edit(registry.Edit{Weight: new(0.0)})
-	want(0, true, r.Metadata)
+	want(0, true, r.Metadata.Map())
 	edit(registry.Edit{Enabled: new(false), Metadata: map[string]string{"version": "v2"}})
 	want(0, false, map[string]string{"version": "v2", "owner": "a"})
 	if again := edit(registry.Edit{Enabled: new(false)}); again.Wrote {
@@ -340,7 +329,7 @@ func TestOverride(t *testing.T) {
 		t.Error("the version that the operator set has no name")
 	}
 
-	r.Weight, r.Metadata = 5, map[string]string{"owner": "b"} // the owner reconnects
+	r.Weight, r.Metadata = 5, registry.MetadataOf(map[string]string{"owner": "b"}) // the owner reconnects
 	s.register(r)
 	want(0, false, map[string]string{"version": "v2", "zone": "a", "owner": "b"})
 	edit(registry.Edit{Metadata: map[string]string{}, Replace: true})

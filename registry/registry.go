@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -225,17 +227,17 @@ func (p *plan) put(rec Record) {
 	p.Puts = append(p.Puts, rec)
 	switch r := rec.(type) {
 	case *Registration:
-		p.weigh(r.Metadata)
+		p.weigh(r.Metadata.All())
 	case *Override:
-		p.weigh(r.Metadata)
+		p.weigh(maps.All(r.Metadata))
 	case *Standby:
 		for _, w := range r.Agents {
-			p.weigh(w.Metadata)
+			p.weigh(w.Metadata.All())
 		}
 	}
 }
 
-func (p *plan) weigh(metadata map[string]string) {
+func (p *plan) weigh(metadata iter.Seq2[string, string]) {
 	for k, v := range metadata {
 		p.metadata += len(k) + len(v)
 	}

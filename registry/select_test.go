@@ -25,7 +25,7 @@ func serviceOf(t *testing.T, threshold float64, members []member) *registry.Serv
 	for _, m := range members {
 		r := persistent(endpoint("order-api", fmt.Sprint("10.0.0.", m.octet), 80))
 		r.Weight, r.Enabled, r.Healthy, r.Cluster = m.weight, !m.off, !m.sick, m.cluster
-		r.Metadata = map[string]string{"version": m.version, "protocol": m.protocol}
+		r.Metadata = registry.MetadataOf(map[string]string{"version": m.version, "protocol": m.protocol})
 		changes = append(changes, registry.Change{Key: r.RecordKey(), Record: &r, Revision: 2})
 	}
 	return (*registry.Snapshot)(nil).Apply(2, changes).Service(k)
@@ -92,10 +92,10 @@ func TestSelect(t *testing.T) {
 
 func TestSelectLeavesTheServiceAlone(t *testing.T) {
 	s := serviceOf(t, 0, []member{{octet: 1, weight: 1}, {octet: 2, weight: 1, sick: true}, {octet: 3, weight: 1}})
-	before := slices.Clone(s.Instances)
+	before := slices.Collect(s.Instances.All())
 	_ = append(s.Select(registry.Filter{}).Instances, nil)
 	s.Select(registry.Filter{Type: registry.AppType{App: "x", Proto: "tcp"}})
-	if !slices.Equal(before, s.Instances) {
+	if !slices.Equal(before, slices.Collect(s.Instances.All())) {
 		t.Error("Select changed the instances of the service")
 	}
 	if s.Healthy != 2 {

@@ -152,7 +152,7 @@ func (s *Service) Label(i *Instance, name string) string {
 			return v
 		}
 	}
-	return i.Metadata[name]
+	return i.Metadata.Get(name)
 }
 
 // LabelsOf returns the labels of a network, not to be modified, and how long a

@@ -47,7 +47,7 @@ func TestSelectorChoosesAmongWhatWorks(t *testing.T) {
 	k := service("order-api")
 	member := func(host string, healthy bool, metadata map[string]string) registry.Change {
 		r := registration(endpoint("order-api", host, 80))
-		r.Healthy, r.Metadata = healthy, metadata
+		r.Healthy, r.Metadata = healthy, registry.MetadataOf(metadata)
 		return registry.Change{Key: r.RecordKey(), Record: &r, Revision: 1}
 	}
 	svc := &registry.ServiceRecord{Key: k, Ephemeral: true, Selector: registry.Selector{Labels: "CONSUMER.label.zone = PROVIDER.label.zone"}}
@@ -96,7 +96,7 @@ func TestSelectorOfTwoLabels(t *testing.T) {
 	changes := []registry.Change{{Key: svc.RecordKey(), Record: svc, Revision: 1}}
 	for host, place := range map[string]map[string]string{"10.0.0.1": {"zone": "a", "site": "x"}, "10.0.0.2": {"zone": "a", "site": "y"}, "10.0.0.3": {"zone": "b", "site": "y"}} {
 		r := persistent(endpoint("a", host, 80))
-		r.Metadata = place
+		r.Metadata = registry.MetadataOf(place)
 		changes = append(changes, registry.Change{Key: r.RecordKey(), Record: &r, Revision: 1})
 	}
 	s := registry.Empty(registry.Policy{Labels: known}).Apply(1, changes).Service(svc.Key)

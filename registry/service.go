@@ -106,8 +106,8 @@ func (r *Registry) DeleteService(ctx context.Context, k ServiceKey) (Receipt, er
 		if s == nil {
 			return fmt.Errorf("service %s: %w", k, ErrNotFound)
 		}
-		if len(s.Instances) > 0 {
-			return fmt.Errorf("service %s still has %d instances: %w", k, len(s.Instances), ErrConflict)
+		if s.Instances.Len() > 0 {
+			return fmt.Errorf("service %s still has %d instances: %w", k, s.Instances.Len(), ErrConflict)
 		}
 		p.deleteService(s)
 		return nil
@@ -171,7 +171,7 @@ func (p *plan) ensureService(k ServiceKey, ephemeral bool) error {
 		p.createService(ServiceRecord{Key: k, Ephemeral: ephemeral})
 		return nil
 	}
-	if s.Ephemeral != ephemeral && (len(s.Instances) > 0 || s.Declared) {
+	if s.Ephemeral != ephemeral && (s.Instances.Len() > 0 || s.Declared) {
 		return &KindError{k, s.Ephemeral}
 	}
 	p.check(k.record(), s.Revision)

@@ -361,8 +361,8 @@ func TestFiftyRegisterOneNewService(t *testing.T) {
 	wg.Wait()
 	s.whole()
 	a, b := s.Snapshot().Service(service("com.foo.Bar")), s.Snapshot().Service(service("com.foo.bar"))
-	if len(a.Instances) != 40 || len(b.Instances) != 10 {
-		t.Errorf("%d and %d instances, want 40 and 10", len(a.Instances), len(b.Instances))
+	if a.Instances.Len() != 40 || b.Instances.Len() != 10 {
+		t.Errorf("%d and %d instances, want 40 and 10", a.Instances.Len(), b.Instances.Len())
 	}
 	if a.Shadowed == b.Shadowed || (a.DNSName() == "") == (b.DNSName() == "") || a.Shadowed == (a.DNSName() != "") {
 		t.Errorf("called %q (shadowed %v) and %q (%v), want one to hold the name", a.DNSName(), a.Shadowed, b.DNSName(), b.Shadowed)
@@ -415,7 +415,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		if v.Revision == 0 {
 			t.Errorf("%s has instances and no record", v.Key)
 		}
-		for _, i := range v.Instances {
+		for i := range v.Instances.All() {
 			if i.Ephemeral() != v.Ephemeral {
 				t.Errorf("%s is ephemeral: %v, its service: %v", i.Key, i.Ephemeral(), v.Ephemeral)
 			}

@@ -18,6 +18,7 @@ import (
 type Snapshot struct {
 	revision   int64
 	policy     Policy
+	profiles   *profiles // shared by all snapshots that follow on each other
 	instances  int
 	namespaces trie.Map[string, kept[*Namespace]]
 	services   trie.Map[ServiceKey, *Service]
@@ -59,6 +60,8 @@ type Agent struct {
 	Revision  int64         // of the record's last change; 0: instances name it, but it has no record
 	Instances []InstanceKey // not to be modified
 	Waits     []InstanceKey // of others, for which it stands by; not to be modified
+
+	witness Witness
 }
 
 // Silent reports whether a verdict of silence stands on any of the agent's instances.
@@ -285,42 +288,6 @@ func Diff(was, is *Snapshot) iter.Seq2[*Service, *Service] {
 				more = yield(a, b)
 			}
 		})
-	}
-}
-
-// DiffInstances yields the instances that differ between two states of one
-// service, as they were and as they are; nil means absent, a service too.
-func DiffInstances(was, is *Service) iter.Seq2[*Instance, *Instance] {
-	return func(yield func(was, is *Instance) bool) {
-		var old, now []*Instance
-		if was != nil {
-			old = was.Instances
-		}
-		if is != nil {
-			now = is.Instances
-		}
-		for more := true; more && (len(old) > 0 || len(now) > 0); {
-			order := 0
-			switch {
-			case len(old) == 0:
-				order = 1
-			case len(now) == 0:
-				order = -1
-			case old[0] != now[0]:
-				order = old[0].Key.Endpoint.compare(now[0].Key.Endpoint)
-			}
-			switch {
-			case order < 0:
-				more, old = yield(old[0], nil), old[1:]
-			case order > 0:
-				more, now = yield(nil, now[0]), now[1:]
-			default:
-				if old[0] != now[0] {
-					more = yield(old[0], now[0])
-				}
-				old, now = old[1:], now[1:]
-			}
-		}
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *setting) answered(k registry.InstanceKey) (end func()) {
 func TestStandbyTakesOver(t *testing.T) {
 	reg := registration(endpoint("pay", "192.0.2.1", 80))
 	mine, other := reg, reg
-	mine.Metadata, other.Metadata = map[string]string{"by": "a"}, map[string]string{"by": "b"}
+	mine.Metadata, other.Metadata = registry.MetadataOf(map[string]string{"by": "a"}), registry.MetadataOf(map[string]string{"by": "b"})
 	drained := mine
 	drained.Weight = 0
 	for _, c := range []struct {
@@ -120,7 +120,7 @@ func TestStandbyTakesOver(t *testing.T) {
 				t.Errorf("the instance is of %q, want b", got)
 			}
 			i := s.Snapshot().Instance(reg.Key)
-			if i.Silent || !i.Healthy || i.Weight != 1 || i.Metadata["by"] != "b" {
+			if i.Silent || !i.Healthy || i.Weight != 1 || i.Metadata.Get("by") != "b" {
 				t.Errorf("instance = %+v, want what b declares", i)
 			}
 			if s.standsBy("b", other) || !s.standsBy("c", other) || len(s.Snapshot().Agent("b").Waits) != 0 {
@@ -350,7 +350,7 @@ func TestHandOverOfMuchMetadata(t *testing.T) {
 	var set []registry.Declaration
 	for n := range 16 {
 		reg := registration(endpoint("pay", "192.0.2.1", uint16(80+n)))
-		reg.Metadata = map[string]string{"much": strings.Repeat("x", registry.MaxMetadata-4)}
+		reg.Metadata = registry.MetadataOf(map[string]string{"much": strings.Repeat("x", registry.MaxMetadata-4)})
 		set = append(set, registry.Declaration{Registration: reg})
 	}
 	for n := range 9 {

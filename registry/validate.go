@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"iter"
 	"maps"
 	"math"
 	"net/netip"
@@ -103,9 +104,11 @@ func CleanWeight(w float64) (float64, error) {
 	return w, nil
 }
 
-func validateMetadata(m map[string]string) error {
+func validateMetadata(m map[string]string) error { return validatePairs(maps.All(m)) }
+
+func validatePairs(pairs iter.Seq2[string, string]) error {
 	n := 0
-	for k, v := range m {
+	for k, v := range pairs {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
 			return invalid("metadata", strings.ToValidUTF8(k, "?"), "is not valid UTF-8")
 		}
@@ -117,8 +120,7 @@ func validateMetadata(m map[string]string) error {
 	return nil
 }
 
-// clean returns r with defaults filled in and every field checked. The map is
-// copied: a record is immutable once it is made.
+// clean returns r with defaults filled in and every field checked.
 func (r Registration) clean() (Registration, error) {
 	if err := r.Key.Service.Validate(); err != nil {
 		return r, err
@@ -137,13 +139,9 @@ func (r Registration) clean() (Registration, error) {
 	if r.Weight, err = CleanWeight(r.Weight); err != nil {
 		return r, err
 	}
-	if err := validateMetadata(r.Metadata); err != nil {
+	if err := validatePairs(r.Metadata.All()); err != nil {
 		return r, err
 	}
-	if len(r.Metadata) == 0 {
-		r.Metadata = nil
-	}
-	r.Metadata = maps.Clone(r.Metadata)
 	return r, timeoutsOf(r.Metadata).validate()
 }
 
@@ -165,22 +163,25 @@ type Timeouts struct {
 var DefaultTimeouts = Timeouts{5 * time.Second, 15 * time.Second, 30 * time.Second}
 
 // timeoutsOf reads the three preserved keys; digits only, otherwise the default.
-func timeoutsOf(metadata map[string]string) Timeouts {
-	ms := func(key string, otherwise time.Duration) time.Duration {
-		n, err := strconv.ParseUint(metadata[key], 10, 31)
-		if err != nil {
-			return otherwise
+func timeoutsOf(m Metadata) Timeouts {
+	t := DefaultTimeouts
+	for key, value := range m.All() {
+		var to *time.Duration
+		switch key {
+		case MetaBeatInterval:
+			to = &t.Interval
+		case MetaBeatTimeout:
+			to = &t.Unhealthy
+		case MetaDeleteAfter:
+			to = &t.Delete
+		default:
+			continue
 		}
-		return time.Duration(n) * time.Millisecond
+		if n, err := strconv.ParseUint(value, 10, 31); err == nil {
+			*to = time.Duration(n) * time.Millisecond
+		}
 	}
-	if len(metadata) == 0 {
-		return DefaultTimeouts
-	}
-	return Timeouts{
-		ms(MetaBeatInterval, DefaultTimeouts.Interval),
-		ms(MetaBeatTimeout, DefaultTimeouts.Unhealthy),
-		ms(MetaDeleteAfter, DefaultTimeouts.Delete),
-	}
+	return t
 }
 
 // validate holds the one constraint Nacos checks at registration.

@@ -151,21 +151,21 @@ func TestRegistrations(t *testing.T) {
 		{"cluster with a dot", func(r *registry.Registration) { r.Cluster = "a.b" }, "cluster"},
 		{"cluster of 65", func(r *registry.Registration) { r.Cluster = strings.Repeat("c", 65) }, "cluster"},
 		{"metadata at the limit", func(r *registry.Registration) {
-			r.Metadata = map[string]string{"k": strings.Repeat("v", registry.MaxMetadata-1)}
+			r.Metadata = registry.MetadataOf(map[string]string{"k": strings.Repeat("v", registry.MaxMetadata-1)})
 		}, ""},
 		{"metadata over the limit", func(r *registry.Registration) {
-			r.Metadata = map[string]string{"k": strings.Repeat("v", registry.MaxMetadata)}
+			r.Metadata = registry.MetadataOf(map[string]string{"k": strings.Repeat("v", registry.MaxMetadata)})
 		}, "metadata"},
-		{"metadata value that is not UTF-8", func(r *registry.Registration) { r.Metadata = map[string]string{"k": "\xff"} }, "metadata"},
-		{"metadata key that is not UTF-8", func(r *registry.Registration) { r.Metadata = map[string]string{"\xff": "v"} }, "metadata"},
+		{"metadata value that is not UTF-8", func(r *registry.Registration) { r.Metadata = registry.MetadataOf(map[string]string{"k": "\xff"}) }, "metadata"},
+		{"metadata key that is not UTF-8", func(r *registry.Registration) { r.Metadata = registry.MetadataOf(map[string]string{"\xff": "v"}) }, "metadata"},
 		{"interval over the timeout", func(r *registry.Registration) {
-			r.Metadata = map[string]string{registry.MetaBeatInterval: "15001"}
+			r.Metadata = registry.MetadataOf(map[string]string{registry.MetaBeatInterval: "15001"})
 		}, "metadata"},
 		{"interval over the delete timeout", func(r *registry.Registration) {
-			r.Metadata = map[string]string{registry.MetaDeleteAfter: "4999"}
+			r.Metadata = registry.MetadataOf(map[string]string{registry.MetaDeleteAfter: "4999"})
 		}, "metadata"},
 		{"delete timeout below the other", func(r *registry.Registration) {
-			r.Metadata = map[string]string{registry.MetaDeleteAfter: "6000"}
+			r.Metadata = registry.MetadataOf(map[string]string{registry.MetaDeleteAfter: "6000"})
 		}, ""},
 	}
 	for _, test := range tests {
@@ -200,7 +200,7 @@ func TestTimeouts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := registry.New(registrytest.NewStore(), &registrytest.Roll{})
 			reg := registration(endpoint("order-api", "10.0.0.1", 80))
-			reg.Metadata = test.metadata
+			reg.Metadata = registry.MetadataOf(test.metadata)
 			if _, err := r.Register(t.Context(), reg); err != nil {
 				t.Fatal(err)
 			}

@@ -114,7 +114,7 @@ func declarationOf(m api.AgentInstance) registry.Declaration {
 		Service:  registry.ServiceKey{Namespace: defaulted(m.Namespace, registry.DefaultNamespace), Group: defaulted(m.Group, registry.DefaultGroup), Name: m.Service},
 		Endpoint: registry.Endpoint{Host: m.Address, Port: m.Port},
 	}
-	d.Cluster, d.Metadata = m.Cluster, m.Metadata
+	d.Cluster, d.Metadata = m.Cluster, registry.MetadataOf(m.Metadata)
 	d.Weight, d.Enabled, d.Healthy = or(m.Weight, 1), or(m.Enabled, true), m.Health == api.HealthPassing
 	return d
 }
@@ -169,11 +169,11 @@ func (f *face) superseded(id, incarnation string) string {
 	return defaulted(a.Host, "unknown")
 }
 
-func memberOf(r *registry.Registration) api.AgentInstance {
+func memberOf(r registry.Registration) api.AgentInstance {
 	m := api.AgentInstance{
 		Namespace: r.Key.Service.Namespace, Group: r.Key.Service.Group, Service: r.Key.Service.Name,
 		Address: r.Key.Endpoint.Host, Port: r.Key.Endpoint.Port, Cluster: r.Cluster,
-		Weight: &r.Weight, Enabled: &r.Enabled, Metadata: r.Metadata, Health: api.HealthCritical,
+		Weight: &r.Weight, Enabled: &r.Enabled, Metadata: r.Metadata.Map(), Health: api.HealthCritical,
 	}
 	if r.Healthy {
 		m.Health = api.HealthPassing

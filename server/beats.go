@@ -90,7 +90,7 @@ func (b *beats) workOut(snap *registry.Snapshot, a *registry.Agent) *beaten {
 			is.hold = max(is.hold, b.hold(s))
 		}
 		if i := s.Instance(k.Endpoint); i != nil {
-			set = append(set, memberOf(i.Declared))
+			set = append(set, memberOf(i.Declaration()))
 		}
 	}
 	is.digest, is.health = api.Digest(set)

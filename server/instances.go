@@ -70,9 +70,9 @@ func (f *face) listInstances(ctx context.Context, q *instanceQuery) (*instanceLi
 	filter := registry.ClusterFilter(q.Cluster)
 	filter.Wants = s.Wants(consumer)
 	sel := s.Select(filter)
-	all := s.Instances
-	if q.Healthy {
-		all = sel.Instances
+	all := sel.Instances
+	if !q.Healthy {
+		all = s.Instances.List()
 	}
 	found, total := cut(all, Paging{q.Page, q.Size}, func(i *registry.Instance) bool {
 		return q.Healthy || q.Cluster == "" || i.Cluster == q.Cluster
@@ -143,7 +143,7 @@ func (f *face) putInstance(ctx context.Context, in *instancePut) (*instanceAnswe
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	reg := registry.Registration{Key: k, Cluster: in.Body.Cluster, Metadata: in.Body.Metadata, Checked: in.Body.Checked,
+	reg := registry.Registration{Key: k, Cluster: in.Body.Cluster, Metadata: registry.MetadataOf(in.Body.Metadata), Checked: in.Body.Checked,
 		Weight: or(in.Body.Weight, 1), Enabled: or(in.Body.Enabled, true), Healthy: or(in.Body.Healthy, true)}
 	if in.Body.Ephemeral {
 		reg.Witness = registry.WitnessHTTP
@@ -263,7 +263,7 @@ func instancesName(s *registry.Service) (name string) {
 func instanceOf(snap *registry.Snapshot, i *registry.Instance, base string) api.Instance {
 	e := i.Key.Endpoint
 	out := api.Instance{Address: e.Host, Port: e.Port, Cluster: i.Cluster, Weight: &i.Weight, Enabled: &i.Enabled,
-		Healthy: &i.Healthy, Metadata: i.Metadata, Ephemeral: i.Ephemeral(), Checked: i.Checked, Silent: i.Silent, Failing: i.Failing,
+		Healthy: &i.Healthy, Metadata: i.Metadata.Map(), Ephemeral: i.Ephemeral(), Checked: i.Checked, Silent: i.Silent, Failing: i.Failing,
 		Witness: string(i.Witness), Revision: i.Version()}
 	if i.Addr.IsValid() {
 		label, _, _ := strings.Cut(string(answer.AppendAddress(nil, i.Addr)), ".")
@@ -272,8 +272,9 @@ func instanceOf(snap *registry.Snapshot, i *registry.Instance, base string) api.
 	if v := snap.Failure(i); v != nil {
 		out.Failure = v.Why
 	}
-	if d := i.Declared; d != &i.Registration {
-		out.Declared = &api.Declared{Weight: d.Weight, Enabled: d.Enabled, Healthy: d.Healthy, Metadata: d.Metadata}
+	if i.Altered() {
+		d := i.Declaration()
+		out.Declared = &api.Declared{Weight: d.Weight, Enabled: d.Enabled, Healthy: d.Healthy, Metadata: d.Metadata.Map()}
 	}
 	if i.Edited == 0 {
 		return out

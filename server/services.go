@@ -181,7 +181,7 @@ func serviceOf(snap *registry.Snapshot, s *registry.Service) api.Service {
 	out := api.Service{
 		Namespace: s.Key.Namespace, Group: s.Key.Group, Name: s.Key.Name,
 		Ephemeral: s.Ephemeral, ProtectThreshold: s.ProtectThreshold, Metadata: s.Metadata,
-		InstanceCount: len(s.Instances), HealthyCount: s.Healthy,
+		InstanceCount: s.Instances.Len(), HealthyCount: s.Healthy,
 		DNSName: s.DNSName(), DNSExact: s.Key.Exact(), DNSShadowed: s.Shadowed, Revision: s.Revision,
 	}
 	if s.DNS != (registry.DNSOptions{}) {

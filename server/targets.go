@@ -61,11 +61,11 @@ func (q *targetsQuery) write(to io.Writer, snap *registry.Snapshot) error {
 		if !q.admits(s.Key) {
 			continue
 		}
-		instances := s.Instances
+		instances := s.Instances.All()
 		if q.Healthy {
-			instances = s.Select(registry.Filter{}).Instances
+			instances = slices.Values(s.Select(registry.Filter{}).Instances)
 		}
-		for _, i := range instances {
+		for i := range instances {
 			if q.Cluster != "" && q.Cluster != i.Cluster {
 				continue
 			}
@@ -106,10 +106,11 @@ func label(labels map[string]string, s *registry.Service, i *registry.Instance) 
 	if agent, ok := i.Witness.Agent(); ok {
 		set("agent", agent)
 	}
-	for kind, metadata := range map[string]map[string]string{"metadata_": i.Metadata, "service_metadata_": s.Metadata} {
-		for _, key := range slices.Sorted(maps.Keys(metadata)) {
-			set(kind+labelName(key), metadata[key])
-		}
+	for key, value := range i.Metadata.All() {
+		set("metadata_"+labelName(key), value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Metadata)) {
+		set("service_metadata_"+labelName(key), s.Metadata[key])
 	}
 }
 

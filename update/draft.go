@@ -107,7 +107,7 @@ func (d *draft) endpoint(o *owner, srv *dns.SRV) (registry.Endpoint, error) {
 		return e, refuse("%s SRV: target: %v", o.text, err)
 	}
 	if o.service != nil {
-		for _, i := range o.service.Instances {
+		for i := range o.service.Instances.All() {
 			stands := i.Key.Endpoint
 			if stands.Port == e.Port && !i.Addr.IsValid() && strings.EqualFold(strings.TrimSuffix(stands.Host, "."), e.Host) {
 				return stands, nil
@@ -125,9 +125,9 @@ func (d *draft) add(o owner, e registry.Endpoint, weight float64) error {
 	}
 	key := registry.InstanceKey{Service: service, Endpoint: e}
 	reg := &registry.Registration{Key: key, Cluster: o.cluster(), Weight: weight, Enabled: true, Healthy: true}
-	reg.Metadata = map[string]string{}
-	maps.Copy(reg.Metadata, d.texts[dns.CanonicalName(o.text)])
-	if err := o.claim(reg.Metadata); err != nil {
+	metadata := map[string]string{}
+	maps.Copy(metadata, d.texts[dns.CanonicalName(o.text)])
+	if err := o.claim(metadata); err != nil {
 		return err
 	}
 	if before := d.pending[key]; before != nil {
@@ -135,10 +135,11 @@ func (d *draft) add(o owner, e registry.Endpoint, weight float64) error {
 			return refuse("%s SRV: instance %s has another weight or cluster in the same message", o.text, e)
 		}
 		reg.Cluster = cmp.Or(reg.Cluster, before.Cluster)
-		if err := merge(o.text, reg.Metadata, before.Metadata); err != nil {
+		if err := merge(o.text, metadata, before.Metadata.Map()); err != nil {
 			return err
 		}
 	}
+	reg.Metadata = registry.MetadataOf(metadata)
 	d.set(key, reg)
 	return nil
 }
@@ -147,16 +148,16 @@ func (d *draft) add(o owner, e registry.Endpoint, weight float64) error {
 func (d *draft) remove(o owner, is func(registry.Endpoint) bool) {
 	for _, key := range d.order {
 		reg := d.pending[key]
-		if reg != nil && o.names(key.Service, d.snap) && o.admits(reg) && is(key.Endpoint) {
+		if reg != nil && o.names(key.Service, d.snap) && o.admits(reg.Cluster, reg.Metadata) && is(key.Endpoint) {
 			d.pending[key] = nil
 		}
 	}
 	if o.service == nil {
 		return
 	}
-	for _, i := range o.service.Instances {
+	for i := range o.service.Instances.All() {
 		_, named := d.pending[i.Key]
-		if !named && is(i.Key.Endpoint) && o.admits(&i.Registration) {
+		if !named && is(i.Key.Endpoint) && o.admits(i.Cluster, i.Metadata) {
 			if d.set(i.Key, nil); len(d.order) > MaxChanges {
 				return
 			}
@@ -186,14 +187,11 @@ func (d *draft) changes() (Changes, error) {
 		reg.Cluster = cmp.Or(reg.Cluster, registry.DefaultCluster)
 		d.lease.apply(reg)
 		size := 0
-		for k, v := range reg.Metadata {
+		for k, v := range reg.Metadata.All() {
 			size += len(k) + len(v)
 		}
 		if size > registry.MaxMetadata {
 			return Changes{}, refuse("instance %s: %d bytes of metadata, of at most %d", key, size, registry.MaxMetadata)
-		}
-		if len(reg.Metadata) == 0 {
-			reg.Metadata = nil
 		}
 		c.Register = append(c.Register, *reg)
 	}

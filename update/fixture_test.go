@@ -46,11 +46,8 @@ func (r *roll) instance(k registry.ServiceKey, endpoint string, weight float64, 
 		Key:     registry.InstanceKey{Service: k, Endpoint: registry.Endpoint{Host: host, Port: uint16(n)}},
 		Cluster: cluster, Weight: max(weight, -weight), Enabled: true, Healthy: weight >= 0,
 	}
-	if len(pairs) > 0 {
-		reg.Metadata = map[string]string{}
-	}
 	for i := 0; i < len(pairs); i += 2 {
-		reg.Metadata[pairs[i]] = pairs[i+1]
+		reg.Metadata = reg.Metadata.Over(map[string]string{pairs[i]: pairs[i+1]})
 	}
 	r.put(reg)
 }
@@ -175,7 +172,7 @@ func lines(c update.Changes) []string {
 	var out []string
 	for _, r := range c.Register {
 		line := fmt.Sprintf("+%s %v %s", r.Key, r.Weight, r.Cluster)
-		if len(r.Metadata) > 0 {
+		if r.Metadata.Len() > 0 {
 			line += fmt.Sprintf(" %v", r.Metadata)
 		}
 		if r.Witness != "" {

@@ -66,11 +66,10 @@ func (l lease) apply(reg *registry.Registration) {
 		return
 	}
 	reg.Witness = registry.WitnessHTTP
-	for key, d := range map[string]time.Duration{
-		registry.MetaBeatInterval: l.granted / 2, registry.MetaBeatTimeout: l.granted, registry.MetaDeleteAfter: l.granted,
-	} {
-		reg.Metadata[key] = strconv.FormatInt(d.Milliseconds(), 10)
-	}
+	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	reg.Metadata = reg.Metadata.Over(map[string]string{
+		registry.MetaBeatInterval: ms(l.granted / 2), registry.MetaBeatTimeout: ms(l.granted), registry.MetaDeleteAfter: ms(l.granted),
+	})
 }
 
 func isLeaseKey(key string) bool {

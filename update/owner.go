@@ -104,7 +104,7 @@ func (o *owner) cluster() string {
 		return registry.DefaultCluster
 	}
 	if o.Cluster != "" && o.service != nil {
-		for _, i := range o.service.Instances {
+		for i := range o.service.Instances.All() {
 			if sameLabel(o.Cluster, i.Cluster) {
 				return i.Cluster
 			}
@@ -114,10 +114,10 @@ func (o *owner) cluster() string {
 }
 
 // admits reports whether an instance is found under the name.
-func (o *owner) admits(r *registry.Registration) bool {
-	return (o.Cluster == "" || sameLabel(o.Cluster, r.Cluster)) &&
-		(o.Version == "" || sameLabel(o.Version, r.Metadata[registry.MetaVersion])) &&
-		(o.protocol == "" || sameProtocol(o.protocol, r.Metadata[registry.MetaProtocol]))
+func (o *owner) admits(cluster string, m registry.Metadata) bool {
+	return (o.Cluster == "" || sameLabel(o.Cluster, cluster)) &&
+		(o.Version == "" || sameLabel(o.Version, m.Get(registry.MetaVersion))) &&
+		(o.protocol == "" || sameProtocol(o.protocol, m.Get(registry.MetaProtocol)))
 }
 
 // sameLabel reports whether names ask by a label for a cluster or a version.

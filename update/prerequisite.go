@@ -170,13 +170,10 @@ func (r *reader) node(name, below string) (node, error) {
 	if o.service == nil {
 		return node{}, nil
 	}
-	n := node{selector: o.Proto != "", instances: o.service.Instances}
-	if o.Cluster != "" || o.Version != "" || o.protocol != "" {
-		n.instances = nil
-		for _, i := range o.service.Instances {
-			if o.admits(&i.Registration) {
-				n.instances = append(n.instances, i)
-			}
+	n := node{selector: o.Proto != ""}
+	for i := range o.service.Instances.All() {
+		if o.admits(i.Cluster, i.Metadata) {
+			n.instances = append(n.instances, i)
 		}
 	}
 	return n, nil
@@ -240,7 +237,7 @@ func (n *node) record(i *registry.Instance, rrtype uint16, heaviest float64) (da
 	case n.selector:
 		return "", false
 	case rrtype == dns.TypeTXT:
-		return "", len(i.Metadata) > 0
+		return "", i.Metadata.Len() > 0
 	}
 	return i.Addr.String(), ofFamily(i.Addr, rrtype)
 }

@@ -414,9 +414,9 @@ func TestLease(t *testing.T) {
 						Endpoint: registry.Endpoint{Host: "10.0.0.9", Port: 80},
 					},
 					Cluster: "DEFAULT", Weight: 1, Enabled: true, Healthy: true, Witness: registry.WitnessHTTP,
-					Metadata: map[string]string{
+					Metadata: registry.MetadataOf(map[string]string{
 						registry.MetaBeatInterval: c.interval, registry.MetaBeatTimeout: c.silent, registry.MetaDeleteAfter: c.silent,
-					},
+					}),
 				}}},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

@@ -73,7 +73,7 @@ func in(cluster string) func(*registry.Registration) {
 }
 
 func meta(pairs ...string) func(*registry.Registration) {
-	return func(r *registry.Registration) { r.Metadata = pairsOf(pairs) }
+	return func(r *registry.Registration) { r.Metadata = registry.MetadataOf(pairsOf(pairs)) }
 }
 
 func pairsOf(pairs []string) map[string]string {
@@ -186,7 +186,7 @@ func random(r *rand.Rand, was *registry.Snapshot, changes int) *registry.Snapsho
 		}
 		roll.instance(k, at.Host, at.Port, in(pick("", "bj", "b_j", "sh")), weight(float64(r.IntN(4)*r.IntN(60))), func(reg *registry.Registration) {
 			reg.Healthy, reg.Enabled = r.IntN(3) > 0, r.IntN(5) > 0
-			reg.Metadata = map[string]string{"protocol": pick("", "http", "udp", "a/udp", "tcp", "x/udp"), "version": pick("", "v1"), "alpn": pick("", "h2")}
+			reg.Metadata = registry.MetadataOf(map[string]string{"protocol": pick("", "http", "udp", "a/udp", "tcp", "x/udp"), "version": pick("", "v1"), "alpn": pick("", "h2")})
 		})
 	}
 	return roll.snapshot(was)

@@ -110,7 +110,7 @@ func changes(was, is *registry.Snapshot) (n int) {
 	for old, now := range registry.Diff(was, is) {
 		n++
 		if old != nil {
-			n += len(old.Instances) / pointersPerInstance
+			n += old.Instances.Len() / pointersPerInstance
 		}
 		for range registry.DiffInstances(old, now) {
 			n++

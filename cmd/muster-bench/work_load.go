@@ -115,7 +115,7 @@ func writeAll(ctx context.Context, store *etcdstore.Store, r roster, clients int
 		m := r.member(n)
 		return []registry.Record{&registry.Registration{
 			Key:     registry.InstanceKey{Service: r.key(n % r.services), Endpoint: registry.Endpoint{Host: m.address, Port: m.port}},
-			Cluster: registry.DefaultCluster, Weight: 1, Enabled: true, Healthy: true, Metadata: m.metadata,
+			Cluster: registry.DefaultCluster, Weight: 1, Enabled: true, Healthy: true, Metadata: registry.MetadataOf(m.metadata),
 		}}
 	})
 }

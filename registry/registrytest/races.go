@@ -51,7 +51,7 @@ func testNoLostUpdate(s contract) {
 		wg.Go(func() {
 			for done := 0; done < each; {
 				i := s.View().Snapshot().Instance(key)
-				next := *i.Declared
+				next := i.Declaration()
 				next.Weight++
 				revision, err := s.Commit(t.Context(), registry.Write{
 					Checks: []registry.Check{{Key: next.RecordKey(), Revision: i.Revision}}, Puts: []registry.Record{&next},

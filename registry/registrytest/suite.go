@@ -126,7 +126,7 @@ func testRoundTrip(s contract) {
 	t := s.t
 	reg := instance("round/trip", 80)
 	reg.Cluster, reg.Weight, reg.Enabled, reg.Healthy = "bj", 0.1, false, false
-	reg.Metadata = map[string]string{"": "empty key", "k": "", "größe": "\x00\n\"\\<>&\u2028😀"}
+	reg.Metadata = registry.MetadataOf(map[string]string{"": "empty key", "k": "", "größe": "\x00\n\"\\<>&\u2028😀"})
 	reg.Witness = registry.WitnessAgent("host.1_x-y")
 	other := instance("round/trip", 81)
 	other.Witness = registry.WitnessHTTP
@@ -141,7 +141,7 @@ func testRoundTrip(s contract) {
 	verdict := &registry.Verdict{Key: registry.VerdictKey{Witness: "agent/host.1_x-y", Class: "15000-30000"}, Incarnation: "a/b",
 		Since: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)}
 	waits := instance("round/trip", 84)
-	waits.Witness, waits.Weight, waits.Metadata = registry.WitnessAgent("host.1_x-y"), 0.5, map[string]string{"k": "v"}
+	waits.Witness, waits.Weight, waits.Metadata = registry.WitnessAgent("host.1_x-y"), 0.5, registry.MetadataOf(map[string]string{"k": "v"})
 	standby := &registry.Standby{Key: waits.Key, Agents: []registry.Registration{*waits}}
 	snap := s.wait(t, s.commit(t, put(ns, svc, claim, agent, reg, other, tomb, over, verdict, standby)))
 
@@ -152,14 +152,14 @@ func testRoundTrip(s contract) {
 		}
 	}
 	v := snap.Service(reg.Key.Service)
-	if v == nil || len(v.Instances) != 2 {
+	if v == nil || v.Instances.Len() != 2 {
 		t.Fatalf("service after the commit: %+v, want two instances", v)
 	}
 	same("service", *svc, v.ServiceRecord)
 	same("claimed name", folded, v.DNSName())
-	same("registration", *reg, *v.Instance(reg.Key.Endpoint).Declared)
+	same("registration", *reg, v.Instance(reg.Key.Endpoint).Declaration())
 	same("verdict on the agent's instance", true, v.Instance(reg.Key.Endpoint).Silent)
-	same("registration that beats for itself", *other, *v.Instance(other.Key.Endpoint).Declared)
+	same("registration that beats for itself", *other, v.Instance(other.Key.Endpoint).Declaration())
 	same("verdict on another's instance", false, v.Instance(other.Key.Endpoint).Silent)
 	same("agent", *agent, snap.Agent(agent.ID).AgentRecord)
 	same("instances for which the agent stands by", []registry.InstanceKey{waits.Key}, snap.Agent(agent.ID).Waits)
@@ -344,12 +344,12 @@ func testLarge(s contract) {
 	var w registry.Write
 	for n := range 60 {
 		r := instance("large", n)
-		r.Metadata = map[string]string{"k": strings.Repeat("x", 8<<10)}
+		r.Metadata = registry.MetadataOf(map[string]string{"k": strings.Repeat("x", 8<<10)})
 		w.Puts = append(w.Puts, r)
 		w.Checks = append(w.Checks, registry.Check{Key: r.RecordKey()})
 	}
 	v := s.wait(t, s.commit(t, w)).Service(instance("large", 0).Key.Service)
-	if v == nil || len(v.Instances) != 60 {
+	if v == nil || v.Instances.Len() != 60 {
 		t.Errorf("service after a write of 60 instances: %+v", v)
 	}
 }

@@ -72,7 +72,7 @@ func (r *run) follow() {
 	}
 	for was, is := range registry.Diff(r.snap, snap) {
 		if was != nil && is != nil && was.Revision != is.Revision { // what it says of checks may have changed
-			for _, i := range is.Instances {
+			for i := range is.Instances.All() {
 				r.instance(is, i.Key, i)
 			}
 		}

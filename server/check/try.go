@@ -66,7 +66,7 @@ func (r *run) decide(ctx context.Context, t *task, why error) {
 	switch {
 	case i == nil || state == probe.Unknown:
 		return
-	case state == probe.Critical && i.Failing, state == probe.Passing && !i.Failing && i.Declared.Healthy:
+	case state == probe.Critical && i.Failing, state == probe.Passing && !i.Failing && i.Declaration().Healthy:
 		return
 	case !t.writing.CompareAndSwap(false, true):
 		return

@@ -334,7 +334,7 @@ func stateOf(s *registry.Snapshot) state {
 	out := state{}
 	for v := range s.Each() {
 		out[v.Key.Name] = map[string]float64{}
-		for _, i := range v.Instances {
+		for i := range v.Instances.All() {
 			out[v.Key.Name][i.Key.Endpoint.Host] = i.Weight
 		}
 	}

@@ -75,7 +75,7 @@ func (h *Handler) batch(c *call) ([]*registry.Instance, error) {
 			return i.Ephemeral() == ephemeral
 		}
 		return slices.ContainsFunc(members[i.Key.Endpoint], func(m member) bool { return m.is(i) })
-	}).Instances, nil
+	}).Instances.List(), nil
 }
 
 type updated struct {
@@ -146,7 +146,7 @@ func (h *Handler) statuses(c *call) (any, error) {
 	}
 	answer := healthByAddress{[]string{}}
 	if s := h.cfg.Registry.Snapshot().Service(k); s != nil {
-		for _, i := range s.Instances {
+		for i := range s.Instances.All() {
 			answer.IPs = append(answer.IPs, i.Key.Endpoint.Host+":"+strconv.Itoa(int(i.Key.Endpoint.Port))+"_"+strconv.FormatBool(i.Healthy))
 		}
 	}

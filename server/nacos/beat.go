@@ -60,8 +60,8 @@ func (h *Handler) beaten(c *call, k registry.InstanceKey, full *registry.Registr
 }
 
 // saysInterval reports whether metadata says how often its instance beats.
-func saysInterval(metadata map[string]string) bool {
-	n, err := strconv.ParseInt(metadata[registry.MetaBeatInterval], 10, 64)
+func saysInterval(m registry.Metadata) bool {
+	n, err := strconv.ParseInt(m.Get(registry.MetaBeatInterval), 10, 64)
 	return err == nil && n > 0
 }
 
@@ -97,7 +97,8 @@ func (b fullBeat) registration(c *call) (registry.Registration, error) {
 	if reg.Cluster, err = c.cluster("clusterName"); err != nil {
 		return reg, err
 	}
-	reg.Metadata, err = b.metadata()
+	metadata, err := b.metadata()
+	reg.Metadata = registry.MetadataOf(metadata)
 	return reg, err
 }
 

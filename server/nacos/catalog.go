@@ -2,7 +2,6 @@ package nacos
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/musterhq/muster/registry"
@@ -20,12 +19,12 @@ type serviceRow struct {
 
 func newServiceRow(s *registry.Service) serviceRow {
 	healthy := 0
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if i.Healthy {
 			healthy++
 		}
 	}
-	n := len(s.Instances)
+	n := s.Instances.Len()
 	protects := n > 0 && float64(healthy)/float64(n) <= s.ProtectThreshold
 	return serviceRow{s.Key.Name, s.Key.Group, len(clustersOf(s)), n, healthy, strconv.FormatBool(protects)}
 }
@@ -47,7 +46,7 @@ func (h *Handler) catalogued(c *call, unlessEmpty bool) ([]*registry.Service, er
 	var all []*registry.Service
 	for _, s := range servicesOf(h.cfg.Registry.Snapshot(), c.namespace(), "") {
 		switch {
-		case !name(s.Key.Name), !group(s.Key.Group), unlessEmpty && len(s.Instances) == 0, has != "" && !holds(s, has):
+		case !name(s.Key.Name), !group(s.Key.Group), unlessEmpty && s.Instances.Len() == 0, has != "" && !holds(s, has):
 		default:
 			all = append(all, s)
 		}
@@ -58,9 +57,12 @@ func (h *Handler) catalogued(c *call, unlessEmpty bool) ([]*registry.Service, er
 // holds reports whether a service has an instance at an address, with or without
 // a port.
 func holds(s *registry.Service, at string) bool {
-	return slices.ContainsFunc(s.Instances, func(i *registry.Instance) bool {
-		return i.Key.Endpoint.Host == at || i.Key.Endpoint.String() == at
-	})
+	for i := range s.Instances.All() {
+		if i.Key.Endpoint.Host == at || i.Key.Endpoint.String() == at {
+			return true
+		}
+	}
+	return false
 }
 
 // catalogHost is a host of the oldest console.
@@ -70,7 +72,7 @@ type catalogHost struct {
 	Valid    bool              `json:"valid"`
 	Weight   fraction          `json:"weight"`
 	Enabled  bool              `json:"enabled"`
-	Metadata map[string]string `json:"metadata"`
+	Metadata registry.Metadata `json:"metadata"`
 }
 
 type catalogCluster struct {
@@ -86,9 +88,9 @@ type catalogDetail struct {
 
 func newCatalogDetail(s *registry.Service) catalogDetail {
 	d := catalogDetail{s.Key.Name, s.Key.Group, map[string]catalogCluster{}, orEmpty(s.Metadata)}
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		of := d.ClusterMap[i.Cluster]
-		of.Hosts = append(of.Hosts, catalogHost{i.Key.Endpoint.Host, i.Key.Endpoint.Port, i.Healthy, fraction(i.Weight), i.Enabled, orEmpty(i.Metadata)})
+		of.Hosts = append(of.Hosts, catalogHost{i.Key.Endpoint.Host, i.Key.Endpoint.Port, i.Healthy, fraction(i.Weight), i.Enabled, i.Metadata})
 		d.ClusterMap[i.Cluster] = of
 	}
 	return d
@@ -212,7 +214,7 @@ func (h *Handler) clusterOf(c *call, otherwise string) (*registry.Service, error
 		}
 	}
 	part := s.Part(func(i *registry.Instance) bool { return i.Cluster == name })
-	if _, declared := s.Clusters[name]; len(part.Instances) == 0 && !declared {
+	if _, declared := s.Clusters[name]; part.Instances.Len() == 0 && !declared {
 		return nil, refuse(http.StatusNotFound, "cluster %s is not found!", name).as(serverError).pin()
 	}
 	return part, nil
@@ -235,8 +237,8 @@ func (h *Handler) catalogInstances(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, to := bounds(no, size, len(s.Instances))
-	return hostRows{newHosts(s.Instances[from:to], false), len(s.Instances)}, nil
+	from, to := bounds(no, size, s.Instances.Len())
+	return hostRows{newHosts(s.Instances.Slice(from, to), false), s.Instances.Len()}, nil
 }
 
 type hostRows2 struct {
@@ -262,6 +264,6 @@ func (h *Handler) catalogInstances2(c *call) (any, error) {
 		return (c.value("clusterName") == "" || i.Cluster == c.value("clusterName")) &&
 			(i.Healthy || !c.isTrue("healthyOnly")) && (i.Enabled || !c.isTrue("enabledOnly"))
 	}).Instances
-	from, to := bounds(no, size, len(all))
-	return hostRows2{newHosts(all[from:to], false), len(all)}, nil
+	from, to := bounds(no, size, all.Len())
+	return hostRows2{newHosts(all.Slice(from, to), false), all.Len()}, nil
 }

@@ -48,7 +48,7 @@ func checkerOf(s *registry.Service, cluster string) checker {
 	switch {
 	case check != nil:
 		return newChecker(check)
-	case !s.Ephemeral && slices.ContainsFunc(s.Instances, func(i *registry.Instance) bool { return i.Cluster == cluster && s.Check(i) == nil }):
+	case !s.Ephemeral && slices.ContainsFunc(s.Instances.List(), func(i *registry.Instance) bool { return i.Cluster == cluster && s.Check(i) == nil }):
 		return checkers["NONE"]
 	}
 	return checkers["TCP"]

@@ -17,7 +17,7 @@ func (h *Handler) clients(*call) (any, error) {
 	seen := map[string]bool{}
 	all := []string{}
 	for _, s := range h.cfg.Registry.Snapshot().Services() {
-		for _, i := range s.Instances {
+		for i := range s.Instances.All() {
 			if id := idOf(i); !seen[id] {
 				seen[id] = true
 				all = append(all, id)
@@ -182,7 +182,7 @@ func (h *Handler) servicePublishers(c *call) (any, error) {
 	}
 	all, admits := []publisher{}, c.endpointFilter()
 	if s := h.cfg.Registry.Snapshot().Service(k); s != nil && s.Ephemeral == c.flagOr(true, "ephemeral") {
-		for _, i := range s.Instances {
+		for i := range s.Instances.All() {
 			if admits(i.Key.Endpoint.Host, i.Key.Endpoint.Port) {
 				all = append(all, newPublisher(i))
 			}

@@ -1,8 +1,6 @@
 package nacos
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/registry"
@@ -33,8 +31,8 @@ func labelName(key string) string {
 // label the last one counts, so that the label does not change from time to time.
 func newTarget(i *registry.Instance) target {
 	labels := map[string]string{}
-	for _, key := range slices.Sorted(maps.Keys(i.Metadata)) {
-		labels[labelName(key)] = i.Metadata[key]
+	for key, value := range i.Metadata.All() {
+		labels[labelName(key)] = value
 	}
 	labels["__meta_clusterName"] = i.Cluster
 	return target{[]string{i.Key.Endpoint.String()}, labels}
@@ -54,7 +52,7 @@ func (h *Handler) targets(c *call) (any, error) {
 		if some && s.Key.Name != name {
 			continue
 		}
-		for _, i := range s.Instances {
+		for i := range s.Instances.All() {
 			found = append(found, newTarget(i))
 		}
 	}

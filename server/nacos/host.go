@@ -34,7 +34,7 @@ type host struct {
 	Ephemeral   bool              `json:"ephemeral"`
 	ClusterName string            `json:"clusterName"`
 	ServiceName string            `json:"serviceName"`
-	Metadata    map[string]string `json:"metadata"`
+	Metadata    registry.Metadata `json:"metadata"`
 	Interval    int64             `json:"instanceHeartBeatInterval"`
 	TimeOut     int64             `json:"instanceHeartBeatTimeOut"`
 	Delete      int64             `json:"ipDeleteTimeout"`
@@ -55,7 +55,7 @@ func newHost(i *registry.Instance, healthy bool) host {
 		Ephemeral:   i.Ephemeral(),
 		ClusterName: i.Cluster,
 		ServiceName: i.Key.Service.Grouped(),
-		Metadata:    orEmpty(i.Metadata),
+		Metadata:    i.Metadata,
 		Interval:    i.Timeouts.Interval.Milliseconds(),
 		TimeOut:     i.Timeouts.Unhealthy.Milliseconds(),
 		Delete:      i.Timeouts.Delete.Milliseconds(),
@@ -64,18 +64,18 @@ func newHost(i *registry.Instance, healthy bool) host {
 }
 
 // generator is left out where metadata does not say, as Nacos leaves it out.
-func generator(metadata map[string]string) string {
-	if len(metadata) == 0 {
+func generator(m registry.Metadata) string {
+	if m.Len() == 0 {
 		return "simple"
 	}
-	return metadata[metaGenerator]
+	return m.Get(metaGenerator)
 }
 
 // instanceID names an instance. A snowflake is any number that is unique and
 // stays: here a hash of the identity, so that it need not be kept.
 func instanceID(i *registry.Instance) string {
 	tail := "#" + i.Cluster + "#" + i.Key.Service.Grouped()
-	if i.Metadata[metaGenerator] == "snowflake" {
+	if i.Metadata.Get(metaGenerator) == "snowflake" {
 		return number(i.Key.String()) + tail
 	}
 	return i.Key.Endpoint.Host + "#" + strconv.Itoa(int(i.Key.Endpoint.Port)) + tail
@@ -106,7 +106,7 @@ type detail struct {
 	Weight      fraction          `json:"weight"`
 	Healthy     bool              `json:"healthy"`
 	InstanceID  string            `json:"instanceId"`
-	Metadata    map[string]string `json:"metadata"`
+	Metadata    registry.Metadata `json:"metadata"`
 }
 
 // found returns the instance a call is about, which must be in the cluster that
@@ -129,7 +129,7 @@ func (h *Handler) instance(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := detail{"", "", i.Key.Endpoint.Host, i.Key.Endpoint.Port, i.Cluster, fraction(i.Weight), i.Healthy, instanceID(i), orEmpty(i.Metadata)}
+	d := detail{"", "", i.Key.Endpoint.Host, i.Key.Endpoint.Port, i.Cluster, fraction(i.Weight), i.Healthy, instanceID(i), i.Metadata}
 	if c.on == naming1 {
 		d.Service = i.Key.Service.Grouped()
 	} else {
@@ -150,7 +150,7 @@ func (h *Handler) operatorInstance(c *call) (any, error) {
 // missing words that an instance is not in a cluster.
 func missing(snap *registry.Snapshot, k registry.InstanceKey, cluster string) error {
 	s := snap.Service(k.Service)
-	if s == nil || len(within(s, cluster).Instances) == 0 {
+	if s == nil || within(s, cluster).Instances.Len() == 0 {
 		return refuse(http.StatusNotFound, "no ips found for cluster %s in service %s", cluster, k.Service.Grouped())
 	}
 	return refuse(http.StatusNotFound, "no matched ip found!")

@@ -117,7 +117,7 @@ func hostsOf(s *registry.Service, healthy bool, wants registry.Wants) (hosts []h
 	sel := s.Select(registry.Filter{Wants: wants})
 	listed := sel.Instances
 	if !healthy {
-		listed = s.Suiting(enabled(s.Instances), wants)
+		listed = s.Suiting(enabled(s.Instances.List()), wants)
 	}
 	return newHosts(listed, sel.Protected), sel.Protected
 }
@@ -173,7 +173,7 @@ func (h *Handler) hostsForOperator(c *call) ([]host, error) {
 		sel := s.Select(registry.Filter{})
 		return newHosts(sel.Instances, sel.Protected), nil
 	}
-	return newHosts(s.Instances, false), nil
+	return newHosts(s.Instances.List(), false), nil
 }
 
 func (h *Handler) operatorHosts(c *call) (any, error) { return h.hostsForOperator(c) }

@@ -159,6 +159,7 @@ func (c *call) registration() (registry.Registration, error) {
 	if w != nil {
 		reg.Weight = *w
 	}
-	reg.Metadata, err = c.metadata()
+	metadata, err := c.metadata()
+	reg.Metadata = registry.MetadataOf(metadata)
 	return reg, err
 }

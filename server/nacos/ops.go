@@ -57,9 +57,9 @@ func (n *counts) count(snap *registry.Snapshot) {
 	n.ServiceCount, n.InstanceCount, _ = snap.Counts()
 	for s := range snap.Each() {
 		if s.Ephemeral {
-			n.EphemeralIPPortClientCount += len(s.Instances)
+			n.EphemeralIPPortClientCount += s.Instances.Len()
 		} else {
-			n.PersistentIPPortClientCount += len(s.Instances)
+			n.PersistentIPPortClientCount += s.Instances.Len()
 		}
 	}
 	n.ClientCount = n.EphemeralIPPortClientCount + n.PersistentIPPortClientCount

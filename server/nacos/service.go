@@ -157,7 +157,7 @@ func newServiceView(s *registry.Service) serviceView {
 	for _, name := range clustersOf(s) {
 		port, uses := checkPort(s, name)
 		v.ClusterMap[name] = clusterView{name, checkerOf(s, name), port, uses, orEmpty(s.Clusters[name].Metadata),
-			newHosts(within(s, name).Instances, false)}
+			newHosts(within(s, name).Instances.List(), false)}
 	}
 	return v
 }
@@ -174,7 +174,7 @@ func (h *Handler) serviceView(c *call) (any, error) {
 func clustersOf(s *registry.Service) []string {
 	seen := map[string]bool{}
 	var names []string
-	for _, i := range s.Instances {
+	for i := range s.Instances.All() {
 		if !seen[i.Cluster] {
 			seen[i.Cluster] = true
 			names = append(names, i.Cluster)

@@ -86,9 +86,9 @@ type list struct {
 func render(s *registry.Snapshot, topic push.Topic) ([]byte, int) {
 	l := list{Name: topic.Service.Name, Clusters: topic.Clusters}
 	if v := s.Service(topic.Service); v != nil {
-		for _, i := range v.Instances {
+		for i := range v.Instances.All() {
 			l.Hosts = append(l.Hosts, i.Key.Endpoint.Host)
-			l.Padding += i.Metadata["padding"]
+			l.Padding += i.Metadata.Get("padding")
 		}
 	}
 	b, err := json.Marshal(l)
@@ -108,7 +108,7 @@ func record(service string, n int, padding string) *registry.Registration {
 		Key: registry.InstanceKey{
 			Service: key(service), Endpoint: registry.Endpoint{Host: fmt.Sprintf("192.0.2.%d", n), Port: 8080},
 		},
-		Cluster: "DEFAULT", Weight: 1, Enabled: true, Healthy: true, Metadata: map[string]string{"padding": padding},
+		Cluster: "DEFAULT", Weight: 1, Enabled: true, Healthy: true, Metadata: registry.MetadataOf(map[string]string{"padding": padding}),
 	}
 }
 

@@ -74,7 +74,7 @@ func endpoint(service, host string) registry.InstanceKey {
 }
 
 func beating(k registry.InstanceKey, metadata map[string]string) registry.Registration {
-	return registry.Registration{Key: k, Weight: 1, Enabled: true, Healthy: true, Witness: registry.WitnessHTTP, Metadata: metadata}
+	return registry.Registration{Key: k, Weight: 1, Enabled: true, Healthy: true, Witness: registry.WitnessHTTP, Metadata: registry.MetadataOf(metadata)}
 }
 
 func (h *house) register(k registry.InstanceKey, metadata map[string]string) {
