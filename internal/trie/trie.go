@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"math/bits"
+	"slices"
 )
 
 // Map is a persistent hash map; the zero Map is empty and a copy of the struct
@@ -24,22 +25,24 @@ func (t Map[K, V]) Len() int { return t.n }
 // a map changed under it has been handed to others.
 type Edit struct{ _ byte }
 
+// node keeps its children apart from its entries: the upper levels of a large map
+// are children alone, and a change copies a few pointers of each.
 type node[K comparable, V any] struct {
-	owner  *Edit
-	bitmap uint32       // which of the 32 children exist; unused below the last level
-	slots  []slot[K, V] // in the order of the bits
+	owner    *Edit
+	here     uint32        // which of the 32 places hold an entry; unused below the last level
+	below    uint32        // and which a child
+	entries  []entry[K, V] // in the order of the bits
+	children []*node[K, V] // likewise
 }
 
-// slot holds either a child or a key and its value.
-type slot[K comparable, V any] struct {
-	child *node[K, V]
+type entry[K comparable, V any] struct {
 	key   K
 	value V
 }
 
 const (
 	levelBits = 5
-	lastLevel = 60 // below this shift the hash is used up: slots are a plain list
+	lastLevel = 60 // below this shift the hash is used up: entries are a plain list
 )
 
 var (
@@ -51,32 +54,34 @@ func hashOf[K comparable](key K) uint64 { return maphash.Comparable(seed, key) &
 
 // Get returns the value of a key, and false when it is absent.
 func (t Map[K, V]) Get(key K) (value V, ok bool) {
+	if t.n == 0 { // many tables are, most of the time
+		return value, false
+	}
 	hash := hashOf(key)
 	n := t.root
-	for shift := uint(0); n != nil; shift += levelBits {
-		if shift > lastLevel {
-			for i := range n.slots {
-				if n.slots[i].key == key {
-					return n.slots[i].value, true
-				}
-			}
-			return value, false
-		}
+	for shift := uint(0); shift <= lastLevel; shift += levelBits {
 		bit := uint32(1) << (hash >> shift & 31)
-		if n.bitmap&bit == 0 {
-			return value, false
-		}
-		s := &n.slots[bits.OnesCount32(n.bitmap&(bit-1))]
-		if s.child == nil {
-			if s.key == key {
-				return s.value, true
+		if n.here&bit != 0 {
+			if e := &n.entries[place(n.here, bit)]; e.key == key {
+				return e.value, true
 			}
 			return value, false
 		}
-		n = s.child
+		if n.below&bit == 0 {
+			return value, false
+		}
+		n = n.children[place(n.below, bit)]
+	}
+	for i := range n.entries {
+		if n.entries[i].key == key {
+			return n.entries[i].value, true
+		}
 	}
 	return value, false
 }
+
+// place returns how many bits are set below one.
+func place(bitmap, bit uint32) int { return bits.OnesCount32(bitmap & (bit - 1)) }
 
 // With returns the map with key set to value.
 func (t Map[K, V]) With(e *Edit, key K, value V) Map[K, V] {
@@ -100,50 +105,60 @@ func (t Map[K, V]) Without(e *Edit, key K) Map[K, V] {
 
 // own returns n itself when this edit made it, else a copy.
 func (n *node[K, V]) own(e *Edit) *node[K, V] {
-	if n == nil {
+	switch {
+	case n == nil:
 		return &node[K, V]{owner: e}
-	}
-	if n.owner == e {
+	case n.owner == e:
 		return n
 	}
-	slots := make([]slot[K, V], len(n.slots), len(n.slots)+1)
-	copy(slots, n.slots)
-	return &node[K, V]{e, n.bitmap, slots}
+	return &node[K, V]{e, n.here, n.below, slices.Clone(n.entries), slices.Clone(n.children)}
+}
+
+// inserted returns a copy of s with v at a place, without room for more: there are
+// many, and few grow again.
+func inserted[T any](s []T, at int, v T) []T {
+	grown := make([]T, len(s)+1)
+	copy(grown, s[:at])
+	grown[at] = v
+	copy(grown[at+1:], s[at:])
+	return grown
 }
 
 func (n *node[K, V]) put(e *Edit, shift uint, hash uint64, key K, value V, added *bool) *node[K, V] {
 	n = n.own(e)
 	if shift > lastLevel {
-		for i := range n.slots {
-			if n.slots[i].key == key {
-				n.slots[i].value = value
+		for i := range n.entries {
+			if n.entries[i].key == key {
+				n.entries[i].value = value
 				return n
 			}
 		}
 		*added = true
-		n.slots = append(n.slots, slot[K, V]{key: key, value: value})
+		n.entries = inserted(n.entries, len(n.entries), entry[K, V]{key, value})
 		return n
 	}
 	bit := uint32(1) << (hash >> shift & 31)
-	i := bits.OnesCount32(n.bitmap & (bit - 1))
-	if n.bitmap&bit == 0 {
-		*added = true
-		n.bitmap |= bit
-		n.slots = append(n.slots, slot[K, V]{})
-		copy(n.slots[i+1:], n.slots[i:])
-		n.slots[i] = slot[K, V]{key: key, value: value}
+	if n.below&bit != 0 {
+		child := &n.children[place(n.below, bit)]
+		*child = (*child).put(e, shift+levelBits, hash, key, value, added)
 		return n
 	}
-	s := &n.slots[i]
+	i := place(n.here, bit)
 	switch {
-	case s.child != nil:
-		s.child = s.child.put(e, shift+levelBits, hash, key, value, added)
-	case s.key == key:
-		s.value = value
-	default: // two keys share the slot: both move one level down
+	case n.here&bit == 0:
+		*added = true
+		n.entries = inserted(n.entries, i, entry[K, V]{key, value})
+		n.here |= bit
+	case n.entries[i].key == key:
+		n.entries[i].value = value
+	default: // two keys share the place: both move one level down
+		was := n.entries[i]
 		var child *node[K, V]
-		child = child.put(e, shift+levelBits, hashOf(s.key), s.key, s.value, added)
-		*s = slot[K, V]{child: child.put(e, shift+levelBits, hash, key, value, added)}
+		child = child.put(e, shift+levelBits, hashOf(was.key), was.key, was.value, added)
+		child = child.put(e, shift+levelBits, hash, key, value, added)
+		n.entries = slices.Delete(n.entries, i, i+1)
+		n.children = inserted(n.children, place(n.below, bit), child)
+		n.here, n.below = n.here&^bit, n.below|bit
 	}
 	return n
 }
@@ -152,24 +167,24 @@ func (n *node[K, V]) put(e *Edit, shift uint, hash uint64, key K, value V, added
 // that became empty.
 func (n *node[K, V]) remove(e *Edit, shift uint, hash uint64, key K) *node[K, V] {
 	n = n.own(e)
-	i, bit := 0, uint32(0)
-	if shift > lastLevel {
-		for n.slots[i].key != key {
-			i++
+	bit := uint32(1) << (hash >> shift & 31)
+	switch {
+	case shift > lastLevel:
+		i := slices.IndexFunc(n.entries, func(e entry[K, V]) bool { return e.key == key })
+		n.entries = slices.Delete(n.entries, i, i+1)
+	case n.below&bit != 0:
+		i := place(n.below, bit)
+		if n.children[i] = n.children[i].remove(e, shift+levelBits, hash, key); n.children[i] != nil {
+			return n
 		}
-	} else {
-		bit = uint32(1) << (hash >> shift & 31)
-		i = bits.OnesCount32(n.bitmap & (bit - 1))
-		if s := &n.slots[i]; s.child != nil {
-			if s.child = s.child.remove(e, shift+levelBits, hash, key); s.child != nil {
-				return n
-			}
-		}
+		n.children = slices.Delete(n.children, i, i+1)
+		n.below &^= bit
+	default:
+		i := place(n.here, bit)
+		n.entries = slices.Delete(n.entries, i, i+1)
+		n.here &^= bit
 	}
-	n.bitmap &^= bit
-	n.slots = append(n.slots[:i], n.slots[i+1:]...)
-	clear(n.slots[len(n.slots):cap(n.slots)][:1])
-	if len(n.slots) == 0 {
+	if len(n.entries)+len(n.children) == 0 {
 		return nil
 	}
 	return n
@@ -184,9 +199,13 @@ func (n *node[K, V]) walk(yield func(K, V) bool) bool {
 	if n == nil {
 		return true
 	}
-	for i := range n.slots {
-		s := &n.slots[i]
-		if s.child != nil && !s.child.walk(yield) || s.child == nil && !yield(s.key, s.value) {
+	for i := range n.entries {
+		if !yield(n.entries[i].key, n.entries[i].value) {
+			return false
+		}
+	}
+	for _, child := range n.children {
+		if !child.walk(yield) {
 			return false
 		}
 	}
@@ -205,7 +224,7 @@ func diffNodes[K comparable, V any](was, is Map[K, V], a, b *node[K, V], f func(
 	if a == b {
 		return
 	}
-	if a == nil || b == nil || a.bitmap == 0 || b.bitmap == 0 {
+	if a.isList() || b.isList() {
 		a.walk(func(k K, _ V) bool { f(k); return true })
 		b.walk(func(k K, _ V) bool {
 			if _, seen := was.Get(k); !seen || a == nil {
@@ -215,39 +234,30 @@ func diffNodes[K comparable, V any](was, is Map[K, V], a, b *node[K, V], f func(
 		})
 		return
 	}
-	for all := a.bitmap | b.bitmap; all != 0; all &= all - 1 {
+	for all := a.here | a.below | b.here | b.below; all != 0; all &= all - 1 {
 		bit := all & -all
-		diffSlots(was, is, a.at(bit), b.at(bit), f)
+		if a.below&b.below&bit != 0 {
+			diffNodes(was, is, a.children[place(a.below, bit)], b.children[place(b.below, bit)], f)
+			continue
+		}
+		a.at(bit, f)
+		b.at(bit, func(k K) {
+			if _, seen := was.Get(k); !seen { // else it was reported from a: both lie in this place
+				f(k)
+			}
+		})
 	}
 }
 
-// at returns the slot of one bit, nil when there is none.
-func (n *node[K, V]) at(bit uint32) *slot[K, V] {
-	if n.bitmap&bit == 0 {
-		return nil
-	}
-	return &n.slots[bits.OnesCount32(n.bitmap&(bit-1))]
-}
+// isList reports whether a node has no places to compare with those of another one.
+func (n *node[K, V]) isList() bool { return n == nil || n.here|n.below == 0 }
 
-func diffSlots[K comparable, V any](was, is Map[K, V], a, b *slot[K, V], f func(K)) {
-	if a != nil && b != nil && a.child != nil && b.child != nil {
-		diffNodes(was, is, a.child, b.child, f)
-		return
+// at calls f with the keys at and below a place.
+func (n *node[K, V]) at(bit uint32, f func(K)) {
+	switch {
+	case n.here&bit != 0:
+		f(n.entries[place(n.here, bit)].key)
+	case n.below&bit != 0:
+		n.children[place(n.below, bit)].walk(func(k K, _ V) bool { f(k); return true })
 	}
-	each := func(s *slot[K, V], f func(K)) {
-		if s == nil {
-			return
-		}
-		if s.child == nil {
-			f(s.key)
-			return
-		}
-		s.child.walk(func(k K, _ V) bool { f(k); return true })
-	}
-	each(a, f)
-	each(b, func(k K) {
-		if _, seen := was.Get(k); !seen { // else it was reported from a: both lie in this slot
-			f(k)
-		}
-	})
 }
