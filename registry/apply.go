@@ -50,6 +50,9 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 	for _, d := range b.drafts {
 		b.finish(d)
 	}
+	for _, d := range b.drafts {
+		b.rename(d)
+	}
 	return b.Snapshot
 }
 
@@ -76,9 +79,13 @@ func (b *builder) draft(k ServiceKey) *draft {
 		return d
 	}
 	d := &draft{is: &Service{ServiceRecord: ServiceRecord{Key: k}, policy: b.policy}, dirty: map[Endpoint]kept[*Registration]{}}
-	if was := b.Service(k); was != nil {
+	if was := b.Service(k); was == nil {
+		d.is.exact = k.Exact()
+	} else {
 		d.was = was
-		d.is = &Service{ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: was.Instances, policy: b.policy}
+		d.is = &Service{
+			ServiceRecord: was.ServiceRecord, Revision: was.Revision, Instances: was.Instances, Healthy: was.Healthy, facets: was.facets, exact: was.exact, policy: b.policy,
+		}
 	}
 	b.drafts[k] = d
 	return d
@@ -138,12 +145,14 @@ func (b *builder) instanceRecord(c Change, k InstanceKey) {
 	switch c.Key.Kind {
 	case KindRegistration:
 		r, _ := c.Record.(*Registration)
-		b.link(k, r) // reads what stood before
+		d := b.draft(k.Service)
+		k.Service = d.is.Key // else the text of each record's key is kept
+		b.link(k, r)         // reads what stood before
 		stands := kept[*Registration]{r, c.Revision}
 		if r == nil {
 			stands.revision = 0
 		}
-		b.draft(k.Service).dirty[k.Endpoint] = stands
+		d.dirty[k.Endpoint] = stands
 	case KindOverride:
 		r, _ := c.Record.(*Override)
 		b.overrides = set(b.overrides, b.e, k, kept[*Override]{r, c.Revision}, r != nil)
@@ -266,34 +275,49 @@ func (b *builder) finish(d *draft) {
 	s := d.is
 	s.selector, _ = s.Selector.parse() // what a newer version knows and this one does not narrows nothing
 	b.recheck(d)
-	s.Instances = s.Instances.with(b.joined(d))
-	for i := range s.Instances.All() {
-		if i.Healthy && i.Enabled {
-			s.Healthy++
-		}
-	}
-	if folded, ok := s.Key.Folded(); ok {
-		if c, held := b.claims.Get(folded); held && c.record.Service == s.Key && !c.record.Released {
-			s.folded = folded
-		}
-	}
+	changes := b.joined(d)
+	s.Instances = s.Instances.with(changes)
+	others := s.tally(b.e, changes)
+	s.folded = b.claimed(d)
 	b.empty = set(b.empty, b.e, s.Key, s, s.Revision != 0 && s.Instances.Len() == 0 && !s.Declared)
 	if s.Revision == 0 && s.Instances.Len() == 0 {
 		b.index(d.was, nil)
 		b.services = b.services.Without(b.e, s.Key)
 		return
 	}
-	s.types = s.ownTypes()
-	s.names = s.ownNames() // of the types too
+	if d.was == nil || others || s.folded != d.was.folded {
+		s.types = s.ownTypes()
+		s.names = s.ownNames() // of the types too
+	} else {
+		s.types, s.names = d.was.types, d.was.names
+	}
 	b.index(d.was, s)
 	b.services = b.services.With(b.e, s.Key, s)
+}
+
+// claimed returns the folded name that a draft holds, "" for none.
+func (b *builder) claimed(d *draft) string {
+	k, folded := d.is.Key, ""
+	if d.was != nil {
+		folded = d.was.folded
+	}
+	if folded == "" {
+		var ok bool
+		if folded, ok = k.Folded(); !ok {
+			return ""
+		}
+	}
+	if c, held := b.claims.Get(folded); held && c.record.Service == k && !c.record.Released {
+		return folded
+	}
+	return ""
 }
 
 // joined returns what comes to lie at the endpoints of a draft that are dirty, in order.
 func (b *builder) joined(d *draft) []replacement {
 	all := make([]replacement, 0, len(d.dirty))
 	for e, r := range d.dirty {
-		c := replacement{at: e}
+		c := replacement{at: e, was: d.is.Instances.at(e)}
 		if r.record != nil {
 			c.is = b.join(d.is, e, r)
 		}

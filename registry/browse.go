@@ -58,9 +58,9 @@ func (s *Service) Types() []AppType { return s.types }
 
 func (s *Service) ownTypes() []AppType {
 	var types []AppType
-	for i := range s.Instances.All() {
-		if t, ok := i.Type(); ok && !slices.Contains(types, t) {
-			types = append(types, t)
+	for f := range s.facets.All() {
+		if is := f.Value(); is.typed && !slices.Contains(types, is.speaks) {
+			types = append(types, is.speaks)
 		}
 	}
 	slices.SortFunc(types, func(a, b AppType) int { return strings.Compare(a.String(), b.String()) })

@@ -24,6 +24,7 @@ type Dump struct {
 	Tombstones map[InstanceKey]DumpedRecord
 	Verdicts   map[VerdictKey]DumpedRecord
 	Names      map[string]int
+	Holders    map[string]ServiceKey
 	Addrs      map[netip.Addr]int
 	Networks   map[netip.Prefix]int
 	Unreadable map[Key]int64
@@ -64,7 +65,7 @@ func (s *Snapshot) Dump() Dump {
 		Instances: s.instances, Namespaces: map[string]DumpedRecord{}, Settings: map[string]DumpedRecord{}, Services: map[ServiceKey]DumpedService{},
 		Agents: map[string]Agent{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
 		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
-		Verdicts: map[VerdictKey]DumpedRecord{}, Names: maps.Collect(s.names.All()), Addrs: maps.Collect(s.addrs.All()), Networks: maps.Collect(s.networks.All()),
+		Verdicts: map[VerdictKey]DumpedRecord{}, Names: map[string]int{}, Holders: map[string]ServiceKey{}, Addrs: maps.Collect(s.addrs.All()), Networks: maps.Collect(s.networks.All()),
 		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
 	}
 	d.Shadowed = s.shadowed
@@ -84,6 +85,14 @@ func (s *Snapshot) Dump() Dump {
 				d.Browsed[label][t] = append(d.Browsed[label][t], k.String())
 			}
 			slices.Sort(d.Browsed[label][t])
+		}
+	}
+	for name, n := range s.names.All() {
+		if n.times > 0 {
+			d.Names[name] = n.times
+		}
+		if n.holder != nil && n.holder == s.Service(n.holder.Key) { // else it is not the one of this snapshot
+			d.Holders[name] = n.holder.Key
 		}
 	}
 	for k, n := range s.namespaces.All() {

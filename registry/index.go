@@ -51,9 +51,9 @@ func (b *builder) index(was, is *Service) {
 	}
 	switch {
 	case was == nil && is != nil:
-		b.takeExact(is.Key)
+		b.takeExact(is)
 	case was != nil && is == nil:
-		b.leaveExact(was.Key)
+		b.leaveExact(was)
 	}
 	b.shadowed += b2i(is != nil && is.Shadowed) - b2i(was != nil && was.Shadowed)
 	b.browse(was, is)
@@ -63,8 +63,8 @@ func (b *builder) index(was, is *Service) {
 // takeExact gives a new service its exact name. Names have 40 bits: of two
 // services with one the first keeps it, and of two that came at once the smaller
 // key, so that every server says the same.
-func (b *builder) takeExact(k ServiceKey) {
-	exact := k.Exact()
+func (b *builder) takeExact(s *Service) {
+	k, exact := s.Key, s.exact
 	if holder, taken := b.exact.Get(exact); taken {
 		d := b.drafts[holder]
 		if old := d == nil || d.was != nil; old || strings.Compare(holder.String(), k.String()) < 0 {
@@ -76,13 +76,13 @@ func (b *builder) takeExact(k ServiceKey) {
 
 // leaveExact takes the exact name from a service that is gone. Another one of
 // the same name, looked for only when names tells of it, is its heir.
-func (b *builder) leaveExact(k ServiceKey) {
-	exact := k.Exact()
+func (b *builder) leaveExact(s *Service) {
+	k, exact := s.Key, s.exact
 	if holder, _ := b.exact.Get(exact); holder != k {
 		return
 	}
 	b.exact = b.exact.Without(b.e, exact)
-	if _, shared := b.names.Get(exact); !shared {
+	if n, _ := b.names.Get(exact); n.times == 0 {
 		return
 	}
 	if heir, ok := b.heir(func(yield func(ServiceKey) bool) {
@@ -93,6 +93,37 @@ func (b *builder) leaveExact(k ServiceKey) {
 		}
 	}); ok {
 		b.exact = b.exact.With(b.e, exact, heir)
+	}
+}
+
+// rename has the names that a draft may own, or has owned, lead to their holders as
+// they are in the end.
+func (b *builder) rename(d *draft) {
+	b.hold(d.is.exact)
+	if d.was != nil && d.was.folded != "" {
+		b.hold(d.was.folded)
+	} else if folded, ok := d.is.Key.Folded(); ok {
+		b.hold(folded)
+	}
+}
+
+// hold has a base name lead to its holder: who claimed it, if it is there and the
+// name is its own, else whose exact name it is.
+func (b *builder) hold(base string) {
+	var holder *Service
+	if c, ok := b.claims.Get(base); ok {
+		if holder = b.Service(c.record.Service); holder != nil && holder.folded != base {
+			if own, _ := holder.Key.Folded(); own != base {
+				holder = nil
+			}
+		}
+	}
+	if k, ok := b.exact.Get(base); holder == nil && ok {
+		holder = b.Service(k)
+	}
+	if n, _ := b.names.Get(base); n.holder != holder {
+		n.holder = holder
+		b.names = set(b.names, b.e, base, n, n != named{})
 	}
 }
 
@@ -116,7 +147,8 @@ func (b *builder) count(names []string, by int) {
 	for _, name := range names {
 		for more := true; more; _, name, more = strings.Cut(name, ".") {
 			n, _ := b.names.Get(name)
-			b.names = set(b.names, b.e, name, n+by, n+by > 0)
+			n.times += by
+			b.names = set(b.names, b.e, name, n, n != named{})
 		}
 	}
 }

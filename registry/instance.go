@@ -70,8 +70,10 @@ type Service struct {
 	Instances Instances
 	Healthy   int       // how many instances are healthy and enabled
 	folded    string    // claimed name, empty when it has none or is shadowed
+	exact     string    // name
 	names     []string  // as of ownNames
 	types     []AppType // as of ownTypes
+	facets    facets
 	policy    Policy
 	selector  []labelPair
 

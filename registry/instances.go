@@ -111,10 +111,10 @@ func (l Instances) on(host string) (found []*Instance) {
 	return found
 }
 
-// replacement is what comes to lie at an endpoint, nil for nothing.
+// replacement is what lay at an endpoint and what comes to lie there, nil for nothing.
 type replacement struct {
-	at Endpoint
-	is *Instance
+	at      Endpoint
+	was, is *Instance
 }
 
 // with returns the instances after changes, one for each endpoint and ordered by it.
@@ -186,6 +186,10 @@ func DiffInstances(was, is *Service) iter.Seq2[*Instance, *Instance] {
 			now.parts = is.Instances.parts
 		}
 		for more := true; more && len(old.parts)+len(now.parts) > 0; {
+			if old.at == 0 && now.at == 0 && len(old.parts) > 0 && len(now.parts) > 0 && old.parts[0] == now.parts[0] {
+				old.parts, now.parts = old.parts[1:], now.parts[1:]
+				continue
+			}
 			a, b := old.instance(), now.instance()
 			switch order := compareInstances(a, b); {
 			case order < 0:
@@ -194,8 +198,6 @@ func DiffInstances(was, is *Service) iter.Seq2[*Instance, *Instance] {
 			case order > 0:
 				more = yield(nil, b)
 				now.step()
-			case old.at == 0 && now.at == 0 && old.parts[0] == now.parts[0]:
-				old.parts, now.parts = old.parts[1:], now.parts[1:]
 			default:
 				if a != b {
 					more = yield(a, b)

@@ -62,21 +62,12 @@ func (h held) or(o held) held {
 	return held{h.addr || o.addr, h.tcp || o.tcp, h.udp || o.udp, h.own || o.own}
 }
 
-func (i *Instance) held() held {
-	h := held{addr: hasAddr(i)}
-	if t, ok := i.Type(); ok {
-		h.tcp, h.udp = t.Proto == "tcp", t.Proto == "udp"
-		h.own = h.udp && i.isOwn(t)
-	}
-	return h
-}
-
 // namesAndHeld yields the names with what their instances have.
 func (s *Service) namesAndHeld() iter.Seq2[ServiceName, held] {
 	return func(yield func(ServiceName, held) bool) {
 		var all held
 		scopes := s.scopes(&all)
-		exact := strings.TrimSuffix(s.Key.Exact(), "."+LabelService)
+		exact := strings.TrimSuffix(s.exact, "."+LabelService)
 		underExact := all
 		underExact.own = slices.Contains(s.types, AppType{exact, "udp"})
 		if !yield(ServiceName{service: exact}, underExact) || s.folded == "" {
@@ -101,9 +92,8 @@ type scoped struct {
 	held
 }
 
-// scopes returns each cluster, version and pair of them that an instance has, in
-// the order in which they come, and puts into all what all of them hold. It runs
-// for every change of a service, so instances alike cost little.
+// scopes returns each cluster, version and pair of them that an instance has, and
+// puts into all what all of them hold.
 func (s *Service) scopes(all *held) (found []scoped) {
 	at := map[Filter]int{}
 	hold := func(f Filter, h held) {
@@ -117,19 +107,13 @@ func (s *Service) scopes(all *held) (found []scoped) {
 		}
 		found[i].held = found[i].or(h)
 	}
-	var last scoped
-	first := true
-	for i := range s.Instances.All() {
-		is := scoped{Filter{Cluster: i.cluster, Version: i.version}, i.held()}
-		if !first && is == last {
-			continue
-		}
-		last, first = is, false
-		*all = all.or(is.held)
-		hold(Filter{Cluster: i.cluster}, is.held)
-		hold(Filter{Version: i.version}, is.held)
-		if i.cluster != "" && i.version != "" {
-			hold(is.Filter, is.held)
+	for _, f := range s.allFacets() {
+		h := f.held()
+		*all = all.or(h)
+		hold(Filter{Cluster: f.cluster}, h)
+		hold(Filter{Version: f.version}, h)
+		if f.cluster != "" && f.version != "" {
+			hold(Filter{Cluster: f.cluster, Version: f.version}, h)
 		}
 	}
 	return found

@@ -23,7 +23,7 @@ func (s *Service) protects(healthy, all int) bool {
 // Part returns the service as it were with those instances alone that keep is
 // true of. It has no DNS names.
 func (s *Service) Part(keep func(*Instance) bool) *Service {
-	part := &Service{ServiceRecord: s.ServiceRecord, Revision: s.Revision, policy: s.policy, selector: s.selector}
+	part := &Service{ServiceRecord: s.ServiceRecord, Revision: s.Revision, exact: s.exact, policy: s.policy, selector: s.selector}
 	var list []*Instance
 	for i := range s.Instances.All() {
 		if keep(i) {

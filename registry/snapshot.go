@@ -34,7 +34,7 @@ type Snapshot struct {
 	tombstones trie.Map[InstanceKey, kept[*Tombstone]]
 	standbys   trie.Map[InstanceKey, kept[*Standby]]
 	verdicts   trie.Map[VerdictKey, kept[*Verdict]]
-	names      trie.Map[string, int]       // every name below the zone that holds or leads to something, with its count
+	names      trie.Map[string, named]     // every name below the zone that holds or leads to something
 	addrs      trie.Map[netip.Addr, int]   // how many instances have the address
 	networks   trie.Map[netip.Prefix, int] // how many IPv4 addresses lie in it, for lengths of 8, 16 and 24
 	unreadable trie.Map[Key, int64]        // revisions of records that readers see as absent
@@ -234,25 +234,27 @@ func (s *Snapshot) Counts() (services, instances, agents int) {
 	return s.services.Len(), s.instances, s.agents.Len()
 }
 
+// named is what there is to know of a name below the zone.
+type named struct {
+	holder *Service // that owns it as a base name, nil: none does
+	times  int      // how often it holds or leads to something
+}
+
 // ByName returns the service that owns a base name below the zone (a claimed
 // folded name or an exact one), or nil.
 func (s *Snapshot) ByName(base string) *Service {
-	if c, ok := s.claims.Get(base); ok {
-		if v := s.Service(c.record.Service); v != nil {
-			return v
-		}
-	}
-	if k, ok := s.exact.Get(base); ok {
-		return s.Service(k)
-	}
-	return nil
+	n, _ := s.names.Get(base)
+	return n.holder
 }
 
 // Named returns what [Snapshot.ByName] and [Snapshot.HasName] say of a name, which may
 // be a text that is changed afterwards.
 func (s *Snapshot) Named(name string) (owner *Service, known bool) {
-	owner = s.ByName(name)
-	return owner, owner != nil || s.HasName(name)
+	n, ok := s.names.Get(name)
+	if !ok {
+		return nil, s.HasName(name)
+	}
+	return n.holder, true
 }
 
 // HasName reports whether a name below the zone holds something or has a name
@@ -261,8 +263,8 @@ func (s *Snapshot) HasName(name string) bool {
 	if name == LabelAddress {
 		return s.addrs.Len() > 0
 	}
-	_, ok := s.names.Get(name)
-	return ok
+	n, _ := s.names.Get(name)
+	return n.times > 0
 }
 
 // HasAddr reports whether an instance is registered at a now.
