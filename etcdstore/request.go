@@ -157,7 +157,9 @@ func nextGroup(waiting []*request) (group, rest []*request) {
 func sets(waiting []*request) iter.Seq[[]*request] {
 	return func(yield func([]*request) bool) {
 		for i, j := 0, 0; i < len(waiting); i = j {
-			for j = i + 1; j < len(waiting) && waiting[j].set != nil && waiting[j].set == waiting[i].set; j++ {
+			j = i + 1
+			for j < len(waiting) && waiting[j].set != nil && waiting[j].set == waiting[i].set {
+				j++
 			}
 			if !yield(waiting[i:j]) {
 				return

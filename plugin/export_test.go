@@ -12,9 +12,6 @@ func RunTransfer(run func()) {
 	t.underWay.Wait()
 }
 
-// HotPath is what answers from the wire.
-type HotPath = hotPath
-
 // Draw has a hot path draw from random.
 func Draw(path HotPath, random *rand.Rand) {
 	h := path.(*hot)

@@ -13,8 +13,10 @@ import (
 	"github.com/musterhq/muster/zone"
 )
 
-// hotPath answers packets of one socket from the wire, as package dnsd has it.
-type hotPath = interface {
+// HotPath answers packets of one socket from the wire, as package dnsd has it: Answer
+// writes the answer to a query to buf, or returns false for one that CoreDNS is to
+// answer, and Sent says that so many answers are sent, how long after they were read.
+type HotPath = interface {
 	Answer(buf, query []byte, from netip.AddrPort) (n int, ok bool)
 	Sent(n int, took time.Duration)
 }
@@ -22,7 +24,7 @@ type hotPath = interface {
 // HotPath returns what answers plain questions that come in at one UDP socket of a
 // server, as [Muster.ServeDNS] would. The rate limit is the business of who calls it, by
 // [guard.Admit].
-func (m *Muster) HotPath(server string) (path hotPath, why string) {
+func (m *Muster) HotPath(server string) (path HotPath, why string) {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // it never fails
 	h := &hot{Muster: m, finder: m.zones.NewFinder(rand.New(rand.NewChaCha8(seed)))}

@@ -133,7 +133,7 @@ func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32, ro
 			return 0
 		}
 		w.msg = append(w.msg, byte(s.Priority>>8), byte(s.Priority), byte(s.Weight>>8), byte(s.Weight), byte(s.Port>>8), byte(s.Port))
-		if s.Addr.IsValid() && !(a.Shared && seen(a.Servers[:i], s.Addr)) {
+		if s.Addr.IsValid() && (!a.Shared || !seen(a.Servers[:i], s.Addr)) {
 			targets[i] = uint16(len(w.msg))
 			size += recordSize + s.Addr.BitLen()/8
 		}

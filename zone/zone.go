@@ -198,12 +198,7 @@ func newHosts(zs *Zones) hosts {
 
 // has reports whether a name is that of a name server.
 func (h hosts) has(name string) bool {
-	for _, own := range h.names { // they are few, and seldom as long as another name
-		if own == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(h.names, name) // they are few, and seldom as long as another name
 }
 
 // lead notes the names that lead from a zone to a name.

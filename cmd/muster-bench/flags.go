@@ -44,9 +44,9 @@ func paceFlags(usual string) []cli.Flag {
 }
 
 // rosterFlags say which services and instances there are.
-func rosterFlags(services, instances int) []cli.Flag {
+func rosterFlags(instances int) []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "services", Value: services, Usage: "`NUMBER` of services"},
+		&cli.IntFlag{Name: "services", Value: 100, Usage: "`NUMBER` of services"},
 		&cli.IntFlag{Name: "instances", Value: instances, Usage: "`NUMBER` of instances of each service"},
 		groupsFlag(),
 		&cli.IntFlag{Name: "metadata", Usage: "`NUMBER` of pairs of metadata that each instance has"},
@@ -156,5 +156,5 @@ func noNames(c *cli.Context) error {
 // concat joins lists of flags.
 func concat(lists ...[]cli.Flag) []cli.Flag { return slices.Concat(lists...) }
 
-// perSecond is the rate at which so many are each called once in a time.
-func perSecond(n int, every time.Duration) float64 { return math.Max(float64(n)/every.Seconds(), 1e-3) }
+// perSecond is the rate at which so many are each called once in the time between two beats.
+func perSecond(n int) float64 { return math.Max(float64(n)/beatEvery.Seconds(), 1e-3) }

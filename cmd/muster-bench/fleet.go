@@ -43,7 +43,7 @@ func (f fleet) dismiss(ctx context.Context, instances int) error {
 // keepAlive has every instance beat until ctx ends, over connections of its own.
 func (f fleet) keepAlive(ctx context.Context, by *caller) openloop.Result {
 	defer by.close()
-	p := openloop.Plan{Rate: perSecond(f.size(), beatEvery), Duration: 1 << 50}
+	p := openloop.Plan{Rate: perSecond(f.size()), Duration: 1 << 50}
 	return openloop.Run(ctx, p, len(by.conns), []string{"keep alive"}, func(ctx context.Context, at openloop.Slot) (int, string) {
 		m := f.member(int(at.N % int64(f.size())))
 		return 0, by.call(ctx, at.Worker, f.beat(m), f.beaten)

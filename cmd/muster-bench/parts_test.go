@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +106,7 @@ func TestLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := newApp()
 			app.Writer = io.Discard
-			if err := app.RunContext(context.Background(), append(list, c.flags...)); (err != nil) != c.fails {
+			if err := app.RunContext(t.Context(), append(list, c.flags...)); (err != nil) != c.fails {
 				t.Errorf("list = %v, want an error: %t", err, c.fails)
 			}
 		})

@@ -20,7 +20,7 @@ import (
 func agentsCommand() *cli.Command {
 	return &cli.Command{Name: "agents", Usage: "be agents of Muster: declare their sets, and beat for them",
 		Description: "All instances are dealt out to the agents. It speaks Muster's own API, and beats for as long as --duration says.",
-		Flags: concat(serverFlags(), paceFlags("one beat of each agent in 5s"), rosterFlags(100, 10), []cli.Flag{keepFlag(),
+		Flags: concat(serverFlags(), paceFlags("one beat of each agent in 5s"), rosterFlags(10), []cli.Flag{keepFlag(),
 			&cli.IntFlag{Name: "agents", Value: 100, Usage: "`NUMBER` of agents"},
 			&cli.BoolFlag{Name: "made", Usage: "the sets stand already: beat alone"},
 			&cli.StringFlag{Name: "namespace", Value: defaultNamespace, Usage: "namespace `NAME` of what is made"}}),
@@ -132,7 +132,7 @@ func (t *troop) muster(ctx context.Context) (openloop.Result, error) {
 	wg.Go(func() {
 		by := t.caller.alongside(16)
 		defer by.close()
-		p := openloop.Plan{Rate: perSecond(t.agents, beatEvery), Duration: 1 << 50}
+		p := openloop.Plan{Rate: perSecond(t.agents), Duration: 1 << 50}
 		openloop.Run(beating, p, len(by.conns), []string{"keep alive"}, func(ctx context.Context, at openloop.Slot) (int, string) {
 			return 0, t.beatOver(ctx, by, at)
 		})
@@ -164,7 +164,7 @@ func benchAgents(c *cli.Context) (err error) {
 	if agents > r.size() {
 		return usagef("agents is %d, more than the %d instances", agents, r.size())
 	}
-	p, err := plan(c, perSecond(agents, beatEvery))
+	p, err := plan(c, perSecond(agents))
 	if err != nil {
 		return err
 	}

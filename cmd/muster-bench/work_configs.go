@@ -39,7 +39,7 @@ func shelfOf(c *cli.Context) (shelf, error) {
 // fill publishes the first edition of every document.
 func (s shelf) fill(ctx context.Context) error {
 	_, err := each(ctx, s.caller, s.documents, "publish", func(ctx context.Context, at openloop.Slot) string {
-		return s.caller.call(ctx, at.Worker, s.library.publish(int(at.N), 0), s.stored)
+		return s.caller.call(ctx, at.Worker, s.publish(int(at.N), 0), s.stored)
 	})
 	return err
 }
@@ -70,7 +70,7 @@ func benchPublish(c *cli.Context) (err error) {
 	}
 	r := openloop.Run(c.Context, p, len(s.caller.conns), []string{"publish"}, func(ctx context.Context, at openloop.Slot) (int, string) {
 		most.Add(1)
-		return 0, s.caller.call(ctx, at.Worker, s.library.publish(int(at.N%int64(s.documents)), at.N/int64(s.documents)), s.stored)
+		return 0, s.caller.call(ctx, at.Worker, s.publish(int(at.N%int64(s.documents)), at.N/int64(s.documents)), s.stored)
 	})
 	return report{Runs: []openloop.Result{r}}.publish(c, s.caller)
 }

@@ -22,7 +22,7 @@ func loadCommand() *cli.Command {
 		Description: "They are persistent, and nobody checks them. What was there stays, and nothing is removed at the end: it is for\n" +
 			"filling a store that is thrown away later. With --data-dir no server may run on that directory; nothing is synced\n" +
 			"to the disk before the end.",
-		Flags: concat(rosterFlags(100, 10), []cli.Flag{
+		Flags: concat(rosterFlags(10), []cli.Flag{
 			&cli.StringFlag{Name: "data-dir", Usage: "data `DIRECTORY` of a server with an embedded etcd"},
 			&cli.StringSliceFlag{Name: "etcd", Usage: "`URL` of an external etcd, repeatable"},
 			&cli.StringFlag{Name: "namespace", Value: defaultNamespace, Usage: "namespace `NAME` of what is made"},

@@ -17,7 +17,7 @@ func mixedCommand() *cli.Command {
 	return &cli.Command{Name: "mixed", Usage: "do all of it at once, in parts",
 		Description: "The parts are of list, beat, register, get and publish. Instances that come and go are others than those that\n" +
 			"are listed and beat; each goes again with the next call of that kind.",
-		Flags: concat(nacosFlags(), paceFlags("1000"), rosterFlags(100, 10), []cli.Flag{persistentFlag(),
+		Flags: concat(nacosFlags(), paceFlags("1000"), rosterFlags(10), []cli.Flag{persistentFlag(),
 			&cli.StringFlag{Name: "mix", Value: "list=55,beat=30,get=10,register=4,publish=1", Usage: "`KIND=PART,...` of the calls"}},
 			withoutGroups(documentFlags())),
 		Action: benchMixed}
@@ -38,7 +38,7 @@ var mixable = []string{"beat", "get", "list", "publish", "register"}
 
 func parseMix(text string) (m mix, err error) {
 	parts := map[string]int{}
-	for _, pair := range strings.Split(text, ",") {
+	for pair := range strings.SplitSeq(text, ",") {
 		kind, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
 		part, err := strconv.Atoi(value)
 		switch {
@@ -126,7 +126,7 @@ func (b *blend) call(ctx context.Context, at openloop.Slot) (int, string) {
 	case "get":
 		return kind, by.call(ctx, at.Worker, b.shelf.get(draw(b.seed, at.N, b.shelf.documents)), b.shelf.read)
 	case "publish":
-		return kind, by.call(ctx, at.Worker, b.shelf.library.publish(draw(b.seed, at.N, b.shelf.documents), at.N), b.shelf.stored)
+		return kind, by.call(ctx, at.Worker, b.shelf.publish(draw(b.seed, at.N, b.shelf.documents), at.N), b.shelf.stored)
 	}
 	guest := b.guests.member(at.Worker)
 	if b.out[at.Worker].Load() {

@@ -12,20 +12,20 @@ import (
 func registerCommand() *cli.Command {
 	return &cli.Command{Name: "register", Usage: "register instances, each once",
 		Description: "It ends when all are registered, or the duration is over.",
-		Flags:       concat(nacosFlags(), paceFlags("0, as fast as the connections go"), rosterFlags(100, 100), []cli.Flag{persistentFlag(), keepFlag()}),
+		Flags:       concat(nacosFlags(), paceFlags("0, as fast as the connections go"), rosterFlags(100), []cli.Flag{persistentFlag(), keepFlag()}),
 		Action:      benchRegister}
 }
 
 func beatCommand() *cli.Command {
 	return &cli.Command{Name: "beat", Usage: "register instances, and have each give signs of life in turn",
-		Flags: concat(nacosFlags(), paceFlags("one beat of each instance in 5s"), rosterFlags(100, 100), []cli.Flag{keepFlag(),
+		Flags: concat(nacosFlags(), paceFlags("one beat of each instance in 5s"), rosterFlags(100), []cli.Flag{keepFlag(),
 			&cli.BoolFlag{Name: "light", Usage: "beats that name the instance alone, as clients send from the second one on (v1, v2)"}}),
 		Action: benchBeat}
 }
 
 func listCommand() *cli.Command {
 	return &cli.Command{Name: "list", Usage: "ask for the instances of services",
-		Flags: concat(nacosFlags(), paceFlags("1000"), rosterFlags(100, 10), []cli.Flag{persistentFlag(), keepFlag(),
+		Flags: concat(nacosFlags(), paceFlags("1000"), rosterFlags(10), []cli.Flag{persistentFlag(), keepFlag(),
 			&cli.BoolFlag{Name: "made", Usage: "the instances are there already: register none"}}),
 		Action: benchList}
 }
@@ -69,7 +69,7 @@ func benchBeat(c *cli.Context) (err error) {
 		return err
 	}
 	defer f.caller.close()
-	p, err := plan(c, perSecond(f.size(), beatEvery))
+	p, err := plan(c, perSecond(f.size()))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func benchBeat(c *cli.Context) (err error) {
 		return 0, f.caller.call(ctx, at.Worker, f.beat(m), f.beaten)
 	})
 	out := report{Runs: []openloop.Result{r}}
-	if usual := perSecond(f.size(), beatEvery); p.Rate > 0 && p.Rate < usual {
+	if usual := perSecond(f.size()); p.Rate > 0 && p.Rate < usual {
 		out.Notes = append(out.Notes, fmt.Sprintf("%.4g beats a second are fewer than the %.4g that keep %d instances alive", p.Rate, usual, f.size()))
 	}
 	return out.publish(c, f.caller)

@@ -10,7 +10,7 @@ import (
 
 func questionsCommand() *cli.Command {
 	return &cli.Command{Name: "questions", Usage: "write DNS questions for the services, as dnsperf reads them",
-		Flags: concat(rosterFlags(100, 1), []cli.Flag{
+		Flags: concat(rosterFlags(1), []cli.Flag{
 			&cli.IntFlag{Name: "count", Value: 100_000, Usage: "`NUMBER` of questions"},
 			&cli.StringFlag{Name: "type", Value: "A", Usage: "`TYPE` of the questions: A, AAAA or SRV"},
 			&cli.StringFlag{Name: "zone", Value: "muster.internal", Usage: "`ZONE` of the server"},

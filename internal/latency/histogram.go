@@ -31,7 +31,9 @@ func (h *Histogram) Add(d time.Duration) {
 	d = max(d, 0)
 	h.counts[bucket(d)].Add(1)
 	h.sum.Add(int64(d))
-	for was := h.max.Load(); int64(d) > was && !h.max.CompareAndSwap(was, int64(d)); was = h.max.Load() {
+	was := h.max.Load()
+	for int64(d) > was && !h.max.CompareAndSwap(was, int64(d)) {
+		was = h.max.Load()
 	}
 }
 

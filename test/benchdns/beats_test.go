@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -217,9 +218,7 @@ func (b *beats) nacos(i int) (register, beat func(context.Context) error) {
 	query := url.Values{"serviceName": {"by-nacos"}, "ip": {fmt.Sprintf("10.200.2.%d", i)}, "port": {strconv.Itoa(contest.Port)}}
 	registration := url.Values{"metadata": {fmt.Sprintf(`{"preserved.heart.beat.interval":"%d","preserved.heart.beat.timeout":"%d","preserved.ip.delete.timeout":"%d"}`,
 		beatInterval.Milliseconds(), beatTimeout.Milliseconds(), 2*beatTimeout.Milliseconds())}}
-	for key, value := range query {
-		registration[key] = value
-	}
+	maps.Copy(registration, query)
 	const path = "/nacos/v1/ns/instance"
 	register = func(ctx context.Context) error {
 		return b.call(ctx, http.MethodPost, path+"?"+registration.Encode(), "ok")

@@ -216,7 +216,7 @@ func children(t *testing.T, pid int) (all []int) {
 	}
 	for _, task := range tasks {
 		b, _ := os.ReadFile(task) // a task may have ended
-		for _, field := range strings.Fields(string(b)) {
+		for field := range strings.FieldsSeq(string(b)) {
 			n, err := strconv.Atoi(field)
 			if err != nil {
 				t.Fatal(err)

@@ -106,7 +106,7 @@ func (c *Contestant) await(tb testing.TB) {
 	c.process.Await("right answers", func() bool {
 		problem = nil
 		for _, m := range Mixes {
-			problem = errors.Join(problem, c.check(context.Background(), m, Services-1))
+			problem = errors.Join(problem, c.check(tb.Context(), m, Services-1))
 		}
 		return problem == nil
 	})
