@@ -3,7 +3,9 @@ package sweep_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -140,6 +142,33 @@ func TestHearAll(t *testing.T) {
 			t.Errorf("HearAll after Run = %v, want ErrUnavailable", err)
 		}
 	})
+}
+
+// Whoever is heard while a Run ends is told that nobody judges, or was heard before.
+func TestHeardAtTheEnd(t *testing.T) {
+	h := newHouse(t, sweep.Config{})
+	h.register(endpoint("order-api", "192.0.2.1"), nil)
+	var batch []string
+	for i := range 3000 {
+		batch = append(batch, "http/unknown-"+fmt.Sprint(i))
+	}
+	for range 20 {
+		ticks := h.sweeper.Begin(h.store.View(), h)
+		var callers sync.WaitGroup
+		for n := range 4 {
+			hear := func() error { return h.sweeper.HearAll(batch) }
+			if n > 1 {
+				hear = func() error { return h.sweeper.Heard(batch[0]) }
+			}
+			callers.Go(func() {
+				for hear() == nil {
+				}
+			})
+		}
+		runtime.Gosched()
+		ticks.End()
+		callers.Wait()
+	}
 }
 
 func TestRefusedVerdictsAreCounted(t *testing.T) {

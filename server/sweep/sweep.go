@@ -160,12 +160,9 @@ func (notJudging) Unwrap() error { return registry.ErrUnavailable }
 // implements registry.Roll: while Run does not judge the error is
 // registry.ErrUnavailable.
 func (s *Sweeper) Heard(witness string) error {
-	if !s.judging.Load() {
+	if !s.judging.Load() || !s.hear([]string{witness}) {
 		return notJudging{}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.table.hear(witness, s.now())
 	return nil
 }
 
@@ -179,14 +176,25 @@ func (s *Sweeper) HearAll(witnesses []string) error {
 		return notJudging{}
 	}
 	for some := range slices.Chunk(witnesses, heardAtOnce) {
-		s.mu.Lock()
-		now := s.now()
-		for _, w := range some {
-			s.table.hear(w, now)
+		if !s.hear(some) {
+			return notJudging{}
 		}
-		s.mu.Unlock()
 	}
 	return nil
+}
+
+// hear restarts the timers of witnesses, unless there is no table any more.
+func (s *Sweeper) hear(witnesses []string) (judging bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.judging.Load() {
+		return false
+	}
+	now := s.now()
+	for _, w := range witnesses {
+		s.table.hear(w, now)
+	}
+	return true
 }
 
 // now returns the table's time; s.mu is held. The clock stood still whenever
