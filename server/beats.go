@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
@@ -13,6 +14,7 @@ import (
 // an agent has, and is worked out when some of it has changed: thousands beat a second.
 type beats struct {
 	hold func(*registry.Service) time.Duration // how long answers of it may be kept
+	told *atomic.Int64                         // changes when hold may say otherwise
 
 	known sync.Map // id: *beaten
 	size  int      // of known, at the most; guarded by mu
@@ -22,7 +24,8 @@ type beats struct {
 // beaten is what is known of one agent. It does not change, but for when it was looked at.
 type beaten struct {
 	agent    *registry.Agent
-	services []*registry.Service // of its instances, as they were
+	services []weak.Pointer[registry.Service] // of its instances, as they were
+	told     int64                            // when hold was worked out
 	silent   bool
 	overdue  bool
 	looked   atomic.Int64 // revision of a snapshot that has them
@@ -42,7 +45,7 @@ func (b *beats) of(snap *registry.Snapshot, id string) *beaten {
 		return &beaten{interval: registry.DefaultTimeouts.Interval}
 	}
 	if known, ok := b.known.Load(id); ok {
-		if is := known.(*beaten); is.stands(snap, a) {
+		if is := known.(*beaten); is.told == b.told.Load() && is.stands(snap, a) {
 			return is
 		}
 	}
@@ -61,8 +64,8 @@ func (is *beaten) stands(snap *registry.Snapshot, a *registry.Agent) bool {
 	if is.looked.Load() == snap.Revision() {
 		return true
 	}
-	for _, s := range is.services {
-		if snap.Service(s.Key) != s {
+	for _, was := range is.services {
+		if s := was.Value(); s == nil || snap.Service(s.Key) != s {
 			return false
 		}
 	}
@@ -76,7 +79,7 @@ func (is *beaten) fine(incarnation string) bool {
 }
 
 func (b *beats) workOut(snap *registry.Snapshot, a *registry.Agent) *beaten {
-	is := &beaten{agent: a, interval: snap.BeatInterval(a), silent: snap.Silent(a), overdue: snap.Overdue(a)}
+	is := &beaten{agent: a, told: b.told.Load(), interval: snap.BeatInterval(a), silent: snap.Silent(a), overdue: snap.Overdue(a)}
 	seen := map[*registry.Service]bool{}
 	set := make([]api.AgentInstance, 0, len(a.Instances))
 	for _, k := range a.Instances {
@@ -86,7 +89,7 @@ func (b *beats) workOut(snap *registry.Snapshot, a *registry.Agent) *beaten {
 		}
 		if !seen[s] {
 			seen[s] = true
-			is.services = append(is.services, s)
+			is.services = append(is.services, weak.Make(s))
 			is.hold = max(is.hold, b.hold(s))
 		}
 		if i := s.Instance(k.Endpoint); i != nil {

@@ -209,6 +209,34 @@ func TestSourceOfThePlugin(t *testing.T) {
 	}
 }
 
+// An agent is told how long answers are kept by the Corefile that is in force.
+func TestBeatsFollowTheTimesToLive(t *testing.T) {
+	s := running(t)
+	c := dial(t, s)
+	set := []api.AgentInstance{{Service: "app", Address: "10.0.0.1", Port: 80, Health: api.HealthPassing}}
+	if _, err := c.PutAgent(t.Context(), "web-1", api.AgentSet{Incarnation: "1", Host: "web-1", Instances: set}); err != nil {
+		t.Fatal(err)
+	}
+	digest, health := api.Digest(set)
+	hold := func() int64 {
+		t.Helper()
+		answer, err := c.BeatAgent(t.Context(), "web-1", api.AgentBeat{Incarnation: "1", Sequence: 1, Digest: digest, Health: health})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.Hold
+	}
+	for _, ttl := range []uint32{60, 7} {
+		hold() // it is known by now
+		s.Source().Rules("muster.internal.", func(netip.Addr) answer.Rule {
+			return answer.Rule{TTL: func(*registry.Service) uint32 { return ttl }}
+		})
+		if got := hold(); got != int64(ttl)*1000 {
+			t.Errorf("hold = %d ms with a time to live of %d s", got, ttl)
+		}
+	}
+}
+
 // The name of a service that is gone is kept for as long as the plugin's answers
 // are, and then it is free for whom an operator gives it to.
 func TestNameIsKeptAndFreed(t *testing.T) {

@@ -19,6 +19,7 @@ type source struct {
 	registry *registry.Registry
 	kept     atomic.Int64 // nanoseconds; 0: nobody has told
 	rules    sync.Map     // zone: func(netip.Addr) answer.Rule
+	told     atomic.Int64 // how often kept or rules have changed
 }
 
 func (s *source) Snapshot() *registry.Snapshot { return s.store.View().Snapshot() }
@@ -41,6 +42,7 @@ func (s *source) Kept(d time.Duration) {
 	for {
 		was := s.kept.Load()
 		if int64(d) <= was || s.kept.CompareAndSwap(was, int64(d)) {
+			s.told.Add(1)
 			return
 		}
 	}
@@ -59,6 +61,7 @@ func (s *source) hold() time.Duration {
 // last of a zone stand.
 func (s *source) Rules(zone string, rule func(from netip.Addr) answer.Rule) {
 	s.rules.Store(strings.ToLower(strings.TrimSuffix(zone, ".")), rule)
+	s.told.Add(1)
 }
 
 // rule returns what the rules of a zone say, those of no zone where none were told.
