@@ -4,13 +4,11 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/doorman"
 )
 
@@ -61,33 +59,6 @@ func (b *budget) take(n int64) bool {
 	b.held.Add(-n)
 	b.refused.Add(1)
 	return false
-}
-
-// of returns the door that a call has to pass, nil: none.
-func (d *doors) of(r *http.Request) *doorman.Doorman {
-	path, reads := r.URL.Path, r.Method == http.MethodGet || r.Method == http.MethodHead
-	if strings.HasPrefix(path, ours) {
-		switch {
-		case r.Method == http.MethodPost && strings.HasSuffix(path, "/beat"), strings.HasPrefix(path, "/v1/peer/"), path == api.PathStatus, path == api.PathConfirm,
-			path == api.PathEvents, path == api.PathWatch, path == api.PathBackup: // those that wait for news have bounds of their own
-			return nil
-		case !reads, strings.HasPrefix(path, "/v1/config"), path == api.PathServers, path == api.PathMembers:
-			return d.waits
-		}
-		return d.reads
-	}
-	switch {
-	case strings.HasSuffix(path, "/instance/beat"), strings.HasSuffix(path, "/v3/client/ns/instance"), // may be a beat too
-		strings.HasSuffix(path, "/configs/listener") && !reads, strings.Contains(path, "/ns/operator/metrics"):
-		return nil
-	case strings.Contains(path, "/cs/"), strings.Contains(path, "/subscribers"):
-		return d.waits
-	case !strings.Contains(path, "/ns/"): // the state of the server
-		return nil
-	case reads:
-		return d.reads
-	}
-	return d.waits
 }
 
 // guard has calls pass their doors.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,49 +12,90 @@ import (
 
 func TestDoorOfEachCall(t *testing.T) {
 	for call, want := range map[string]string{
-		"GET /livez":                                   "",
-		"GET /readyz":                                  "",
-		"GET /metrics":                                 "",
-		"GET /v1/status":                               "",
-		"POST /v1/agents/web-1/beat":                   "",
-		"POST /v1/peer/heard":                          "",
-		"GET /v1/events":                               "",
-		"GET /v1/configs-watch":                        "",
-		"PUT /nacos/v1/ns/instance/beat":               "",
-		"PUT /nacos/v2/ns/instance/beat":               "",
-		"POST /nacos/v3/client/ns/instance":            "",
-		"POST /nacos/v1/cs/configs/listener":           "",
-		"GET /nacos/v1/ns/operator/metrics":            "",
-		"GET /nacos/v1/console/health/readiness":       "",
-		"POST /v1/services/p/g/s/instances/a:1/beat":   "",
-		"GET /v1/services":                             "reads",
-		"GET /v1/services/p/g/s/instances":             "reads",
-		"GET /nacos/v1/ns/instance/list":               "reads",
-		"GET /nacos/v3/client/ns/instance/list":        "reads",
-		"GET /nacos/v1/ns/catalog/services":            "reads",
-		"PUT /v1/agents/web-1":                         "waits",
-		"PUT /v1/services/p/g/s/instances/a:1":         "waits",
-		"GET /v1/configs/p/g/d":                        "waits",
-		"GET /v1/servers":                              "waits",
-		"POST /nacos/v1/ns/instance":                   "waits",
-		"DELETE /nacos/v1/ns/instance":                 "waits",
-		"GET /nacos/v1/cs/configs":                     "waits",
-		"GET /nacos/v1/ns/service/subscribers":         "waits",
-		"GET /nacos/v1/cs/configs/listener":            "waits",
-		"POST /nacos/v1/cs/configs":                    "waits",
-		"GET /nacos/v3/console/cs/config/listener":     "waits",
-		"DELETE /v1/services/p/g/beat/instances/beat":  "waits",
-		"GET /v1/services/public/DEFAULT_GROUP/beat":   "reads",
-		"PUT /v1/services/public/DEFAULT_GROUP/beat":   "waits",
-		"PUT /nacos/v1/ns/instance/metadata/batch":     "waits",
-		"GET /nacos/v2/core/cluster/node/list":         "",
-		"POST /nacos/v1/auth/login":                    "",
-		"GET /nacos/v2/ns/client/subscribe/list?x=1":   "reads",
-		"GET /nacos/v1/ns/service/list?pageNo=1&ns=cs": "reads",
+		"GET /livez":                     "",
+		"GET /readyz":                    "",
+		"GET /metrics":                   "",
+		"GET /v1/status":                 "",
+		"POST /v1/agents/web-1/beat":     "",
+		"POST /v1/peer/heard":            "",
+		"GET /v1/events":                 "",
+		"GET /v1/configs-watch":          "",
+		"PUT /nacos/v1/ns/instance/beat": "",
+		"PUT /nacos/v2/ns/instance/beat": "",
+		"POST /nacos/v3/client/ns/instance?heartBeat=true":                     "",
+		"PUT /nacos/v1/ns/instance/beat/":                                      "",
+		"GET /nacos/v1/ns/ops/metrics":                                         "",
+		"GET /nacos/v1/ns/health/server":                                       "",
+		"GET /nacos/v1/cs/health":                                              "",
+		"GET /nacos/v3/admin/core/state/readiness":                             "",
+		"GET /nacos/v1/ns/service/subscribers?serviceName=s&aggregation=false": "",
+		"GET /nacos/v1/cs/communication/configWatchers?dataId=d":               "",
+		"GET /nacos/v1/cs/communication/watcherConfigs?ip=1.1.1.1":             "",
+		"POST /nacos/v3/client/ns/instance":                                    "waits",
+		"POST /nacos/v3/client/ns/instance?heartBeat=false":                    "waits",
+		"DELETE /nacos/v3/client/ns/instance?heartBeat=true":                   "waits",
+		"POST /nacos/v1/console/namespaces":                                    "waits",
+		"DELETE /nacos/v1/console/namespaces":                                  "waits",
+		"PUT /nacos/v2/console/namespace":                                      "waits",
+		"POST /nacos/v3/console/core/namespace":                                "waits",
+		"DELETE /nacos/v3/admin/core/namespace":                                "waits",
+		"GET /nacos/v1/console/namespaces":                                     "reads",
+		"GET /nacos/v3/admin/core/namespace/list":                              "reads",
+		"POST /nacos/v1/cs/configs/listener":                                   "",
+		"GET /nacos/v1/ns/operator/metrics":                                    "",
+		"GET /nacos/v1/console/health/readiness":                               "",
+		"POST /v1/services/p/g/s/instances/a:1/beat":                           "",
+		"GET /v1/services":                                                     "reads",
+		"GET /v1/services/p/g/s/instances":                                     "reads",
+		"GET /nacos/v1/ns/instance/list":                                       "reads",
+		"GET /nacos/v3/client/ns/instance/list":                                "reads",
+		"GET /nacos/v1/ns/catalog/services":                                    "reads",
+		"PUT /v1/agents/web-1":                                                 "waits",
+		"PUT /v1/services/p/g/s/instances/a:1":                                 "waits",
+		"GET /v1/configs/p/g/d":                                                "waits",
+		"GET /v1/servers":                                                      "waits",
+		"POST /nacos/v1/ns/instance":                                           "waits",
+		"DELETE /nacos/v1/ns/instance":                                         "waits",
+		"GET /nacos/v1/cs/configs":                                             "waits",
+		"GET /nacos/v1/ns/service/subscribers":                                 "waits",
+		"GET /nacos/v1/cs/configs/listener":                                    "waits",
+		"POST /nacos/v1/cs/configs":                                            "waits",
+		"GET /nacos/v3/console/cs/config/listener":                             "waits",
+		"DELETE /v1/services/p/g/beat/instances/beat":                          "waits",
+		"GET /v1/services/public/DEFAULT_GROUP/beat":                           "reads",
+		"PUT /v1/services/public/DEFAULT_GROUP/beat":                           "waits",
+		"PUT /nacos/v1/ns/instance/metadata/batch":                             "waits",
+		"GET /nacos/v2/core/cluster/node/list":                                 "",
+		"POST /nacos/v1/auth/login":                                            "",
+		"GET /nacos/v2/ns/client/subscribe/list?x=1":                           "reads",
+		"GET /nacos/v1/ns/service/list?pageNo=1&ns=cs":                         "reads",
 	} {
 		method, target, _ := strings.Cut(call, " ")
-		if got := server.DoorOf(httptest.NewRequestWithContext(t.Context(), method, target, nil)); got != want {
-			t.Errorf("door of %s = %q, want %q", call, got, want)
+		for _, target := range []string{target, strings.TrimPrefix(target, "/nacos")} { // Nacos may have no context path
+			if got := server.DoorOf(httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)); got != want {
+				t.Errorf("door of %s %s = %q, want %q", method, target, got, want)
+			}
+		}
+	}
+}
+
+// A beat of version 3 says that it is one in its query or in its body, which stays whole.
+func TestDoorOfABody(t *testing.T) {
+	long := "heartBeat=true&metadata=" + strings.Repeat("x", 5000)
+	for body, want := range map[string]string{
+		"serviceName=s&ip=1.1.1.1&port=80&heartBeat=true":  "",
+		"serviceName=s&ip=1.1.1.1&port=80&heartBeat=false": "waits",
+		"serviceName=s&ip=1.1.1.1&port=80":                 "waits",
+		"":                                                 "waits",
+		long:                                               "waits",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/nacos/v3/client/ns/instance", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if got := server.DoorOf(r); got != want {
+			t.Errorf("door of a call with the body %.60q = %q, want %q", body, got, want)
+		}
+		if left, err := io.ReadAll(r.Body); string(left) != body || err != nil {
+			t.Errorf("left of the body %.60q = %.60q, %v, want all of it", body, left, err)
 		}
 	}
 }
@@ -66,14 +108,22 @@ func TestBeatsPassBusyDoors(t *testing.T) {
 		t.Fatalf("register = %d, want 200", status)
 	}
 	leave := server.TakeSeats(t, s)
-	for _, path := range []string{"/nacos/v1/ns/instance/list?serviceName=s", "/v1/services"} {
+	for path, kind := range map[string]string{
+		"/nacos/v1/ns/instance/list?serviceName=s": "text/plain; charset=utf-8",
+		"/v1/ns/instance/list?serviceName=s":       "text/plain; charset=utf-8",
+		"/v1/services":                             "application/problem+json",
+	} {
 		status, header, body := call(t, http.MethodGet, at+path, "", http.NoBody)
 		if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || !strings.Contains(body, "busy") {
 			t.Errorf("GET %s while all seats are taken = %d %q, Retry-After %q, want 503", path, status, body, header.Get("Retry-After"))
 		}
+		if got := header.Get("Content-Type"); got != kind {
+			t.Errorf("GET %s while all seats are taken says %q, want %q", path, got, kind)
+		}
 	}
 	for _, c := range []struct{ method, path string }{
 		{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=s&ip=10.0.0.1&port=80"},
+		{http.MethodPut, "/v1/ns/instance/beat?serviceName=s&ip=10.0.0.1&port=80"},
 		{http.MethodGet, "/readyz"}, {http.MethodGet, "/metrics"}, {http.MethodGet, "/v1/status"},
 	} {
 		if status, _, body := call(t, c.method, at+c.path, "", http.NoBody); status != http.StatusOK {
@@ -84,8 +134,8 @@ func TestBeatsPassBusyDoors(t *testing.T) {
 	if status, body := get(t, at+"/nacos/v1/ns/instance/list?serviceName=s"); status != http.StatusOK || !strings.Contains(body, "10.0.0.1") {
 		t.Errorf("list after the seats were left = %d %q, want 200", status, body)
 	}
-	if _, body := get(t, at+"/metrics"); !strings.Contains(body, `muster_http_refused_total{door="reads"} 2`) {
-		t.Error("/metrics does not count two calls that were turned away")
+	if _, body := get(t, at+"/metrics"); !strings.Contains(body, `muster_http_refused_total{door="reads"} 3`) {
+		t.Error("/metrics does not count three calls that were turned away")
 	}
 }
 

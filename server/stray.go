@@ -3,19 +3,32 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/server/nacos"
 )
 
-// ours begins the paths of our own API: what is refused there is a problem of RFC 9457.
+// ours begins the paths of our own API, and some of Nacos at the root: what is refused
+// there, and is not of Nacos, is a problem of RFC 9457.
 const ours = "/v1/"
+
+var nacosRoots = nacos.Roots()
+
+// belowNacos returns the path of a call of Nacos without the context path, which Nacos
+// may have or not, and without a trailing slash, which means nothing.
+func belowNacos(path string) (below string, is bool) {
+	below, is = strings.CutPrefix(path, "/nacos")
+	is = is && strings.HasPrefix(below, "/") || slices.ContainsFunc(nacosRoots, func(root string) bool { return strings.HasPrefix(path, root) })
+	return strings.TrimSuffix(below, "/"), is
+}
 
 // turnAway answers a call that reaches no operation, as those who called expect it.
 func turnAway(w http.ResponseWriter, r *http.Request, status int, text string) {
-	if !strings.HasPrefix(r.URL.Path, ours) {
+	if _, is := belowNacos(r.URL.Path); is || !strings.HasPrefix(r.URL.Path, ours) {
 		plain(w, status, text)
 		return
 	}
