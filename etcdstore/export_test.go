@@ -12,6 +12,19 @@ import (
 // f leaves out.
 func Spoil(s *Store, f func([]*clientv3.Event) []*clientv3.Event) { s.spoil = f }
 
+// WaitingSets returns how many sets wait for the committer.
+func WaitingSets(s *Store) int {
+	s.inbox.mu.Lock()
+	defer s.inbox.mu.Unlock()
+	sets := map[any]bool{}
+	for _, r := range s.inbox.in {
+		if r.set != nil {
+			sets[r.set] = true
+		}
+	}
+	return len(sets)
+}
+
 // Proof is what tells the age of snapshots.
 type Proof struct{ proof }
 

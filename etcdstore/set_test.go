@@ -1,12 +1,17 @@
 package etcdstore_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/registry"
@@ -84,14 +89,76 @@ func TestAgentSetIsOneTransaction(t *testing.T) {
 	}
 }
 
-// Sets that come at once share transactions, and none is cut to fill one.
+// heldKV is an etcd whose transactions that write can be held up.
+type heldKV struct {
+	clientv3.KV
+	held atomic.Int32 // transactions
+	gate atomic.Pointer[chan struct{}]
+}
+
+// hold holds transactions up until release is called.
+func (kv *heldKV) hold() (release func()) {
+	gate := make(chan struct{})
+	kv.gate.Store(&gate)
+	return sync.OnceFunc(func() { kv.gate.Store(nil); close(gate) })
+}
+
+func (kv *heldKV) Txn(ctx context.Context) clientv3.Txn {
+	return &heldTxn{Txn: kv.KV.Txn(ctx), kv: kv}
+}
+
+type heldTxn struct {
+	clientv3.Txn
+	kv     *heldKV
+	writes bool
+}
+
+func (x *heldTxn) If(all ...clientv3.Cmp) clientv3.Txn {
+	x.Txn = x.Txn.If(all...)
+	return x
+}
+
+func (x *heldTxn) Then(all ...clientv3.Op) clientv3.Txn {
+	x.writes = slices.ContainsFunc(all, func(op clientv3.Op) bool { return !op.IsGet() })
+	x.Txn = x.Txn.Then(all...)
+	return x
+}
+
+func (x *heldTxn) Else(all ...clientv3.Op) clientv3.Txn {
+	x.Txn = x.Txn.Else(all...)
+	return x
+}
+
+func (x *heldTxn) Commit() (*clientv3.TxnResponse, error) {
+	if gate := x.kv.gate.Load(); gate != nil && x.writes {
+		x.kv.held.Add(1)
+		<-*gate
+	}
+	return x.Txn.Commit()
+}
+
+// Sets that come while a transaction is under way share the next ones, and none is cut
+// to fill one.
 func TestAgentSetsShareTransactions(t *testing.T) {
 	metrics := prometheus.NewRegistry()
-	s := runStoreWith(t, startEtcd(t), etcdstore.Config{Registerer: metrics})
+	client := startEtcd(t)
+	kv := &heldKV{KV: client.KV}
+	client.KV = kv
+	s := runStoreWith(t, client, etcdstore.Config{Registerer: metrics})
 	r := registry.New(s, &registrytest.Roll{})
+	const sets = 32
 	before := transactions(t, metrics)
+	release := kv.hold()
+	t.Cleanup(release)
 	var wg sync.WaitGroup
-	for a := range 64 {
+	wg.Go(func() {
+		first := instance("first", 1)
+		if _, err := s.Commit(t.Context(), registry.Write{Puts: []registry.Record{&first}}); err != nil {
+			t.Logf("the write that was held up: %v", err) // as long as that took
+		}
+	})
+	eventually(t, 20*time.Second, "a transaction is under way", func() bool { return kv.held.Load() == 1 })
+	for a := range sets {
 		wg.Go(func() {
 			set := declared(100, nil)
 			for i := range set {
@@ -103,9 +170,13 @@ func TestAgentSetsShareTransactions(t *testing.T) {
 			}
 		})
 	}
+	eventually(t, 20*time.Second, "all sets wait", func() bool { return etcdstore.WaitingSets(s) == sets })
+	release()
 	wg.Wait()
-	if n := transactions(t, metrics) - before; n > 48 {
-		t.Errorf("64 sets took %d transactions, want them grouped", n)
+	n := transactions(t, metrics) - before
+	t.Logf("%d sets took %d transactions", sets, n)
+	if n > sets/2 {
+		t.Errorf("%d sets took %d transactions, want them grouped", sets, n)
 	}
 	snap := s.View().Snapshot()
 	for _, a := range snap.Agents() {
