@@ -25,6 +25,9 @@ const (
 	overloadBeat    = time.Second
 	overloadSilence = 4 * time.Second
 	overloadDelete  = 8 * time.Second
+	// overloadLate is how late those who beat may be by their own fault, which is the
+	// machine's: the server is not to blame then for who is called silent.
+	overloadLate = time.Second
 )
 
 // overload is a server that is asked for more than it can do, and those who beat
@@ -39,6 +42,7 @@ type overload struct {
 	lists    []time.Duration // how long those took that were answered
 	beats    []time.Duration // how long each took
 	failed   []string        // beats and questions for health
+	late     time.Duration   // how long after its time a beat was begun, at the most
 }
 
 // More lists and DNS questions come than the processors can do: every beat is taken,
@@ -50,6 +54,7 @@ func TestOverload(t *testing.T) {
 		long = time.Minute
 	}
 	s := newServer(t, t.TempDir())
+	s.env = []string{"GOMAXPROCS=2"} // with many processors it would refuse nobody
 	s.start()
 	t.Cleanup(s.stop)
 	o := &overload{serverProcess: s, statuses: map[int]int{},
@@ -145,16 +150,18 @@ func pauseFor(ctx context.Context, d time.Duration) {
 
 // every makes a call that must succeed, again and again.
 func (o *overload) every(ctx context.Context, pause time.Duration, method, path, body string) {
-	for ctx.Err() == nil {
+	for due := time.Now(); ctx.Err() == nil; {
 		began := time.Now()
 		status, answer, err := o.ask(method, path, body)
 		o.mu.Lock()
+		o.late = max(o.late, began.Sub(due))
 		o.beats = append(o.beats, time.Since(began))
 		if err != nil || status != http.StatusOK {
 			o.failed = append(o.failed, fmt.Sprintf("%s %s = %d %.100q, %v", method, path, status, answer, err))
 		}
 		o.mu.Unlock()
-		pauseFor(ctx, pause-time.Since(began))
+		due = time.Now().Add(max(pause-time.Since(began), 0))
+		pauseFor(ctx, time.Until(due))
 	}
 }
 
@@ -215,7 +222,11 @@ func (o *overload) judge(t *testing.T, before, peak int64) {
 	metrics := o.call(http.MethodGet, "/metrics", nil)
 	for _, verdict := range []string{"silent", "removed"} {
 		if found := regexp.MustCompile(`muster_sweep_verdicts_total\{verdict="` + verdict + `"\} [1-9]`).FindString(metrics); found != "" {
-			t.Errorf("%s: somebody who beats was judged", found)
+			if o.late > overloadLate {
+				t.Logf("%s, but beats were sent up to %v late", found, o.late)
+				continue
+			}
+			t.Errorf("%s: somebody who beats was judged, and no beat was sent more than %v late", found, o.late)
 		}
 	}
 	if peak > before+256<<20 {
