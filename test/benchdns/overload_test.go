@@ -16,7 +16,7 @@ type limits struct {
 	length, calm time.Duration
 	// rate is the least share of the best rate that is to be answered throughout.
 	rate float64
-	// p99 bounds the latency of what is answered.
+	// p99 bounds the latency of what is answered, 0: nothing does.
 	p99 time.Duration
 	// growth bounds how much more memory the server takes, in octets.
 	growth int
@@ -25,8 +25,9 @@ type limits struct {
 // TestOverload asks a server twice what it can answer. What is answered is answered
 // soon, and beats and health are not what pays for it.
 func TestOverload(t *testing.T) {
-	// Whatever else runs on the machine takes from the server, or from the load.
-	l := limits{length: 3 * time.Second, calm: time.Second, rate: 0.3, p99: 250 * time.Millisecond, growth: 128 << 20}
+	// Whatever else runs on the machine takes from the server, or from the load: how much
+	// is answered, and how soon, is told and not judged.
+	l := limits{length: 3 * time.Second, calm: time.Second, growth: 128 << 20}
 	where := placements(t)[:1]
 	if *overloadFlag > 0 {
 		l = limits{length: *overloadFlag, calm: 5 * time.Second, rate: 0.9, p99: 10 * time.Millisecond, growth: 16 << 20}
@@ -83,7 +84,7 @@ func (l limits) hold(t *testing.T, p placement) {
 	if rate := r.Rate(); rate < l.rate*best {
 		t.Errorf("%.0f answers a second, want at least %.0f %% of %.0f", rate, l.rate*100, best)
 	}
-	if p99 := r.Latency.Quantile(0.99); p99 > l.p99 {
+	if p99 := r.Latency.Quantile(0.99); l.p99 > 0 && p99 > l.p99 {
 		t.Errorf("p99 of what is answered is %v, want at most %v", p99, l.p99)
 	}
 	if most-least > l.growth {

@@ -13,13 +13,7 @@ func TestAgents(t *testing.T) {
 	all := *services * *instances
 	args := append([]string{"agents", "--keep", "--agents", strconv.Itoa(*agents), "--clients", "8", "--duration", strconv.Itoa(*seconds) + "s"}, roster(*services, *instances)...)
 	found := w.bench(args...)
-	for _, run := range found.Runs {
-		for _, k := range run.Kinds {
-			if len(k.Faults) > 0 {
-				t.Errorf("%s: %v, want no faults", k.Name, k.Faults)
-			}
-		}
-	}
+	w.faultless(args, found)
 	w.memory("with agents", all)
 	w.Stop()
 	w.say("restart to the first right answer: %s", w.start("bench-000042.svc.muster.internal.", addresses).Round(time.Millisecond))
