@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/musterhq/muster/api"
@@ -75,4 +76,68 @@ func TestBeatsFollowChanges(t *testing.T) {
 	if got := beat(set(3)).Interval; got != 5000 {
 		t.Errorf("interval = %d ms, want 5000", got)
 	}
+}
+
+// What is known of an agent does not hide that it fell silent, that another incarnation
+// beats, or that what it stands by for is to be had.
+func TestBeatsOfWhoCameBack(t *testing.T) {
+	c := dial(t, running(t))
+	set := []api.AgentInstance{{Service: "app", Address: "10.0.0.1", Port: 80, Health: api.HealthPassing, Metadata: map[string]string{
+		"preserved.heart.beat.interval": "1000", "preserved.heart.beat.timeout": "1000", "preserved.ip.delete.timeout": "600000"}}}
+	put := func(id string) (rejected []api.Rejected) {
+		t.Helper()
+		answer, err := c.PutAgent(t.Context(), id, api.AgentSet{Incarnation: "1", Host: id, Instances: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.Rejected
+	}
+	beat := func(id, incarnation string, of []api.AgentInstance) api.AgentAnswer {
+		t.Helper()
+		digest, health := api.Digest(of)
+		answer, err := c.BeatAgent(t.Context(), id, api.AgentBeat{Incarnation: incarnation, Sequence: 1, Digest: digest, Health: health})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	silent := func() bool {
+		all, err := c.Agents(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(all.Agents, func(a api.Agent) bool { return a.ID == "web-1" && a.Silent })
+	}
+	put("web-1")
+	for range 2 {
+		if answer := beat("web-1", "1", set); answer.Resync {
+			t.Error("resync = true with nothing between")
+		}
+	}
+	eventually(t, "web-1 is silent", silent)
+	eventually(t, "web-1 is back", func() bool { // it falls silent again soon
+		if answer := beat("web-1", "1", set); answer.Resync {
+			t.Error("resync = true, want false: what fell silent is there still")
+		}
+		return !silent()
+	})
+	set[0].Metadata = nil
+	put("web-1")
+
+	if answer := beat("web-1", "2", set); !answer.Resync {
+		t.Error("another incarnation: resync = false, want true")
+	}
+
+	if rejected := put("web-2"); len(rejected) != 1 || !rejected[0].Standby {
+		t.Fatalf("rejected = %v, want one that web-2 stands by for", rejected)
+	}
+	for range 2 {
+		if answer := beat("web-2", "1", nil); answer.Resync {
+			t.Error("who stands by: resync = true with nothing between")
+		}
+	}
+	if err := c.DeleteAgent(t.Context(), "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "web-2 has the instance, or is asked for it", func() bool { return beat("web-2", "1", nil).Resync })
 }
