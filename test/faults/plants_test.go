@@ -24,27 +24,30 @@ var (
 	}
 	earlyAnswer = plant{
 		name: "acknowledgement before commit", file: "etcdstore/commit.go",
-		old: "	res := s.submit(ctx, r)\n",
-		new: "	if !w.Judge {\n		go s.submit(context.WithoutCancel(ctx), r)\n		return s.View().Snapshot().Revision(), nil\n	}\n" +
-			"	res := s.submit(ctx, r)\n",
+		old: sending,
+		new: "	if !w.Judge {\n		go s.submit(context.WithoutCancel(ctx), r)\n		return s.View().Snapshot().Revision(), nil\n	}\n" + sending,
 	}
 	// A verdict that is long on its way is no bug, but without it one would have
 	// to hit a moment to show that the fence matters.
 	slowVerdict = plant{
 		name: "slow verdict", file: "etcdstore/commit.go",
-		old:   "		r.check(judgeKey, office)\n",
-		new:   "		planted()\n		ctx = context.WithoutCancel(ctx)\n		r.check(judgeKey, office)\n",
+		old:   sending,
+		new:   "	if w.Judge {\n" + late + "	}\n" + sending,
 		extra: slow,
 	}
 	noFence = plant{
 		name: "verdict without fence", file: "etcdstore/commit.go",
-		old:   slowVerdict.old,
-		new:   "		planted()\n		ctx = context.WithoutCancel(ctx)\n",
+		old:   sending,
+		new:   "	if w.Judge {\n" + late + "		r.compares = r.compares[1:] // the office's is the first one\n	}\n" + sending,
 		extra: slow,
 	}
 )
 
-const slow = "import \"time\"\n\nfunc planted() { time.Sleep(2 * time.Second) }\n"
+const (
+	sending = "	return s.outcome(ctx, w, office, s.submit(ctx, r)[0])\n"
+	late    = "		planted()\n		ctx = context.WithoutCancel(ctx)\n"
+	slow    = "import \"time\"\n\nfunc planted() { time.Sleep(2 * time.Second) }\n"
+)
 
 // The bugs fit the code, so that the long run will not fail for that.
 func TestPlantsFit(t *testing.T) {
