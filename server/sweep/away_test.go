@@ -156,12 +156,17 @@ func TestHeardAtTheEnd(t *testing.T) {
 		ticks := h.sweeper.Begin(h.store.View(), h)
 		var callers sync.WaitGroup
 		for n := range 4 {
-			hear := func() error { return h.sweeper.HearAll(batch) }
-			if n > 1 {
-				hear = func() error { return h.sweeper.Heard(batch[0]) }
-			}
 			callers.Go(func() {
-				for hear() == nil {
+				var err error
+				for err == nil {
+					if n < 2 {
+						err = h.sweeper.HearAll(batch)
+					} else {
+						err = h.sweeper.Heard(batch[0])
+					}
+				}
+				if !errors.Is(err, registry.ErrUnavailable) {
+					t.Errorf("heard at the end: %v, want ErrUnavailable", err)
 				}
 			})
 		}
