@@ -157,12 +157,16 @@ func (s *Store) await(ctx context.Context, r *request, away <-chan struct{}) res
 		if r.withdraw() {
 			return result{err: unsent(ctx)}
 		}
-		return result{err: outward(ctx.Err())}
 	}
 	select {
 	case res := <-r.done:
 		return res
 	case <-ctx.Done():
+	}
+	select {
+	case res := <-r.done: // both had come: what became of it is known
+		return res
+	default:
 		return result{err: outward(ctx.Err())}
 	}
 }
