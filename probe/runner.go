@@ -77,7 +77,7 @@ func (r *Runner) Check(c Check, onChange func(Result)) (*Loop, error) {
 		}
 		l := r.newLoop(cfg)
 		l.ttl = time.Duration(c.TTL)
-		r.again(l, l.since.Add(l.ttl))
+		r.add(l, l.since.Add(l.ttl))
 		return l, nil
 	}
 	p, err := c.Prober()
@@ -96,22 +96,27 @@ func (r *Runner) Check(c Check, onChange func(Result)) (*Loop, error) {
 func (r *Runner) Loop(p Prober, cfg LoopConfig) *Loop {
 	l := r.newLoop(cfg)
 	l.prober = p
-	r.again(l, l.last.Since)
+	r.add(l, l.since)
 	return l
 }
 
 func (r *Runner) newLoop(cfg LoopConfig) *Loop {
 	cfg = cfg.withDefaults()
 	now := time.Now()
-	l := &Loop{
+	return &Loop{
 		runner: r, cfg: cfg, since: now,
 		tally: Tally{Rise: cfg.Rise, Fall: cfg.Fall, Damp: cfg.Damp},
 		last:  Result{State: Unknown, Since: now},
 	}
+}
+
+// add makes l one of the loops, with its first turn. Both come about at once: Run
+// may begin meanwhile, and has every loop take the turn it finds.
+func (r *Runner) add(l *Loop, due time.Time) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.loops[l] = true
-	r.mu.Unlock()
-	return l
+	r.schedule(l, due)
 }
 
 // Run tries what is due until ctx ends, and returns nil when the tries under way

@@ -250,3 +250,24 @@ func TestToldCheck(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopsBesideRun adds loops while Run begins: each is tried once at first.
+func TestLoopsBesideRun(t *testing.T) {
+	for range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			r := runner(t, probe.RunnerConfig{})
+			var all []*target
+			for range 50 {
+				p := &target{takes: time.Millisecond}
+				all = append(all, p)
+				r.Loop(p, probe.LoopConfig{})
+			}
+			time.Sleep(time.Second)
+			for i, p := range all {
+				if n := p.count(); n != 1 {
+					t.Errorf("first tries of %d = %d, want 1", i, n)
+				}
+			}
+		})
+	}
+}
