@@ -161,14 +161,14 @@ func TestSocketFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.sock")
 	h.cfg.Socket, h.cfg.SocketMode = path, "0600"
 
-	// A dead agent has left one.
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	l.Close()
+	// Dead agents have left one, and one that had no name of its own yet.
+	leaveSocket(t, path)
+	staged := filepath.Join(filepath.Dir(path), ".muster-67a8e1c6")
+	leaveSocket(t, staged)
 	a := h.start()
+	if _, err := os.Lstat(staged); !os.IsNotExist(err) {
+		t.Errorf("what was left staged after the start: %v, want it gone", err)
+	}
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode() != fs.ModeSocket|0o600 {
 		t.Errorf("socket = %v, %v, want mode 0600", info, err)
@@ -208,6 +208,17 @@ func TestSocketFile(t *testing.T) {
 	if s := other.start().Status().Socket; s != "" {
 		t.Errorf("socket = %s, want none", s)
 	}
+}
+
+// leaveSocket leaves a socket at which nobody listens any more.
+func leaveSocket(t *testing.T, path string) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
 }
 
 // fails runs an agent that cannot run and returns why.

@@ -2,7 +2,8 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/musterhq/muster/internal/atomicfile"
 )
 
 // Socket says where a unix socket is, and who may use it.
@@ -44,14 +47,17 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 // which somebody listens is an error, as is anything else at the path. The socket
 // is there with its owner and mode or not at all. Closing the listener removes it.
 func ListenSocket(ctx context.Context, s Socket) (net.Listener, error) {
-	// Made under a name of its own in the same directory, the longest that is
-	// bound.
-	temp := filepath.Join(filepath.Dir(s.Path), ".muster-"+rand.Text()[:8])
+	temp := staged(s.Path)
 	if len(s.Path) > maxSocketPath || len(temp) > maxSocketPath {
 		return nil, &LongPathError{s.Path}
 	}
-	if err := vacant(ctx, s.Path); err != nil {
-		return nil, fmt.Errorf("socket %s: %w", s.Path, err)
+	for _, path := range []string{s.Path, temp} {
+		if err := vacant(ctx, path); err != nil {
+			return nil, fmt.Errorf("socket %s: %w", path, err)
+		}
+	}
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "unix", temp)
 	if err != nil {
@@ -65,6 +71,14 @@ func ListenSocket(ctx context.Context, s Socket) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("socket %s: %w", s.Path, err), l.Close(), os.Remove(temp))
 	}
 	return &socketListener{Listener: l, path: s.Path, file: placed}, nil
+}
+
+// staged returns the name under which the socket path is made, in the same
+// directory. It is always the same, so that one left by an agent that was killed
+// meanwhile is found by the next.
+func staged(path string) string {
+	sum := sha256.Sum256([]byte(filepath.Base(path)))
+	return filepath.Join(filepath.Dir(path), atomicfile.Prefix+hex.EncodeToString(sum[:4]))
 }
 
 // place gives the socket temp its owner, mode and name.
