@@ -24,8 +24,10 @@ const (
 	MaxOutput   = 16 << 20 // bytes that it may write
 	maxText     = 64 << 20 // bytes that its functions may make on the way
 	maxSteps    = 1 << 17  // turns of loops, uses of templates, calls
-	maxTime     = 10 * time.Second
 )
+
+// maxTime is how long a rendering may take. Tests of what else bounds one have more.
+var maxTime = 10 * time.Second
 
 // Document names a document as a template does. Group and Namespace are empty
 // where the template names none.

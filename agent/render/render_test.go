@@ -75,8 +75,9 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// What is hostile, or only wrong, is an error before long.
+// What is hostile, or only wrong, is an error before long, and not for the time it took.
 func TestRenderFails(t *testing.T) {
+	render.TakeTime(t)
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
 	for _, c := range "bcdefgh" {
 		before := string(c - 1)
@@ -127,7 +128,7 @@ func TestRenderFails(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Render = %d bytes, %v, want an error with %q", len(out), err, c.want)
 			}
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("that took %v", took)
 			}
 			if err != nil && strings.Contains(err.Error(), "hunter2") {
