@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -200,19 +201,16 @@ func TestDrain(t *testing.T) {
 	h.holds("a:80=passing")
 	a.stop()
 	var drained, deleted time.Time
-	beats := 0
 	for _, e := range h.server.seen("") {
 		switch {
 		case e.what == "put" && *e.instances["a:80"].Weight == 0:
 			drained = e.at
-		case e.what == "beat" && !drained.IsZero():
-			beats++
 		case e.what == "delete":
 			deleted = e.at
 		}
 	}
-	if wait := deleted.Sub(drained); drained.IsZero() || deleted.IsZero() || wait < 390*time.Millisecond || beats == 0 {
-		t.Errorf("from weight 0 to deregistration = %v with %d beats, want 400ms and beats all along", wait, beats)
+	if wait := deleted.Sub(drained); drained.IsZero() || deleted.IsZero() || wait < 390*time.Millisecond {
+		t.Errorf("from weight 0 to deregistration = %v, want 400ms", wait)
 	}
 }
 
@@ -226,6 +224,17 @@ func TestSkipDrain(t *testing.T) {
 	eventually(t, func() string {
 		if !a.Status().Draining {
 			return "it does not drain"
+		}
+		return ""
+	})
+	eventually(t, func() string { // it goes on to beat
+		all := h.server.seen("")
+		last := slices.IndexFunc(all, func(e event) bool {
+			weight := e.instances["a:80"].Weight
+			return weight != nil && *weight == 0
+		})
+		if last < 0 || len(all) < last+3 {
+			return fmt.Sprintf("events = %+v, want weight 0 and beats", all)
 		}
 		return ""
 	})
@@ -246,7 +255,7 @@ func TestStopWhileTheServerIsAway(t *testing.T) {
 	h.server.edit(func() { h.server.away = true })
 	start := time.Now()
 	a.stop()
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("stop = %v, want it bounded", took)
 	}
 }
