@@ -36,13 +36,13 @@ func TestAgentWaitsForServer(t *testing.T) {
 
 	k.agent.define("order-api.yaml", fmt.Sprintf(orderAPI, app.addr.Addr(), app.addr.Port()))
 	k.agent.start()
-	eventually(t, 10*time.Second, "the agent says that the server is away", func() bool {
+	eventually(t, time.Minute, "the agent says that the server is away", func() bool {
 		s, err := askAgent(t.Context(), k.agent.http)
 		return err == nil && s.Server.Error != "" && s.Configs.Error != ""
 	})
 	k.start()
-	eventually(t, 10*time.Second, "the app is in DNS", func() bool { return isLocated(k.dns, "order-api", "0 3000 "+app.addr.String()) })
-	eventually(t, 10*time.Second, "the document is in its file", func() bool { return k.holds("app.properties", "published before") })
+	eventually(t, time.Minute, "the app is in DNS", func() bool { return isLocated(k.dns, "order-api", "0 3000 "+app.addr.String()) })
+	eventually(t, time.Minute, "the document is in its file", func() bool { return k.holds("app.properties", "published before") })
 
 	// The same for a server that goes away and comes back with all it knew.
 	k.kill()
@@ -51,7 +51,7 @@ func TestAgentWaitsForServer(t *testing.T) {
 		t.Error("SRV lacks the app after a restart of the server")
 	}
 	k.publish("app.properties", "published after")
-	eventually(t, 10*time.Second, "the next document is in its file", func() bool { return k.holds("app.properties", "published after") })
+	eventually(t, time.Minute, "the next document is in its file", func() bool { return k.holds("app.properties", "published after") })
 }
 
 func TestBrokenDefinitionStopsNothing(t *testing.T) {
@@ -70,11 +70,11 @@ func TestBrokenDefinitionStopsNothing(t *testing.T) {
 	}
 	broken := strings.Replace(fmt.Sprintf(orderAPI, "127.0.0.1", 70000), "order-api", "other", 1)
 	f.agent.define("other.yaml", broken)
-	eventually(t, 5*time.Second, "the agent names file, line and field", func() bool {
+	eventually(t, time.Minute, "the agent names file, line and field", func() bool {
 		return strings.Contains(status("other.yaml").Error, "other.yaml:4: services[0].port: 70000")
 	})
 	f.agent.define("template.yaml", "services:\n  - {name: template, address: '{{ GetInterfaceIP \"nope0\" }}', port: 80}\n")
-	eventually(t, 5*time.Second, "the agent says that the template finds no address", func() bool {
+	eventually(t, time.Minute, "the agent says that the template finds no address", func() bool {
 		problems := status("template.yaml").Problems
 		return len(problems) == 1 && strings.Contains(problems[0], "service template: address: ")
 	})
@@ -82,7 +82,7 @@ func TestBrokenDefinitionStopsNothing(t *testing.T) {
 		t.Error("a broken file took the good one's instance away")
 	}
 	f.agent.define("other.yaml", "services:\n  - {name: other, address: 127.0.0.1, port: 7000}\n")
-	eventually(t, 5*time.Second, "the repaired file is registered", func() bool { return isLocated(f.dns, "other", "0 1000 127.0.0.1:7000") })
+	eventually(t, time.Minute, "the repaired file is registered", func() bool { return isLocated(f.dns, "other", "0 1000 127.0.0.1:7000") })
 }
 
 // askAgent reads the status of the agent at address.

@@ -224,7 +224,7 @@ func TestBackupIsRestoredToCluster(t *testing.T) {
 			t.Error("a member does not answer what was restored")
 		}
 	}
-	eventually(t, 5*time.Second, "writes are taken", func() bool {
+	eventually(t, time.Minute, "writes are taken", func() bool {
 		status, _, err := request(http.MethodPost, c.servers[0].url()+pathInstance, persistent("order-api", "10.0.0.2"))
 		return err == nil && status == http.StatusOK
 	})

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/agent/configfile"
+	"github.com/musterhq/muster/test/binary"
 )
 
-// prompt is how soon a published document must be in the agent's file.
+// prompt is how soon a published document is to be in the agent's file.
 const prompt = time.Second
 
 // settings of an agent that keeps two files, one of them checked.
@@ -66,13 +67,13 @@ func lines(version int) string { return strings.Repeat(fmt.Sprintf("version=%d\n
 func TestFileFollowsPublications(t *testing.T) {
 	k := newKeeper(t)
 	k.publish("app.properties", lines(0))
-	eventually(t, prompt, "the first version is in the file", func() bool { return k.holds("app.properties", lines(0)) })
+	eventually(t, promptly(prompt), "the first version is in the file", func() bool { return k.holds("app.properties", lines(0)) })
 	if info, err := os.Stat(k.path("app.properties")); err != nil || info.Mode() != 0o640 {
 		t.Errorf("mode = %v, %v, want 0640", info, err)
 	}
 
 	changes := 250
-	if os.Getenv("MUSTER_LONG") != "" {
+	if binary.Long() {
 		changes = 1000
 	}
 	stop := make(chan struct{})
@@ -87,7 +88,7 @@ func TestFileFollowsPublications(t *testing.T) {
 		began := time.Now()
 		k.publish("app.properties", lines(version))
 		want := lines(version)
-		eventually(t, prompt, fmt.Sprintf("version %d is in the file", version), func() bool { return k.holds("app.properties", want) })
+		eventually(t, promptly(prompt), fmt.Sprintf("version %d is in the file", version), func() bool { return k.holds("app.properties", want) })
 		took = append(took, time.Since(began))
 	}
 	close(stop)
@@ -131,9 +132,9 @@ func TestFailingCheckKeepsTheFile(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t)
 	k.publish("checked.conf", "good one")
-	eventually(t, prompt, "the first version is in the file", func() bool { return k.holds("checked.conf", "good one") })
+	eventually(t, promptly(prompt), "the first version is in the file", func() bool { return k.holds("checked.conf", "good one") })
 	k.publish("checked.conf", "bad one")
-	eventually(t, 10*time.Second, "the agent says that the check failed", func() bool {
+	eventually(t, time.Minute, "the agent says that the check failed", func() bool {
 		s, err := askAgent(t.Context(), k.agent.http)
 		return err == nil && slices.ContainsFunc(s.Configs.Files, func(f configfile.FileStatus) bool {
 			return f.Path == k.path("checked.conf") && f.State == configfile.StateFailed && strings.Contains(f.Error, "grep")
@@ -143,12 +144,12 @@ func TestFailingCheckKeepsTheFile(t *testing.T) {
 		t.Error("a version that fails its check replaced the file")
 	}
 	k.publish("checked.conf", "good two")
-	eventually(t, prompt, "the next good version is in the file", func() bool { return k.holds("checked.conf", "good two") })
-	eventually(t, prompt, "one reload for each good version", func() bool { return k.holds("reloads", "reloaded\nreloaded\n") })
+	eventually(t, promptly(prompt), "the next good version is in the file", func() bool { return k.holds("checked.conf", "good two") })
+	eventually(t, promptly(prompt), "one reload for each good version", func() bool { return k.holds("reloads", "reloaded\nreloaded\n") })
 
 	k.call("DELETE", pathConfigs, params("dataId", "checked.conf", "group", "DEFAULT_GROUP"))
 	k.publish("app.properties", "later")
-	eventually(t, prompt, "a later publication is there", func() bool { return k.holds("app.properties", "later") })
+	eventually(t, promptly(prompt), "a later publication is there", func() bool { return k.holds("app.properties", "later") })
 	if _, err := os.Stat(k.path("checked.conf")); errors.Is(err, fs.ErrNotExist) {
 		t.Error("a document deleted on the server took its file with it")
 	}

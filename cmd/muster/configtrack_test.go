@@ -33,7 +33,7 @@ func TestTrackOfTwoServers(t *testing.T) {
 	}
 	for _, s := range []*serverProcess{one, two} {
 		var got api.ConfigTrack
-		eventually(t, 30*time.Second, "both clients are told by "+s.http, func() bool {
+		eventually(t, time.Minute, "both clients are told by "+s.http, func() bool {
 			got, err = as(s, "").ConfigTrack(t.Context(), n)
 			return err == nil && got.Clients == 2 && got.OnNewest == 2 && len(got.Silent) == 0
 		})
@@ -77,6 +77,6 @@ func TestWatchConfig(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 10*time.Second, "the watch says "+step.says, func() bool { return strings.Count(w.log.String(), step.says) == step.times })
+		eventually(t, time.Minute, "the watch says "+step.says, func() bool { return strings.Count(w.log.String(), step.says) == step.times })
 	}
 }

@@ -48,7 +48,7 @@ func TestConfigWatchSurvivesKills(t *testing.T) {
 			s.start()
 			s.publish("app", content)
 		}
-		eventually(t, 30*time.Second, content+" is told", func() bool { return out.has("\n" + content + "\n") })
+		eventually(t, time.Minute, content+" is told", func() bool { return out.has("\n" + content + "\n") })
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -196,7 +196,7 @@ func killWhileWriting(t *testing.T, s *serverProcess, writers []*writer, enough 
 			}
 		})
 	}
-	written := poll(30*time.Second, func() bool { return acknowledged.Load() >= enough }, ctx.Done())
+	written := poll(time.Minute, func() bool { return acknowledged.Load() >= enough }, ctx.Done())
 	s.kill()
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil || !written {

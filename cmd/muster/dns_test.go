@@ -18,7 +18,7 @@ func exchange(server, name string, qtype uint16) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
 	m.SetEdns0(1232, false)
-	c := dns.Client{Timeout: 2 * time.Second, UDPSize: 1232}
+	c := dns.Client{Timeout: 10 * time.Second, UDPSize: 1232}
 	reply, _, err := c.Exchange(m, server)
 	return reply, err
 }

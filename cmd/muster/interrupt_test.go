@@ -113,7 +113,7 @@ func TestDrainIsInterrupted(t *testing.T) {
 			}
 			select {
 			case <-p.done:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				p.kill()
 			}
 			if code := p.cmd.ProcessState.ExitCode(); code != c.code {

@@ -42,7 +42,7 @@ func addUser(t *testing.T, conf clientv3.Config, name, password string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	const prefix, end = "/muster/1/", "/muster/10"
 	for _, step := range []func() error{
@@ -99,7 +99,7 @@ func TestExternalEtcdThatAsksWhoComes(t *testing.T) {
 	})
 	etcd.kill()
 	etcd.start()
-	eventually(t, 15*time.Second, "writes are taken by an etcd that was restarted", func() bool {
+	eventually(t, time.Minute, "writes are taken by an etcd that was restarted", func() bool {
 		status, _, err := request(http.MethodPost, s.url()+pathInstance, persistent("order-api", "10.0.0.2"))
 		return err == nil && status == http.StatusOK
 	})
@@ -124,7 +124,7 @@ func isLeftOut(t *testing.T, s *serverProcess, wrong string) {
 	s.http, s.dns = at.HTTP, at.DNS
 	defer s.kill()
 	told := func(text string) bool { return strings.Contains(text, "etcd ") && strings.Contains(text, wrong) }
-	if !poll(10*time.Second, func() bool { return slices.ContainsFunc(slices.Collect(strings.Lines(s.log.String())), told) }, nil) {
+	if !poll(time.Minute, func() bool { return slices.ContainsFunc(slices.Collect(strings.Lines(s.log.String())), told) }, nil) {
 		t.Errorf("no line of the log names etcd and %q:\n%s", wrong, s.log)
 	}
 	if status, body, err := request(http.MethodDelete, s.url()+"/v1/configs/public/DEFAULT_GROUP/app.yaml", nil); err != nil ||

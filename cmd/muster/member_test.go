@@ -68,7 +68,7 @@ func (c *cluster) memberIsReplaced(t *testing.T) {
 	steady := stays(t, c.servers[1], c.servers, "kept", "10.0.0.5")
 	defer steady()
 	peer := freePeer(t)
-	eventually(t, 10*time.Second, "the dead member is listed as not reachable", func() bool { return first.roles()["c"] == "not reachable" })
+	eventually(t, time.Minute, "the dead member is listed as not reachable", func() bool { return first.roles()["c"] == "not reachable" })
 	code, out := first.member("add", "d", peer)
 	if code != exitConflict || !strings.Contains(out, "not reachable are: c") {
 		t.Errorf("muster member add while one is dead = %d %q, want %d and why", code, out, exitConflict)
@@ -101,13 +101,13 @@ func (c *cluster) memberIsReplaced(t *testing.T) {
 	}
 	joined.persist("written-at-new", "10.0.0.6")
 	agree(t, c.servers)
-	eventually(t, 10*time.Second, "the new member votes", func() bool { return first.roles()["d"] == "follower" })
+	eventually(t, time.Minute, "the new member votes", func() bool { return first.roles()["d"] == "follower" })
 
 	// The dead one must not come back.
 	dead.process.start()
 	select {
 	case <-dead.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("a removed member goes on:\n%s", dead.log)
 	}
 	if code := dead.cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(dead.log.String(), "removed from the etcd cluster") {

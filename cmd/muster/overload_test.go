@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/musterhq/muster/test/binary"
 )
 
 // Timeouts of what beats in the test: a beat that is lost or late shows soon.
@@ -50,7 +52,7 @@ type overload struct {
 // MUSTER_LONG=1 goes on for a minute.
 func TestOverload(t *testing.T) {
 	long := 6 * time.Second
-	if os.Getenv("MUSTER_LONG") != "" {
+	if binary.Long() {
 		long = time.Minute
 	}
 	s := newServer(t, t.TempDir())

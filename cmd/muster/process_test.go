@@ -85,9 +85,9 @@ func (p *process) end(signal os.Signal) (took time.Duration) {
 	_ = p.cmd.Process.Signal(signal) // it may have ended
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		p.kill()
-		p.t.Fatalf("%v did not end within 30 s of %v:\n%s", p.args, signal, p.log)
+		p.t.Fatalf("%v did not end within a minute of %v:\n%s", p.args, signal, p.log)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		p.t.Fatalf("%v ended with %d after %v, want 0:\n%s", p.args, code, signal, p.log)
@@ -187,13 +187,16 @@ func (a *agentProcess) start() {
 // await polls until ok, and fails when the process ends first.
 func (p *process) await(what string, ok func() bool) {
 	p.t.Helper()
-	if !poll(30*time.Second, ok, p.done) {
+	if !poll(time.Minute, ok, p.done) {
 		p.t.Fatalf("%v: no %s:\n%s", p.args, what, p.log)
 	}
 }
 
-// poll asks until ok is true, for as long as patience lasts and stop is open.
-var poll = binary.Poll
+// What waits and what is judged is as in other tests with processes.
+var (
+	poll     = binary.Poll
+	promptly = binary.Promptly
+)
 
 // eventually fails the test unless ok becomes true within patience.
 func eventually(t failer, patience time.Duration, what string, ok func() bool) {
@@ -211,9 +214,9 @@ func command(t failer, args ...string) (code int, out string) {
 	p.start()
 	select {
 	case <-p.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		p.kill()
-		t.Fatalf("%v did not end within 30 s:\n%s", args, p.log)
+		t.Fatalf("%v did not end within a minute:\n%s", args, p.log)
 	}
 	return p.cmd.ProcessState.ExitCode(), p.log.String()
 }

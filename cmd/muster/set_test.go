@@ -40,7 +40,7 @@ func (s *serverProcess) register(instance map[string]string) {
 // elects or the machine is busy, asks again.
 func (s *serverProcess) write(instance map[string][]string) {
 	s.t.Helper()
-	eventually(s.t, 10*time.Second, s.http+" takes an instance", func() bool {
+	eventually(s.t, time.Minute, s.http+" takes an instance", func() bool {
 		status, body, err := request(http.MethodPost, s.url()+pathInstance, instance)
 		if err != nil || status != http.StatusOK && status != http.StatusServiceUnavailable {
 			s.t.Fatalf("POST %s %v = %d %q, %v, want 200 or 503", pathInstance, instance, status, body, err)
@@ -200,7 +200,7 @@ func (s *serverProcess) said() statusOutput {
 func agree(t *testing.T, set []*serverProcess) {
 	t.Helper()
 	for _, s := range set {
-		eventually(t, 15*time.Second, s.http+" sees servers that agree", func() bool {
+		eventually(t, time.Minute, s.http+" sees servers that agree", func() bool {
 			st, err := s.status()
 			list, listErr := fetch[api.ServerList](s, api.PathServers)
 			return err == nil && listErr == nil && areOne(statusOutput{st, list.Servers}, len(set))

@@ -22,7 +22,7 @@ func startTwo(t *testing.T, etcd *etcdProcess) (judge, other *serverProcess) {
 		s.start()
 		t.Cleanup(s.stop)
 	}
-	judge, others := judgeAmong(t, 10*time.Second, set)
+	judge, others := judgeAmong(t, time.Minute, set)
 	return judge, others[0]
 }
 
@@ -41,7 +41,7 @@ func TestTwoServersOverOneEtcd(t *testing.T) {
 	steady = stays(t, other, []*serverProcess{other}, "steady", "10.0.0.1")
 	judge.kill()
 	killed := time.Now()
-	eventually(t, leaseTime+leaseMargin, "the other server judges", other.judges)
+	eventually(t, leaseTime+promptly(leaseMargin), "the other server judges", other.judges)
 	t.Logf("the other server judges %v after the end of the first", time.Since(killed))
 	judge.start()
 	judge, other = other, judge
@@ -57,7 +57,9 @@ func TestTwoServersOverOneEtcd(t *testing.T) {
 
 const (
 	// leaseTime is how long a server that was killed keeps its office.
-	leaseTime   = 10 * time.Second
+	leaseTime = 10 * time.Second
+	// leaseMargin is how long another one needs to take it, if the machine has nothing
+	// else to do.
 	leaseMargin = 5 * time.Second
 )
 
@@ -70,7 +72,7 @@ func stays(t *testing.T, at *serverProcess, set []*serverProcess, service, ip st
 	var ends []func()
 	want := fmt.Sprintf("0 1000 %s:8080", ip)
 	for _, s := range set {
-		eventually(t, 5*time.Second, s.dns+" answers "+service, func() bool { return isLocated(s.dns, service, want) })
+		eventually(t, time.Minute, s.dns+" answers "+service, func() bool { return isLocated(s.dns, service, want) })
 		ends = append(ends, throughout(t, 50*time.Millisecond, service+" at "+s.dns, func() error {
 			if err := isAnswered(s.dns, service, want); err != nil {
 				return err
@@ -90,8 +92,8 @@ func stays(t *testing.T, at *serverProcess, set []*serverProcess, service, ip st
 // not judge.
 func silentIsRemoved(t *testing.T, judge, other *serverProcess) {
 	t.Helper()
-	other.register(beating("silent", "10.0.0.9", fastUnhealthy, fastRemoved))
 	began := time.Now()
+	other.register(beating("silent", "10.0.0.9", fastUnhealthy, fastRemoved))
 	for _, s := range []*serverProcess{other, judge} {
 		during(t, began, fastRemoved, fastRemoved, "removed at "+s.http, func() bool { return len(s.hosts("silent")) == 0 })
 	}
@@ -101,13 +103,13 @@ func silentIsRemoved(t *testing.T, judge, other *serverProcess) {
 func etcdIsAway(t *testing.T, etcd *etcdProcess, judge, other *serverProcess) {
 	t.Helper()
 	set := []*serverProcess{judge, other}
-	const unhealthy, removed = 2 * time.Second, 3 * time.Second
+	const unhealthy, removed = 5 * time.Second, 6 * time.Second
 	late := beating("late", "10.0.0.8", unhealthy, removed)
 	other.register(late)
 	silent := throughout(t, 300*time.Millisecond, "beats of late", func() error { return isHeard(other.url(), late) })
 	for _, s := range set {
-		eventually(t, 5*time.Second, "late is at "+s.http, func() bool { return isLocated(s.dns, "late", "0 1000 10.0.0.8:8080") })
-		eventually(t, 5*time.Second, "a young answer of "+s.http, func() bool { return ageOf(t, s, "late") < 2*time.Second })
+		eventually(t, time.Minute, "late is at "+s.http, func() bool { return isLocated(s.dns, "late", "0 1000 10.0.0.8:8080") })
+		eventually(t, time.Minute, "a young answer of "+s.http, func() bool { return ageOf(t, s, "late") < 2*time.Second })
 	}
 	etcd.kill()
 	killed := time.Now()
@@ -116,7 +118,7 @@ func etcdIsAway(t *testing.T, etcd *etcdProcess, judge, other *serverProcess) {
 		writesAreRefused(t, s, killed)
 	}
 	for _, s := range set {
-		eventually(t, 5*time.Second, "answers say that they may be old", func() bool {
+		eventually(t, time.Minute, "answers say that they may be old", func() bool {
 			reply, err := exchange(s.dns, "late"+zone, dns.TypeA)
 			return err == nil && len(reply.Answer) == 1 && reply.Answer[0].Header().Ttl <= 30 && hasError(reply, dns.ExtendedErrorCodeStaleAnswer)
 		})
@@ -132,8 +134,8 @@ func etcdIsAway(t *testing.T, etcd *etcdProcess, judge, other *serverProcess) {
 	etcd.start()
 	during(t, back, removed, removed+leaseTime, "removed after etcd's return", func() bool { return len(judge.hosts("late")) == 0 })
 	for _, s := range set {
-		eventually(t, 10*time.Second, "a young answer of "+s.http, func() bool { return ageOf(t, s, "steady") < 2*time.Second })
-		eventually(t, 10*time.Second, "writes are taken again", func() bool {
+		eventually(t, time.Minute, "a young answer of "+s.http, func() bool { return ageOf(t, s, "steady") < 2*time.Second })
+		eventually(t, time.Minute, "writes are taken again", func() bool {
 			status, _, err := request(http.MethodPost, s.url()+pathInstance, persistent("refused", "10.0.1.1"))
 			return err == nil && status == http.StatusOK
 		})
@@ -149,8 +151,8 @@ func writesAreRefused(t *testing.T, s *serverProcess, killed time.Time) {
 		if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(body, "etcd") {
 			t.Fatalf("write at %s %v after etcd's death = %d %q, %v, want 503 that names etcd", s.http, began.Sub(killed), status, body, err)
 		}
-		if took := time.Since(killed); n == 0 && took > 2500*time.Millisecond {
-			t.Errorf("the first write at %s was refused %v after etcd's death, want at most 2.5 s", s.http, took)
+		if took, most := time.Since(killed), promptly(2500*time.Millisecond); n == 0 && took > most {
+			t.Errorf("the first write at %s was refused %v after etcd's death, want at most %v", s.http, took, most)
 		}
 		if n == 0 {
 			t.Logf("%v after etcd's death: %s", time.Since(killed), body)
@@ -158,7 +160,7 @@ func writesAreRefused(t *testing.T, s *serverProcess, killed time.Time) {
 		}
 		if took := time.Since(began); took < 100*time.Millisecond && n >= 10 {
 			return
-		} else if took > time.Second {
+		} else if took > promptly(time.Second) {
 			t.Errorf("write %d at %s was refused after %v, want at once", n, s.http, took)
 		}
 		if n == 100 {

@@ -49,7 +49,7 @@ func TestWatchSurvivesKills(t *testing.T) {
 		}
 		delete(want, gone)
 	}
-	eventually(t, 20*time.Second, "the watch knows what is there", func() bool { return known.is(want) })
+	eventually(t, time.Minute, "the watch knows what is there", func() bool { return known.is(want) })
 }
 
 // watched is what a watch knows.
