@@ -15,6 +15,7 @@ import (
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/registry/registrytest"
+	"github.com/musterhq/muster/test/binary"
 )
 
 // runWith runs a store with a configuration until the test ends, and waits until
@@ -33,7 +34,7 @@ func runWith(t testing.TB, client *clientv3.Client, cfg etcdstore.Config, before
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	eventually(t, 20*time.Second, "the store is ready", s.Ready)
+	eventually(t, time.Minute, "the store is ready", s.Ready)
 	return s
 }
 
@@ -51,7 +52,7 @@ func eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 type fault struct {
 	name       string
 	begin, end func(*proxy)
-	notice     time.Duration // that it takes to be noticed at the most
+	notice     time.Duration // that it is to take at the most to be noticed
 }
 
 var faults = []fault{
@@ -71,7 +72,7 @@ func TestWritesFailAtOnceWhileEtcdIsAway(t *testing.T) {
 			}
 			fault.begin(p)
 			var err error
-			eventually(t, fault.notice, "a write fails at once", func() bool {
+			eventually(t, binary.Promptly(fault.notice), "a write fails at once", func() bool {
 				began := time.Now()
 				// One that is on its way already is not to be waited for.
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -93,7 +94,7 @@ func TestWritesFailAtOnceWhileEtcdIsAway(t *testing.T) {
 				t.Errorf("Backup() while etcd is away = %v, want unavailable", err)
 			}
 			fault.end(p)
-			eventually(t, 10*time.Second, "writes go on", func() bool {
+			eventually(t, time.Minute, "writes go on", func() bool {
 				_, err := r.Register(t.Context(), instance("s", 3))
 				return err == nil
 			})
@@ -120,7 +121,7 @@ func TestAgeIsRightWhileEtcdIsAway(t *testing.T) {
 			}
 			written := time.Now()
 			shown := func() bool { return s.View().Snapshot().Instance(instance("s", 1).Key) != nil }
-			eventually(t, 8*time.Second, "the snapshot is stale", func() bool {
+			eventually(t, time.Minute, "the snapshot is stale", func() bool {
 				since := time.Since(written) // taken first: the age may only be larger
 				age, stale := s.Stale()
 				if age < since && !shown() {
@@ -128,11 +129,11 @@ func TestAgeIsRightWhileEtcdIsAway(t *testing.T) {
 				}
 				return stale
 			})
-			if age, _ := s.Stale(); age > time.Since(began)+2*time.Second {
-				t.Errorf("Stale() = %v, %v after the cut, want at most 2 s more", age, time.Since(began))
+			if age, _ := s.Stale(); age > time.Since(began)+binary.Promptly(2*time.Second) {
+				t.Errorf("Stale() = %v, %v after the cut, want little more", age, time.Since(began))
 			}
 			fault.end(p)
-			eventually(t, 10*time.Second, "the snapshot is current again", func() bool {
+			eventually(t, time.Minute, "the snapshot is current again", func() bool {
 				_, stale := s.Stale()
 				return !stale
 			})
@@ -163,11 +164,11 @@ func TestWriteOnItsWayIsOfUnknownOutcome(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if took := time.Since(began); took > 8*time.Second {
-		t.Errorf("64 writes to an etcd that swallows them failed after %v, want 8 s at the most", took)
+	if took, most := time.Since(began), binary.Promptly(8*time.Second); took > most {
+		t.Errorf("64 writes to an etcd that swallows them failed after %v, want %v at the most", took, most)
 	}
 	p.pass()
-	eventually(t, 10*time.Second, "writes go on", func() bool {
+	eventually(t, time.Minute, "writes go on", func() bool {
 		_, err := s.Commit(t.Context(), registry.Write{Puts: []registry.Record{&registry.AgentRecord{ID: "back"}}})
 		return err == nil
 	})

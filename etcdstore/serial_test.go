@@ -47,7 +47,7 @@ func TestRaisedEpochsConverge(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, 15*time.Second, "all have one serial, above all that was served", func() bool {
+	eventually(t, time.Minute, "all have one serial, above all that was served", func() bool {
 		for _, s := range stores {
 			if s.Serial() != stores[0].Serial() || back(highest, s.Serial()) {
 				return false
@@ -109,7 +109,7 @@ func TestSerialGoesOnWhenEtcdIsRestored(t *testing.T) {
 	p.upstream = other.upstream
 	p.accept()
 	for _, s := range watched {
-		eventually(t, 20*time.Second, "what was restored is shown, and nothing else", func() bool {
+		eventually(t, time.Minute, "what was restored is shown, and nothing else", func() bool {
 			snap := s.View().Snapshot()
 			services, instances, _ := snap.Counts()
 			_, stale := s.Stale()
@@ -119,7 +119,7 @@ func TestSerialGoesOnWhenEtcdIsRestored(t *testing.T) {
 			t.Errorf("serial after the restore = %d, want one after %d", got, served)
 		}
 	}
-	eventually(t, 10*time.Second, "both have one serial", func() bool { return stores[0].Serial() == stores[1].Serial() })
+	eventually(t, time.Minute, "both have one serial", func() bool { return stores[0].Serial() == stores[1].Serial() })
 	close(stop)
 	watching.Wait()
 	if !strings.Contains(log.String(), "raising the epoch") {

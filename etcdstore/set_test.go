@@ -157,7 +157,7 @@ func TestAgentSetsShareTransactions(t *testing.T) {
 			t.Logf("the write that was held up: %v", err) // as long as that took
 		}
 	})
-	eventually(t, 20*time.Second, "a transaction is under way", func() bool { return kv.held.Load() == 1 })
+	eventually(t, time.Minute, "a transaction is under way", func() bool { return kv.held.Load() == 1 })
 	for a := range sets {
 		wg.Go(func() {
 			set := declared(100, nil)
@@ -170,7 +170,7 @@ func TestAgentSetsShareTransactions(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, 20*time.Second, "all sets wait", func() bool { return etcdstore.WaitingSets(s) == sets })
+	eventually(t, time.Minute, "all sets wait", func() bool { return etcdstore.WaitingSets(s) == sets })
 	release()
 	wg.Wait()
 	n := transactions(t, metrics) - before

@@ -52,7 +52,7 @@ func runStoreWith(t testing.TB, client *clientv3.Client, cfg etcdstore.Config) *
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	ready, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ready, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	if !s.View().Wait(ready, 0) || !s.Configs().View().Wait(ready, 0) {
 		t.Fatal("the store did not become ready")
@@ -191,7 +191,7 @@ func holdOffice(t testing.TB, s *etcdstore.Store, id string) {
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	select {
 	case <-held:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the office was not taken")
 	}
 }
@@ -228,7 +228,7 @@ func TestOfficeIsHeldByOneAndHandedOver(t *testing.T) {
 		if got != "second" || first.Judging() {
 			t.Errorf("judge = %q, first.Judging() = %v, want second and false", got, first.Judging())
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the office was not handed over")
 	}
 	cancel()
@@ -345,7 +345,7 @@ func TestStoppingAnswersWhatIsStillWaiting(t *testing.T) {
 	go func() { writers.Wait(); close(stopped) }()
 	select {
 	case <-stopped:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("writers still wait for a store that has stopped")
 	}
 }

@@ -55,7 +55,7 @@ func serve(t *testing.T, behave func(net.Conn)) *server {
 // isLeft waits until no client holds a connection any more.
 func (s *server) isLeft(t *testing.T) {
 	t.Helper()
-	deadline, tick := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)
+	deadline, tick := time.After(time.Minute), time.NewTicker(5*time.Millisecond)
 	defer tick.Stop()
 	for s.open.Load() > 0 {
 		select {

@@ -56,7 +56,7 @@ func TestClientsOfNacosAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 64<<10)

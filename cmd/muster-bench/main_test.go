@@ -58,12 +58,12 @@ func startServer(ts *testscript.TestScript, data string) server.Addresses {
 	})
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for !s.Status().Ready || !s.Status().Judge {
 		select {
 		case <-tick.C:
 		case <-late:
-			ts.Fatalf("the server is not ready and judges within 20 s")
+			ts.Fatalf("the server is not ready and judges within a minute")
 		}
 	}
 	return s.Addresses()

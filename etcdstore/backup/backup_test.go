@@ -55,7 +55,7 @@ func runStore(t testing.TB, client *clientv3.Client) *etcdstore.Store {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	ready, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ready, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	if !s.View().Wait(ready, 0) || !s.Configs().View().Wait(ready, 0) {
 		t.Fatal("the store did not become ready")
@@ -308,7 +308,7 @@ func TestRestoredLeaseEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	client, _ = startEtcd(t, dir)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for n := int64(1); n > 0; {
 		resp, err := client.Get(ctx, "/muster/1/judge")

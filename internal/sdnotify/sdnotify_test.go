@@ -67,7 +67,7 @@ func notifier(t *testing.T) *sdnotify.Notifier {
 	return n
 }
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMessages(t *testing.T) {
 	for _, address := range []string{filepath.Join(t.TempDir(), "notify"), "@muster-sdnotify-" + strconv.Itoa(os.Getpid())} {

@@ -138,7 +138,7 @@ func watchEvents(t *testing.T, c *client.Client) *told {
 	})
 	select {
 	case <-synced:
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no events")
 	}
 	return e
@@ -166,7 +166,7 @@ func TestRestartThatNobodySees(t *testing.T) {
 		"a.yaml": fmt.Sprintf("services: [{name: a, port: 80, checks: [{tcp: '%s', interval: 200ms}]}, {name: b, port: 81, weight: 3}]", server.HTTP),
 	})
 	first := h.awaitStatus("the set", func(s agent.Status) bool { return inStep(s) && s.Server.Sets > 0 })
-	binary.Eventually(t, 30*time.Second, "the health of a", func() bool {
+	binary.Eventually(t, time.Minute, "the health of a", func() bool {
 		list, err := c.Instances(t.Context(), client.Name{Name: "a"}, client.InstanceQuery{Healthy: true})
 		return err == nil && list.Total == 1
 	})
@@ -378,7 +378,7 @@ func TestOneBadFileOfTen(t *testing.T) {
 	}
 	h.define("9.yaml", "services:\n  - name: s9\n    port: 89\n")
 	h.awaitStatus("ten", func(s agent.Status) bool { return inStep(s) && len(s.Instances) == 10 })
-	binary.Eventually(t, 30*time.Second, "the event of the tenth", func() bool { return len(e.seen()) > 0 })
+	binary.Eventually(t, time.Minute, "the event of the tenth", func() bool { return len(e.seen()) > 0 })
 	for _, ev := range e.seen() {
 		if !strings.Contains(ev, `"s9"`) {
 			t.Errorf("event = %s, want those of the tenth alone", ev)

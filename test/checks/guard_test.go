@@ -82,7 +82,7 @@ func TestTheServerDoesNotCallItself(t *testing.T) {
 			check.Port, check.Path = 0, "/moved"
 			h.register("redirect", moved.Address, check)
 			for _, service := range services {
-				binary.Eventually(t, 20*time.Second, service+" is failing", func() bool { return h.instance(service).Failing })
+				binary.Eventually(t, time.Minute, service+" is failing", func() bool { return h.instance(service).Failing })
 			}
 			if n, want := h.tries("http", "not allowed"), 2*(len(services)-1); n < want {
 				t.Errorf("%d tries were not allowed, want %d", n, want)
@@ -171,7 +171,7 @@ func TestGuard(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			binary.Eventually(t, 20*time.Second, "all are tried", func() bool {
+			binary.Eventually(t, time.Minute, "all are tried", func() bool {
 				return h.tries("http", "not allowed") >= len(c.refused) && h.tries("http", "passed") >= len(c.passes) && h.failing("guarded") == len(c.refused)
 			})
 			for _, p := range []*page{at, beside, elsewhere} {

@@ -99,7 +99,7 @@ func (h *house) shows(service string, healthy bool) {
 	var own int
 	var nacos bool
 	var answers []dns.RR
-	ok := binary.Poll(5*time.Second, func() bool {
+	ok := binary.Poll(time.Minute, func() bool {
 		list, err := h.api.Instances(h.t.Context(), client.Name{Name: service}, client.InstanceQuery{Healthy: true})
 		if err != nil {
 			h.t.Fatal(err)

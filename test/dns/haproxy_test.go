@@ -149,7 +149,7 @@ func TestHAProxyFollowsSRV(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
 	for balance, name := range map[string]string{"roundrobin": "web", "random(1)": "lots"} {
-		binary.Eventually(t, 5*time.Second, "HAProxy has all servers", func() bool { return len(p.weights(name)) == len(ips) })
+		binary.Eventually(t, time.Minute, "HAProxy has all servers", func() bool { return len(p.weights(name)) == len(ips) })
 		// It knows weights to 256, and makes w/256 + 1 of the 1000, 3000 and 2000 that we say.
 		if got := p.weights(name); got[ips[0]] != 4 || got[ips[1]] != 12 || got[ips[2]] != 8 {
 			t.Errorf("weights at HAProxy = %v, want 4, 12, 8 for %v", got, ips)
@@ -175,7 +175,7 @@ func (p *proxy) follows(c *http.Client, what string, change func(), ips ...strin
 	change()
 	began := time.Now()
 	want := slices.Sorted(slices.Values(ips))
-	binary.Eventually(p.T, 5*time.Second, "HAProxy has "+fmt.Sprint(want), func() bool {
+	binary.Eventually(p.T, time.Minute, "HAProxy has "+fmt.Sprint(want), func() bool {
 		p.get(c, "roundrobin")
 		var got []string
 		for ip := range p.weights("web") {

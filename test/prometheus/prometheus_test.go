@@ -119,7 +119,7 @@ func (p *prometheus) awaitQuery(expression string, want ...string) {
 	p.t.Helper()
 	slices.Sort(want)
 	text, got := strings.Join(want, "\n"), ""
-	if !binary.Poll(20*time.Second, func() bool { got = p.query(expression); return got == text }, nil) {
+	if !binary.Poll(time.Minute, func() bool { got = p.query(expression); return got == text }, nil) {
 		p.t.Fatalf("%s is\n%s\nwant\n%s", expression, got, text)
 	}
 }
