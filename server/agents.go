@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 )
@@ -24,15 +25,15 @@ type AgentPath struct {
 
 func (f *face) mountAgents(a huma.API) {
 	tags := []string{"agents"}
-	huma.Register(a, huma.Operation{OperationID: "list-agents", Method: http.MethodGet, Path: api.PathAgents,
+	register(a, access.Reads(access.Naming, ""), huma.Operation{OperationID: "list-agents", Method: http.MethodGet, Path: api.PathAgents,
 		Summary: "List agents", Tags: tags}, f.listAgents)
-	huma.Register(a, huma.Operation{OperationID: "get-agent", Method: http.MethodGet, Path: api.PathAgent,
+	register(a, access.Reads(access.Naming, ofAgent), huma.Operation{OperationID: "get-agent", Method: http.MethodGet, Path: api.PathAgent,
 		Summary: "Show one agent", Tags: tags}, f.getAgent)
-	huma.Register(a, huma.Operation{OperationID: "put-agent", Method: http.MethodPut, Path: api.PathAgent,
+	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "put-agent", Method: http.MethodPut, Path: api.PathAgent,
 		Summary: "Declare an agent's whole set", Tags: tags, MaxBodyBytes: maxSetBytes, BodyReadTimeout: bodyTimeout}, f.putAgent)
-	huma.Register(a, huma.Operation{OperationID: "beat-agent", Method: http.MethodPost, Path: api.PathAgentBeat,
+	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "beat-agent", Method: http.MethodPost, Path: api.PathAgentBeat,
 		Summary: "Keep an agent's instances alive", Tags: tags}, f.beatAgent)
-	huma.Register(a, huma.Operation{OperationID: "delete-agent", Method: http.MethodDelete, Path: api.PathAgent,
+	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "delete-agent", Method: http.MethodDelete, Path: api.PathAgent,
 		Summary: "Deregister an agent and its whole set", Tags: tags}, f.deleteAgent)
 }
 
@@ -80,8 +81,12 @@ type agentReply struct {
 
 func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) {
 	set := make([]registry.Declaration, len(in.Body.Instances))
+	caller := access.From(ctx)
 	for i, m := range in.Body.Instances {
 		set[i] = declarationOf(m)
+		if err := caller.Check(access.Write, namingIn(set[i].Key.Service)); err != nil {
+			return nil, f.failure(err)
+		}
 	}
 	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host, Boot: in.Body.Boot}
 	only := registry.AnyIncarnation

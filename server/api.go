@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
@@ -41,8 +42,10 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	c.CreateHooks = nil                   // no $schema field in every answer
 	c.RejectUnknownQueryParameters = true // a dryRun that nobody understands would write
 	c.Transformers = append(c.Transformers, discreet)
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer",
+		Description: "Asked for once a server has to be logged in to"}}
 	a := humago.New(mux, c)
-	a.UseMiddleware(onceEach(a))
+	a.UseMiddleware(onceEach(a), f.server.atGate)
 	f.mountServices(a)
 	f.mountInstances(a)
 	f.mountNamespaces(a)
@@ -55,7 +58,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	f.mountPeers(a)
 	f.mountMembers(a)
 	f.mountBackup(a)
-	huma.Register(a, huma.Operation{OperationID: "status", Method: http.MethodGet, Path: api.PathStatus,
+	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "status", Method: http.MethodGet, Path: api.PathStatus,
 		Summary: "What this server says of itself", Tags: []string{"server"}}, f.getStatus)
 	return a
 }
@@ -75,11 +78,14 @@ func receiptOf(r registry.Receipt) Written { return Written{r.Revision, r.Laggin
 func (f *face) failure(err error) error {
 	var field *registry.InvalidError
 	var unseenErr *registry.SeenError
+	var denied *access.Denied
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &field):
 		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: field.Reason, Location: field.Field, Value: field.Value})
+	case errors.As(err, &denied):
+		return huma.Error403Forbidden(err.Error())
 	case refusal(err) != nil:
 		return refusal(err)
 	case errors.Is(err, registry.ErrNotFound), errors.Is(err, config.ErrNotFound):

@@ -10,13 +10,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/etcdstore/backup"
 	"github.com/musterhq/muster/internal/dirlock"
 )
 
 func (f *face) mountBackup(a huma.API) {
-	huma.Register(a, huma.Operation{OperationID: "backup", Method: http.MethodGet, Path: api.PathBackup,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "backup", Method: http.MethodGet, Path: api.PathBackup,
 		Summary: "Stream a snapshot of everything, at one revision", Tags: []string{"servers"},
 		Responses: map[string]*huma.Response{"200": {Description: "The snapshot, and its SHA-256 in the last 32 bytes",
 			Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}}}, f.backup)

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"slices"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/config/archive"
@@ -21,6 +23,10 @@ const maxCloneBytes = 16 << 20
 func (f *face) cloneConfigs(ctx context.Context, in *configClone) (*importAnswer, error) {
 	if in.Body.From == in.Body.To {
 		return nil, f.failure(&config.InvalidError{Field: "body.to", Value: in.Body.To, Reason: "is where the documents are"})
+	}
+	caller := access.From(ctx)
+	if err := cmp.Or(caller.Check(access.Read, configIn(in.Body.From, in.Body.Group)), caller.Check(access.Write, configIn(in.Body.To, in.Body.Group))); err != nil {
+		return nil, f.failure(err)
 	}
 	snap, err := f.documents(ctx)
 	if err != nil {

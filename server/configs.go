@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 )
@@ -29,19 +30,19 @@ const maxConfigBody = config.MaxContent + 64<<10
 
 func (f *face) mountConfigs(a huma.API) {
 	tags := []string{"configs"}
-	huma.Register(a, huma.Operation{OperationID: "list-configs", Method: http.MethodGet, Path: api.PathConfigs,
+	register(a, access.Reads(access.Config, inQuery), huma.Operation{OperationID: "list-configs", Method: http.MethodGet, Path: api.PathConfigs,
 		Summary: "List and search configuration documents", Tags: tags}, f.listConfigs)
-	huma.Register(a, huma.Operation{OperationID: "get-config", Method: http.MethodGet, Path: api.PathConfig,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "get-config", Method: http.MethodGet, Path: api.PathConfig,
 		Summary: "Read a document, as the client gets it or as it stood", Tags: tags, Responses: rawContent()}, f.getConfig)
-	huma.Register(a, huma.Operation{OperationID: "get-config-head", Method: http.MethodGet, Path: api.PathConfigHead,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "get-config-head", Method: http.MethodGet, Path: api.PathConfigHead,
 		Summary: "Show a document without its content", Tags: tags}, f.getConfigHead)
-	huma.Register(a, huma.Operation{OperationID: "put-config", Method: http.MethodPut, Path: api.PathConfig,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "put-config", Method: http.MethodPut, Path: api.PathConfig,
 		Summary: "Publish a document", Tags: tags, MaxBodyBytes: maxConfigBody, BodyReadTimeout: bodyTimeout}, f.putConfig)
-	huma.Register(a, huma.Operation{OperationID: "delete-config", Method: http.MethodDelete, Path: api.PathConfig,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "delete-config", Method: http.MethodDelete, Path: api.PathConfig,
 		Summary: "Remove a document", Tags: tags}, f.deleteConfig)
-	huma.Register(a, huma.Operation{OperationID: "watch-configs", Method: http.MethodPost, Path: api.PathWatch,
+	register(a, access.Reads(access.Config, each), huma.Operation{OperationID: "watch-configs", Method: http.MethodPost, Path: api.PathWatch,
 		Summary: "Wait until documents differ from what the caller has", Tags: tags, MaxBodyBytes: maxWatchBytes}, f.watchConfigs)
-	huma.Register(a, huma.Operation{OperationID: "set-configs", Method: http.MethodPost, Path: api.PathConfigSet,
+	register(a, access.Writes(access.Config, each), huma.Operation{OperationID: "set-configs", Method: http.MethodPost, Path: api.PathConfigSet,
 		Summary: "Change several documents at once, or none", Tags: tags, MaxBodyBytes: maxSetBody, BodyReadTimeout: bodyTimeout}, f.setConfigs)
 	f.mountHistory(a)
 	f.mountReleases(a)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 )
@@ -19,8 +20,13 @@ type configSetAnswer struct {
 
 func (f *face) setConfigs(ctx context.Context, in *configSet) (*configSetAnswer, error) {
 	edits := make([]config.Edit, len(in.Body.Edits))
+	caller := access.From(ctx)
+	caller.ChecksEach()
 	for i, e := range in.Body.Edits {
 		edits[i] = editOf(e, author(ctx))
+		if err := caller.Check(access.Write, configIn(edits[i].Key.Namespace, edits[i].Key.Group)); err != nil {
+			return nil, f.failure(err)
+		}
 	}
 	heads, receipt, err := f.configs.Edit(ctx, edits)
 	if err != nil {
@@ -36,6 +42,11 @@ func (f *face) setConfigs(ctx context.Context, in *configSet) (*configSetAnswer,
 		body.Configs = append(body.Configs, headOf(snap, head))
 	}
 	return &configSetAnswer{written(receipt), body}, nil
+}
+
+// configIn is the resource that documents of a group are of.
+func configIn(namespace, group string) access.Resource {
+	return access.Resource{Kind: access.Config, Namespace: namespace, Group: group}
 }
 
 func editOf(e api.ConfigEdit, by config.Author) config.Edit {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/server/track"
@@ -29,13 +30,13 @@ const maxReports = 2 << 20
 
 func (f *face) mountTrack(a huma.API) {
 	tags := []string{"track"}
-	huma.Register(a, huma.Operation{OperationID: "config-track", Method: http.MethodGet, Path: api.PathConfigTrack,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "config-track", Method: http.MethodGet, Path: api.PathConfigTrack,
 		Summary: "Show which clients hold which content of a document, and how far the newest has come", Tags: tags}, f.getTrack)
-	huma.Register(a, huma.Operation{OperationID: "config-client", Method: http.MethodGet, Path: api.PathConfigClient,
+	register(a, access.Reads(access.Config, ""), huma.Operation{OperationID: "config-client", Method: http.MethodGet, Path: api.PathConfigClient,
 		Summary: "Show what one client holds", Tags: tags}, f.getConfigClient)
-	huma.Register(a, huma.Operation{OperationID: "put-config-reports", Method: http.MethodPut, Path: api.PathConfigReports,
+	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "put-config-reports", Method: http.MethodPut, Path: api.PathConfigReports,
 		Summary: "Take what an agent did with documents", Tags: tags, MaxBodyBytes: maxReports}, f.putReports)
-	huma.Register(a, huma.Operation{OperationID: "config-holders", Method: http.MethodGet, Path: api.PathPeerHolders,
+	register(a, access.Need{Level: access.Peer}, huma.Operation{OperationID: "config-holders", Method: http.MethodGet, Path: api.PathPeerHolders,
 		Summary: "Say what this server alone heard of who holds what", Tags: []string{"servers"}}, f.getHolders)
 }
 

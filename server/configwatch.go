@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/server/waiters"
@@ -28,10 +30,12 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 	if err != nil {
 		return nil, err
 	}
+	caller := access.From(ctx)
+	caller.ChecksEach()
 	refs := in.Body.Configs
 	for i, r := range refs {
 		refs[i].Namespace, refs[i].Group = defaulted(r.Namespace, config.DefaultNamespace), defaulted(r.Group, config.DefaultGroup)
-		if err := keyOf(refs[i]).Validate(); err != nil {
+		if err := cmp.Or(keyOf(refs[i]).Validate(), caller.Check(access.Read, configIn(refs[i].Namespace, refs[i].Group))); err != nil {
 			return nil, f.failure(err)
 		}
 	}
@@ -39,6 +43,9 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 	for i, g := range groups {
 		groups[i].Namespace, groups[i].Group = defaulted(g.Namespace, config.DefaultNamespace), defaulted(g.Group, config.DefaultGroup)
 		if err := (config.Key{Namespace: groups[i].Namespace, Group: groups[i].Group, DataID: "any"}).Validate(); err != nil {
+			return nil, f.failure(err)
+		}
+		if err := caller.Check(access.Read, configIn(groups[i].Namespace, groups[i].Group)); err != nil {
 			return nil, f.failure(err)
 		}
 	}

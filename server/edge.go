@@ -4,17 +4,16 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/server/nacos"
@@ -34,17 +33,35 @@ func (s *Server) handler() (http.Handler, error) {
 		mux.Handle(root, s.nacosAPI)
 	}
 	describe(document.OpenAPI(), s.nacosAPI.Operations())
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := s.notReady(); why != "" {
-			plain(w, http.StatusServiceUnavailable, why)
-			return
-		}
-		plain(w, http.StatusOK, "ok")
-	})
-	mux.Handle("GET /metrics", s.scrape())
-	mux.Handle("/v1/", strayOf(mux))
-	return s.guard(s.withAge(withPeer(s.doors.guard(mux)))), nil
+	for _, r := range s.routes(mux) {
+		mux.Handle(r.pattern, s.behind(r.need, r.Handler))
+	}
+	return s.guard(s.withAge(enter(s.doors.guard(mux)))), nil
+}
+
+// route is a handler that is no operation of an API.
+type route struct {
+	pattern string
+	need    access.Need
+	http.Handler
+}
+
+// routes returns what is answered beside the APIs.
+func (s *Server) routes(mux *http.ServeMux) []route {
+	return []route{
+		{"GET /livez", access.Need{Level: access.Open}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })},
+		{"GET /readyz", access.Need{Level: access.Open}, http.HandlerFunc(s.readyz)},
+		{"GET /metrics", access.Reads(access.Naming, ""), s.scrape()},
+		{ours, access.Need{Level: access.Open}, strayOf(mux)},
+	}
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if why := s.notReady(); why != "" {
+		plain(w, http.StatusServiceUnavailable, why)
+		return
+	}
+	plain(w, http.StatusOK, "ok")
 }
 
 // scrape answers the metrics of this process, and those of an etcd that is its child.
@@ -136,46 +153,12 @@ func (a *aging) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController find what it needs.
 func (a *aging) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-type peerKey struct{}
-
-// withPeer lets handlers know where a call came from.
-func withPeer(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, r.RemoteAddr)))
-	})
-}
-
-// peerOf returns the address that a call came from, invalid when it is not known.
-func peerOf(ctx context.Context) netip.Addr {
-	text, _ := ctx.Value(peerKey{}).(string)
-	from, _ := netip.ParseAddrPort(text)
-	return from.Addr().Unmap()
-}
-
-// operatorOnly refuses what takes a cluster apart, or shows all of it, to calls
-// from other hosts, as nobody has to log in yet: only this host may, and, where
-// it says so, a server of the list.
-func (f *face) operatorOnly(ctx context.Context, orServer bool) error {
-	host := peerOf(ctx)
-	if !host.IsValid() {
-		return huma.Error403Forbidden("it is not known where this call comes from")
-	}
-	if local, ok := ctx.Value(http.LocalAddrContextKey).(*net.TCPAddr); host.IsLoopback() || ok && local.AddrPort().Addr().Unmap() == host {
-		return nil
-	}
-	for _, v := range f.server.store.Servers().Live {
-		if at, err := netip.ParseAddrPort(strings.TrimPrefix(v.HTTP, "http://")); orServer && err == nil && at.Addr().Unmap() == host {
-			return nil
-		}
-	}
-	return huma.Error403Forbidden("only from the server's own host, as nobody has to log in yet")
-}
-
 // author is who changes a document, as far as is known.
 func author(ctx context.Context) config.Author {
-	host := peerOf(ctx)
-	if !host.IsValid() {
-		return config.Author{}
+	caller := access.From(ctx)
+	by := config.Author{User: caller.Who.Name}
+	if caller.From.IsValid() {
+		by.IP = caller.From.String()
 	}
-	return config.Author{IP: host.String()}
+	return by
 }

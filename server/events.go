@@ -7,13 +7,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/events"
 )
 
 func (f *face) mountEvents(a huma.API) {
-	huma.Register(a, huma.Operation{OperationID: "watch-services", Method: http.MethodGet, Path: api.PathEvents,
+	register(a, access.Reads(access.Naming, inQuery), huma.Operation{OperationID: "watch-services", Method: http.MethodGet, Path: api.PathEvents,
 		Summary: "Follow what changes, as server-sent events", Tags: []string{"services"},
 		Description: "Each event has one JSON object as its data; x-events says which. An event with an id ends what stands together: " +
 			"who comes back names the last one.",

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/events"
@@ -108,4 +109,16 @@ func Guarded(answers int64, next http.HandlerFunc) http.Handler {
 	d := newDoors()
 	d.answer.limit = answers
 	return d.guard(next)
+}
+
+// SetGate has callers of s log in, as far as who knows them.
+func SetGate(s *Server, who access.Identifier) { s.gate.Who = who }
+
+// Routes returns what s answers beside its APIs, and what each asks of callers.
+func Routes(s *Server) map[string]string {
+	all := map[string]string{}
+	for _, r := range s.routes(http.NewServeMux()) {
+		all[r.pattern] = r.need.String()
+	}
+	return all
 }

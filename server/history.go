@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/diff"
@@ -16,15 +17,15 @@ import (
 
 func (f *face) mountHistory(a huma.API) {
 	tags := []string{"configs"}
-	huma.Register(a, huma.Operation{OperationID: "config-history", Method: http.MethodGet, Path: api.PathConfigHistory,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "config-history", Method: http.MethodGet, Path: api.PathConfigHistory,
 		Summary: "List what was done to a document, the newest first", Tags: tags}, f.getHistory)
-	huma.Register(a, huma.Operation{OperationID: "config-record", Method: http.MethodGet, Path: api.PathConfigRecord,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "config-record", Method: http.MethodGet, Path: api.PathConfigRecord,
 		Summary: "Show one record of what was done to a document", Tags: tags}, f.getRecord)
-	huma.Register(a, huma.Operation{OperationID: "diff-config", Method: http.MethodGet, Path: api.PathConfigDiff,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "diff-config", Method: http.MethodGet, Path: api.PathConfigDiff,
 		Summary: "Compare two versions of a document, line by line", Tags: tags, Responses: map[string]*huma.Response{
 			"200": {Description: "A unified diff, empty when they are equal", Content: map[string]*huma.MediaType{
 				"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}}}}, f.diffConfig)
-	huma.Register(a, huma.Operation{OperationID: "revert-config", Method: http.MethodPost, Path: api.PathConfigRevert,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "revert-config", Method: http.MethodPost, Path: api.PathConfigRevert,
 		Summary: "Publish a version of the past anew", Tags: tags}, f.revertConfig)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
@@ -27,19 +28,19 @@ func (p InstancePath) instanceKey() (registry.InstanceKey, error) {
 
 func (f *face) mountInstances(a huma.API) {
 	tags := []string{"instances"}
-	huma.Register(a, huma.Operation{OperationID: "list-instances", Method: http.MethodGet, Path: api.PathInstances,
+	register(a, access.Reads(access.Naming, inPath), huma.Operation{OperationID: "list-instances", Method: http.MethodGet, Path: api.PathInstances,
 		Summary: "List the instances of a service", Tags: tags}, f.listInstances)
-	huma.Register(a, huma.Operation{OperationID: "get-instance", Method: http.MethodGet, Path: api.PathInstance,
+	register(a, access.Reads(access.Naming, inPath), huma.Operation{OperationID: "get-instance", Method: http.MethodGet, Path: api.PathInstance,
 		Summary: "Show one instance, with what its owner declares and what an operator says of it", Tags: tags}, f.getInstance)
-	huma.Register(a, huma.Operation{OperationID: "put-instance", Method: http.MethodPut, Path: api.PathInstance,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "put-instance", Method: http.MethodPut, Path: api.PathInstance,
 		Summary: "Register an instance, or change it as its owner", Tags: tags}, f.putInstance)
-	huma.Register(a, huma.Operation{OperationID: "patch-instance", Method: http.MethodPatch, Path: api.PathInstance,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "patch-instance", Method: http.MethodPatch, Path: api.PathInstance,
 		Summary: "Override an instance as an operator", Tags: tags}, f.patchInstance)
-	huma.Register(a, huma.Operation{OperationID: "clear-override", Method: http.MethodDelete, Path: api.PathOverride,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "clear-override", Method: http.MethodDelete, Path: api.PathOverride,
 		Summary: "Take back all that an operator says of an instance", Tags: tags}, f.clearOverride)
-	huma.Register(a, huma.Operation{OperationID: "delete-instance", Method: http.MethodDelete, Path: api.PathInstance,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "delete-instance", Method: http.MethodDelete, Path: api.PathInstance,
 		Summary: "Deregister an instance", Tags: tags}, f.deleteInstance)
-	huma.Register(a, huma.Operation{OperationID: "beat-instance", Method: http.MethodPost, Path: api.PathBeat,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "beat-instance", Method: http.MethodPost, Path: api.PathBeat,
 		Summary: "Keep an ephemeral instance alive", Tags: tags}, f.beatInstance)
 }
 

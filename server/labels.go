@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/labels"
 	"github.com/musterhq/muster/registry"
@@ -76,7 +77,7 @@ func (s *Server) openLabels() (*labels.Source, error) {
 }
 
 func (f *face) mountLabels(a huma.API) {
-	huma.Register(a, huma.Operation{OperationID: "get-labels", Method: http.MethodGet, Path: api.PathLabels,
+	register(a, access.Reads(access.Naming, ""), huma.Operation{OperationID: "get-labels", Method: http.MethodGet, Path: api.PathLabels,
 		Summary: "Show the labels of an address", Tags: []string{"labels"}}, f.getLabels)
 }
 

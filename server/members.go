@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/etcdstore/embedded"
 )
@@ -18,11 +19,11 @@ type MemberPath struct {
 
 func (f *face) mountMembers(a huma.API) {
 	tags := []string{"members"}
-	huma.Register(a, huma.Operation{OperationID: "list-members", Method: http.MethodGet, Path: api.PathMembers,
+	register(a, access.Reads(access.Admin, ""), huma.Operation{OperationID: "list-members", Method: http.MethodGet, Path: api.PathMembers,
 		Summary: "List the members of the embedded etcd", Tags: tags}, f.listMembers)
-	huma.Register(a, huma.Operation{OperationID: "add-member", Method: http.MethodPost, Path: api.PathMembers,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "add-member", Method: http.MethodPost, Path: api.PathMembers,
 		Summary: "Make room for one more member", Tags: tags}, f.addMember)
-	huma.Register(a, huma.Operation{OperationID: "remove-member", Method: http.MethodDelete, Path: api.PathMember,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "remove-member", Method: http.MethodDelete, Path: api.PathMember,
 		Summary: "Take a member out", Tags: tags}, f.removeMember)
 }
 

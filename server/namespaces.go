@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 )
@@ -22,13 +23,13 @@ func (p NamespacePath) record() *registry.Namespace { return &registry.Namespace
 
 func (f *face) mountNamespaces(a huma.API) {
 	tags := []string{"namespaces"}
-	huma.Register(a, huma.Operation{OperationID: "list-namespaces", Method: http.MethodGet, Path: api.PathNamespaces,
+	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "list-namespaces", Method: http.MethodGet, Path: api.PathNamespaces,
 		Summary: "List namespaces, those that are used and not declared too", Tags: tags}, f.listNamespaces)
-	huma.Register(a, huma.Operation{OperationID: "get-namespace", Method: http.MethodGet, Path: api.PathNamespace,
+	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "get-namespace", Method: http.MethodGet, Path: api.PathNamespace,
 		Summary: "Show one namespace", Tags: tags}, f.getNamespace)
-	huma.Register(a, huma.Operation{OperationID: "put-namespace", Method: http.MethodPut, Path: api.PathNamespace,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "put-namespace", Method: http.MethodPut, Path: api.PathNamespace,
 		Summary: "Declare a namespace, or change what is said of it", Tags: tags}, f.putNamespace)
-	huma.Register(a, huma.Operation{OperationID: "delete-namespace", Method: http.MethodDelete, Path: api.PathNamespace,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "delete-namespace", Method: http.MethodDelete, Path: api.PathNamespace,
 		Summary: "Take the declaration of a namespace back", Tags: tags}, f.deleteNamespace)
 }
 
@@ -39,14 +40,15 @@ type namespacesQuery struct {
 
 type namespaceListAnswer struct{ Body api.NamespaceList }
 
-func (f *face) listNamespaces(_ context.Context, q *namespacesQuery) (*namespaceListAnswer, error) {
+func (f *face) listNamespaces(ctx context.Context, q *namespacesQuery) (*namespaceListAnswer, error) {
 	snap, err := f.snapshot()
 	if err != nil {
 		return nil, err
 	}
 	search := strings.ToLower(q.Search)
+	caller := access.From(ctx)
 	found, total := cut(f.namespaces(snap), q.Paging, func(n api.Namespace) bool {
-		return strings.Contains(strings.ToLower(n.ID), search) || strings.Contains(strings.ToLower(n.Name), search)
+		return caller.Sees(n.ID) && (strings.Contains(strings.ToLower(n.ID), search) || strings.Contains(strings.ToLower(n.Name), search))
 	})
 	return &namespaceListAnswer{api.NamespaceList{Total: total, Revision: snap.Revision(), Namespaces: append([]api.Namespace{}, found...)}}, nil
 }
@@ -96,13 +98,13 @@ type namespaceShown struct {
 	Body api.Namespace
 }
 
-func (f *face) getNamespace(_ context.Context, p *NamespacePath) (*namespaceShown, error) {
+func (f *face) getNamespace(ctx context.Context, p *NamespacePath) (*namespaceShown, error) {
 	snap, err := f.snapshot()
 	if err != nil {
 		return nil, err
 	}
 	n, ok := f.namespace(snap, p.Namespace)
-	if !ok {
+	if !ok || !access.From(ctx).Sees(n.ID) {
 		return nil, f.failure(fmt.Errorf("namespace %s: %w", p.Namespace, registry.ErrNotFound))
 	}
 	return &namespaceShown{Shown{revisionTag(n.Revision), snap.Revision()}, n}, nil

@@ -18,6 +18,7 @@ func describe(document *huma.OpenAPI, operations []nacos.Operation) {
 func operationOf(o nacos.Operation) *huma.Operation {
 	out := &huma.Operation{OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary,
 		Tags: []string{"nacos"}, Responses: map[string]*huma.Response{}}
+	out.Extensions = map[string]any{extensionNeeds: o.Needs.String()}
 	form := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}}
 	for _, p := range o.Parameters {
 		schema := &huma.Schema{Type: p.Type, Description: p.Description}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 )
@@ -28,13 +29,13 @@ type PartPath struct {
 
 func (f *face) mountParts(a huma.API) {
 	tags := []string{"parts"}
-	huma.Register(a, huma.Operation{OperationID: "list-parts", Method: http.MethodGet, Path: api.PathParts,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "list-parts", Method: http.MethodGet, Path: api.PathParts,
 		Summary: "List the parts of an aggregate", Tags: tags}, f.listParts)
-	huma.Register(a, huma.Operation{OperationID: "get-part", Method: http.MethodGet, Path: api.PathPart,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "get-part", Method: http.MethodGet, Path: api.PathPart,
 		Summary: "Read a part of an aggregate", Tags: tags, Responses: rawContent()}, f.getPart)
-	huma.Register(a, huma.Operation{OperationID: "put-part", Method: http.MethodPut, Path: api.PathPart,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "put-part", Method: http.MethodPut, Path: api.PathPart,
 		Summary: "Publish a part, and with it the aggregate", Tags: tags, MaxBodyBytes: maxConfigBody, BodyReadTimeout: bodyTimeout}, f.putPart)
-	huma.Register(a, huma.Operation{OperationID: "delete-part", Method: http.MethodDelete, Path: api.PathPart,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "delete-part", Method: http.MethodDelete, Path: api.PathPart,
 		Summary: "Remove a part, and with the last one the aggregate", Tags: tags}, f.deletePart)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/server/relay"
 )
@@ -90,13 +91,13 @@ type heardAnswer struct{ Body api.Heard }
 
 func (f *face) mountPeers(a huma.API) {
 	tags := []string{"servers"}
-	huma.Register(a, huma.Operation{OperationID: "list-servers", Method: http.MethodGet, Path: api.PathServers,
+	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "list-servers", Method: http.MethodGet, Path: api.PathServers,
 		Summary: "Show every live server", Tags: tags}, f.listServers)
-	huma.Register(a, huma.Operation{OperationID: "confirm", Method: http.MethodPost, Path: api.PathConfirm,
+	register(a, access.Need{Level: access.Right, Kind: access.Admin, Verb: access.Write, OrPeer: true}, huma.Operation{OperationID: "confirm", Method: http.MethodPost, Path: api.PathConfirm,
 		Summary: "Let removals that are held back go on", Tags: tags}, f.confirm)
-	huma.Register(a, huma.Operation{OperationID: "heard", Method: http.MethodPost, Path: api.PathHeard,
+	register(a, access.Need{Level: access.Peer}, huma.Operation{OperationID: "heard", Method: http.MethodPost, Path: api.PathHeard,
 		Summary: "Take witnesses that another server heard of", Tags: tags, MaxBodyBytes: maxBatch}, f.heard)
-	huma.Register(a, huma.Operation{OperationID: "recent", Method: http.MethodGet, Path: api.PathRecent,
+	register(a, access.Need{Level: access.Peer}, huma.Operation{OperationID: "recent", Method: http.MethodGet, Path: api.PathRecent,
 		Summary: "Say what the last snapshots held", Tags: tags}, f.recent)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 )
@@ -23,19 +24,19 @@ type GroupPolicyPath struct {
 
 func (f *face) mountPolicies(a huma.API) {
 	tags := []string{"policies"}
-	huma.Register(a, huma.Operation{OperationID: "list-config-policies", Method: http.MethodGet, Path: api.PathPolicies,
+	register(a, access.Reads(access.Config, ""), huma.Operation{OperationID: "list-config-policies", Method: http.MethodGet, Path: api.PathPolicies,
 		Summary: "List the policies that were set, and what there is beside quotas", Tags: tags}, f.listPolicies)
-	huma.Register(a, huma.Operation{OperationID: "get-config-policy", Method: http.MethodGet, Path: api.PathPolicy,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "get-config-policy", Method: http.MethodGet, Path: api.PathPolicy,
 		Summary: "Show the policy of a namespace", Tags: tags}, f.getPolicy)
-	huma.Register(a, huma.Operation{OperationID: "put-config-policy", Method: http.MethodPut, Path: api.PathPolicy,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "put-config-policy", Method: http.MethodPut, Path: api.PathPolicy,
 		Summary: "Set quotas, validation and kept history of a namespace", Tags: tags}, f.putPolicy)
-	huma.Register(a, huma.Operation{OperationID: "delete-config-policy", Method: http.MethodDelete, Path: api.PathPolicy,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "delete-config-policy", Method: http.MethodDelete, Path: api.PathPolicy,
 		Summary: "Take the policy of a namespace back", Tags: tags}, f.deletePolicy)
-	huma.Register(a, huma.Operation{OperationID: "get-group-policy", Method: http.MethodGet, Path: api.PathGroupPolicy,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "get-group-policy", Method: http.MethodGet, Path: api.PathGroupPolicy,
 		Summary: "Show the quotas of a group", Tags: tags}, f.getGroupPolicy)
-	huma.Register(a, huma.Operation{OperationID: "put-group-policy", Method: http.MethodPut, Path: api.PathGroupPolicy,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "put-group-policy", Method: http.MethodPut, Path: api.PathGroupPolicy,
 		Summary: "Set the quotas of a group", Tags: tags}, f.putGroupPolicy)
-	huma.Register(a, huma.Operation{OperationID: "delete-group-policy", Method: http.MethodDelete, Path: api.PathGroupPolicy,
+	register(a, access.Writes(access.Admin, ""), huma.Operation{OperationID: "delete-group-policy", Method: http.MethodDelete, Path: api.PathGroupPolicy,
 		Summary: "Take the quotas of a group back", Tags: tags}, f.deleteGroupPolicy)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config"
 )
@@ -19,17 +20,17 @@ type ReleasePath struct {
 
 func (f *face) mountReleases(a huma.API) {
 	tags := []string{"releases"}
-	huma.Register(a, huma.Operation{OperationID: "list-releases", Method: http.MethodGet, Path: api.PathReleases,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "list-releases", Method: http.MethodGet, Path: api.PathReleases,
 		Summary: "List the gray releases of a document", Tags: tags}, f.listReleases)
-	huma.Register(a, huma.Operation{OperationID: "get-release", Method: http.MethodGet, Path: api.PathRelease,
+	register(a, access.Reads(access.Config, inPath), huma.Operation{OperationID: "get-release", Method: http.MethodGet, Path: api.PathRelease,
 		Summary: "Show a gray release without its content", Tags: tags}, f.getRelease)
-	huma.Register(a, huma.Operation{OperationID: "put-release", Method: http.MethodPut, Path: api.PathRelease,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "put-release", Method: http.MethodPut, Path: api.PathRelease,
 		Summary: "Publish a gray release", Tags: tags, MaxBodyBytes: maxConfigBody, BodyReadTimeout: bodyTimeout}, f.putRelease)
-	huma.Register(a, huma.Operation{OperationID: "patch-release", Method: http.MethodPatch, Path: api.PathRelease,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "patch-release", Method: http.MethodPatch, Path: api.PathRelease,
 		Summary: "Change whom a gray release is for", Tags: tags}, f.patchRelease)
-	huma.Register(a, huma.Operation{OperationID: "delete-release", Method: http.MethodDelete, Path: api.PathRelease,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "delete-release", Method: http.MethodDelete, Path: api.PathRelease,
 		Summary: "Withdraw a gray release", Tags: tags}, f.deleteRelease)
-	huma.Register(a, huma.Operation{OperationID: "promote-release", Method: http.MethodPost, Path: api.PathPromote,
+	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "promote-release", Method: http.MethodPost, Path: api.PathPromote,
 		Summary: "Make the content of a gray release that of the document, and end the release", Tags: tags}, f.promoteRelease)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/miekg/dns"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
@@ -18,7 +19,7 @@ import (
 )
 
 func (f *face) mountResolve(a huma.API) {
-	huma.Register(a, huma.Operation{OperationID: "resolve", Method: http.MethodGet, Path: api.PathResolve,
+	register(a, access.Reads(access.Naming, each), huma.Operation{OperationID: "resolve", Method: http.MethodGet, Path: api.PathResolve,
 		Summary: "Explain how a DNS question comes by its answer", Tags: []string{"dns"}}, f.resolve)
 }
 
@@ -30,7 +31,7 @@ type resolveQuery struct {
 
 type explanationAnswer struct{ Body api.Explanation }
 
-func (f *face) resolve(_ context.Context, q *resolveQuery) (*explanationAnswer, error) {
+func (f *face) resolve(ctx context.Context, q *resolveQuery) (*explanationAnswer, error) {
 	qtype, ok := dns.StringToType[strings.ToUpper(q.Type)]
 	if !ok {
 		return nil, invalidQuery("type", q.Type, "is no DNS type")
@@ -49,7 +50,22 @@ func (f *face) resolve(_ context.Context, q *resolveQuery) (*explanationAnswer, 
 	if snap == nil {
 		return nil, f.failure(registry.ErrUnavailable)
 	}
-	return &explanationAnswer{f.server.explain(snap, q.Name, qtype, from.Unmap())}, nil
+	out := f.server.explain(snap, q.Name, qtype, from.Unmap())
+	if err := mayExplain(access.From(ctx), &out); err != nil {
+		return nil, f.failure(err)
+	}
+	return &explanationAnswer{out}, nil
+}
+
+// mayExplain checks that the caller may see what an explanation shows: of one service to
+// who may read that, without the others that it names; any other one to who may read all.
+func mayExplain(c *access.Caller, e *api.Explanation) error {
+	all := access.Resource{Kind: access.Naming}
+	if e.Service == nil || c.May(access.Read, all) {
+		return c.Check(access.Read, all)
+	}
+	e.Near, e.Claim, e.Service.DNSHolder = nil, nil, nil
+	return c.Check(access.Read, access.Resource{Kind: access.Naming, Namespace: e.Service.Namespace, Group: e.Service.Group})
 }
 
 func invalidQuery(field, value, reason string) error {

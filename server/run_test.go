@@ -68,14 +68,14 @@ func dial(t *testing.T, s *server.Server) *client.Client {
 }
 
 // get returns status and body of a plain GET.
-func get(t *testing.T, url string) (int, string) {
+func get(t testing.TB, url string) (int, string) {
 	t.Helper()
 	status, _, body := call(t, http.MethodGet, url, "", http.NoBody)
 	return status, body
 }
 
 // call returns the answer to a call whose body is of that content type.
-func call(t *testing.T, method, url, kind string, body io.Reader) (status int, header http.Header, answer string) {
+func call(t testing.TB, method, url, kind string, body io.Reader) (status int, header http.Header, answer string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	if err != nil {

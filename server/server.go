@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/config/syntax"
 	"github.com/musterhq/muster/config/vault"
@@ -46,6 +47,7 @@ type Server struct {
 	log     *slog.Logger
 	room    room
 	doors   *doors
+	gate    *access.Gate
 	pulse   *pulse
 	started time.Time
 	metrics *prometheus.Registry
@@ -102,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
+	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
 		peers: newPeerClient(), stopping: make(chan struct{})}
 	s.switches = switches.NewBoard(s.sharedSwitches)
 	s.metrics.MustRegister(s.doors)

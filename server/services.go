@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 )
@@ -24,17 +25,17 @@ func (p ServicePath) key() registry.ServiceKey {
 
 func (f *face) mountServices(a huma.API) {
 	tags := []string{"services"}
-	huma.Register(a, huma.Operation{OperationID: "list-services", Method: http.MethodGet, Path: api.PathServices,
+	register(a, access.Reads(access.Naming, inQuery), huma.Operation{OperationID: "list-services", Method: http.MethodGet, Path: api.PathServices,
 		Summary: "List services", Tags: tags}, f.listServices)
-	huma.Register(a, huma.Operation{OperationID: "get-service", Method: http.MethodGet, Path: api.PathService,
+	register(a, access.Reads(access.Naming, inPath), huma.Operation{OperationID: "get-service", Method: http.MethodGet, Path: api.PathService,
 		Summary: "Show one service", Tags: tags}, f.getService)
-	huma.Register(a, huma.Operation{OperationID: "put-service", Method: http.MethodPut, Path: api.PathService,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "put-service", Method: http.MethodPut, Path: api.PathService,
 		Summary: "Declare a service, or change one", Tags: tags}, f.putService)
-	huma.Register(a, huma.Operation{OperationID: "claim-name", Method: http.MethodPost, Path: api.PathClaim,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "claim-name", Method: http.MethodPost, Path: api.PathClaim,
 		Summary: "Make a service the holder of its folded DNS name, whoever holds it now", Tags: tags}, f.claimName)
-	huma.Register(a, huma.Operation{OperationID: "put-cluster", Method: http.MethodPut, Path: api.PathCluster,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "put-cluster", Method: http.MethodPut, Path: api.PathCluster,
 		Summary: "Say how a cluster of a service is checked", Tags: tags}, f.putCluster)
-	huma.Register(a, huma.Operation{OperationID: "delete-service", Method: http.MethodDelete, Path: api.PathService,
+	register(a, access.Writes(access.Naming, inPath), huma.Operation{OperationID: "delete-service", Method: http.MethodDelete, Path: api.PathService,
 		Summary: "Remove a service without instances", Tags: tags}, f.deleteService)
 }
 
@@ -144,12 +145,33 @@ type serviceWrite struct {
 }
 
 func (f *face) claimName(ctx context.Context, in *serviceWrite) (*serviceAnswer, error) {
+	if err := f.mayTakeName(ctx, in.key()); err != nil {
+		return nil, f.failure(err)
+	}
 	under, err := f.changing(in.Matching, &registry.ServiceRecord{Key: in.key()})
 	if err != nil {
 		return nil, err
 	}
 	receipt, err := under.TakeName(ctx, in.key())
 	return f.serviceAfter(in.key(), receipt, err)
+}
+
+// mayTakeName checks that the caller may change whoever holds the name now: it loses it.
+func (f *face) mayTakeName(ctx context.Context, k registry.ServiceKey) error {
+	snap, err := f.snapshot()
+	if err != nil {
+		return err
+	}
+	name, _ := k.Folded()
+	if holder, _, held := snap.Holder(name); held {
+		return access.From(ctx).Check(access.Write, namingIn(holder))
+	}
+	return nil
+}
+
+// namingIn is the resource that a service is of.
+func namingIn(k registry.ServiceKey) access.Resource {
+	return access.Resource{Kind: access.Naming, Namespace: k.Namespace, Group: k.Group}
 }
 
 type clusterPut struct {

@@ -14,13 +14,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 )
 
 func (f *face) mountTargets(a huma.API) {
 	schema := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[[]api.TargetGroup](), true, "")
-	huma.Register(a, huma.Operation{OperationID: "prometheus-targets", Method: http.MethodGet, Path: api.PathTargets,
+	register(a, access.Reads(access.Naming, inQuery), huma.Operation{OperationID: "prometheus-targets", Method: http.MethodGet, Path: api.PathTargets,
 		Summary: "List instances for the HTTP service discovery of Prometheus", Tags: []string{"instances"},
 		Responses: map[string]*huma.Response{"200": {Description: "OK",
 			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}}}, f.targets)

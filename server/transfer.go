@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/config/archive"
 )
@@ -26,13 +27,13 @@ const (
 func (f *face) mountTransfer(a huma.API) {
 	tags := []string{"configs"}
 	zip := map[string]*huma.MediaType{"application/zip": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
-	huma.Register(a, huma.Operation{OperationID: "export-configs", Method: http.MethodGet, Path: api.PathConfigExport,
+	register(a, access.Reads(access.Config, inQuery), huma.Operation{OperationID: "export-configs", Method: http.MethodGet, Path: api.PathConfigExport,
 		Summary: "Write documents with all that belongs to them, history included, to one archive", Tags: tags,
 		Responses: map[string]*huma.Response{"200": {Description: "The archive", Content: zip}}}, f.exportConfigs)
-	huma.Register(a, huma.Operation{OperationID: "import-configs", Method: http.MethodPost, Path: api.PathConfigImport,
+	register(a, access.Writes(access.Config, ""), huma.Operation{OperationID: "import-configs", Method: http.MethodPost, Path: api.PathConfigImport,
 		Summary: "Bring the documents of an archive back, history included", Tags: tags, Middlewares: huma.Middlewares{f.oneImport(a)},
 		RequestBody: &huma.RequestBody{Required: true, Content: zip}}, f.importConfigs)
-	huma.Register(a, huma.Operation{OperationID: "clone-configs", Method: http.MethodPost, Path: api.PathConfigClone,
+	register(a, access.Writes(access.Config, each), huma.Operation{OperationID: "clone-configs", Method: http.MethodPost, Path: api.PathConfigClone,
 		Summary: "Copy documents to another namespace", Tags: tags}, f.cloneConfigs)
 }
 

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/musterhq/muster/access"
 )
 
 // Headers named as in Muster's own API.
@@ -47,6 +49,8 @@ type call struct {
 	within map[string]string // parameters of the path
 	status int               // that was answered, 0: none yet
 	held   int64             // bytes taken from the budget of bodies
+	caller *access.Caller
+	twice  bool // a token is given more than once
 }
 
 // read takes the parameters from query and body, of every method alike.
@@ -59,6 +63,9 @@ func (c *call) read() error {
 	body, err := c.body()
 	if err != nil {
 		return err
+	}
+	if c.h.cfg.Gate.Shut() {
+		c.twice = given(c.r.URL.RawQuery, paramToken)+given(body, paramToken) > 1
 	}
 	return c.add(body)
 }

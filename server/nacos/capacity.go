@@ -46,7 +46,7 @@ func (c *call) quotaScope() (namespace, group string, err error) {
 	if err := k.Validate(); err != nil {
 		return "", "", outward(err, c.form).pin()
 	}
-	return k.Namespace, group, nil
+	return k.Namespace, group, c.may(k.Namespace, group)
 }
 
 func (h *Handler) capacity(c *call) (any, error) {

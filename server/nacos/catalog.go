@@ -42,6 +42,9 @@ func (h *Handler) catalogued(c *call, unlessEmpty bool) ([]*registry.Service, er
 	if err := validScope(c.namespace(), ""); err != nil {
 		return nil, err
 	}
+	if err := c.may(c.namespace(), ""); err != nil {
+		return nil, err
+	}
 	has := c.value("instance")
 	var all []*registry.Service
 	for _, s := range servicesOf(h.cfg.Registry.Snapshot(), c.namespace(), "") {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 )
 
@@ -36,6 +37,11 @@ func (h *Handler) clone(c *call) (any, error) {
 	}
 	if len(copies) == 0 {
 		return c.notBrought(importEmpty, "no document has one of these ids")
+	}
+	for _, one := range copies { // that it may write the copies follows
+		if err := c.caller.Check(access.Read, access.Resource{Kind: access.Config, Namespace: one.from.Key.Namespace, Group: one.from.Key.Group}); err != nil {
+			return nil, err
+		}
 	}
 	done, err := h.bring(c, p, each(copies, func(one copied) config.Key { return one.to }), func(i int) (config.Draft, error) {
 		d := copies[i].from

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 )
 
@@ -55,14 +56,17 @@ func (c *call) present(names ...string) error {
 	return nil
 }
 
-// documentKey returns the document a call is about, checked.
+// documentKey returns the document a call is about, checked, and with it the right to it.
 func (c *call) documentKey() (config.Key, error) {
 	group, namespace := c.words()
 	if err := c.present("dataId", group); err != nil {
 		return config.Key{}, err
 	}
 	k := config.Key{Namespace: folded(c.params[namespace]), Group: c.value(group), DataID: c.value("dataId")}
-	return k, k.Validate()
+	if err := k.Validate(); err != nil {
+		return k, err
+	}
+	return k, c.may(k.Namespace, k.Group)
 }
 
 // said returns a header of a publish, or the parameter of that name: who writes it
@@ -74,8 +78,11 @@ func (c *call) said(name string) string {
 	return c.value(name)
 }
 
-// author is who writes, and from where.
+// author is who writes, and from where: who has logged in, else who the call says.
 func (c *call) author() config.Author {
+	if c.caller.Who.Type != access.Anonymous {
+		return config.Author{User: c.caller.Who.Name, IP: c.client()}
+	}
 	return config.Author{User: c.value("src_user", "srcUser", "username"), IP: c.client()}
 }
 
@@ -162,6 +169,9 @@ func (h *Handler) deleteIDs(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.mayEach(keysOfDocuments(found)); err != nil {
+		return nil, err
+	}
 	for batch := range slices.Chunk(found, config.MaxEdits) {
 		edits := make([]config.Edit, 0, len(batch))
 		for _, d := range batch {
@@ -178,6 +188,10 @@ func (h *Handler) deleteIDs(c *call) (any, error) {
 
 // idOfDocument returns the number that stands for a document.
 func idOfDocument(k config.Key) string { return number(k.String()) }
+
+func keysOfDocuments(all []*config.Document) []config.Key {
+	return each(all, func(d *config.Document) config.Key { return d.Key })
+}
 
 // identified returns the documents that ids stand for, each once. Names can be
 // made up to have the id of another document: such an id names neither.

@@ -43,7 +43,11 @@ func newTarget(i *registry.Instance) target {
 func (h *Handler) targets(c *call) (any, error) {
 	snap := h.cfg.Registry.Snapshot()
 	all := snap.Services()
-	if namespace, some := c.within["ns"]; some {
+	namespace, some := c.within["ns"]
+	if err := c.may(namespace, ""); err != nil {
+		return nil, err
+	}
+	if some {
 		all = servicesOf(snap, namespace, "")
 	}
 	name, some := c.within["service"]

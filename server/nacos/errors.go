@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
 )
@@ -107,6 +108,12 @@ func outward(err error, e envelope) *refusal {
 	}
 	if a, ok := errors.AsType[absent](err); ok {
 		return a.outward(e)
+	}
+	if denied, ok := errors.AsType[*access.Denied](err); ok {
+		return turnedAway(denied)
+	}
+	if refused, ok := errors.AsType[*access.Refused](err); ok {
+		return turnedAway(refused)
 	}
 	if e, ok := errors.AsType[*registry.InvalidError](err); ok {
 		return invalidName(e)

@@ -23,7 +23,12 @@ func (h *Handler) exported(c *call, layout archive.Layout) (any, error) {
 	if err == nil && len(found) == 0 && c.value("ids") == "" {
 		q := c.query()
 		q.Tags, q.Types, q.Content, q.Match = nil, nil, "", config.Like
-		found, err = h.cfg.Configs.Search(c.r.Context(), q)
+		if err = c.maySearch(q); err == nil {
+			found, err = h.cfg.Configs.Search(c.r.Context(), q)
+		}
+	}
+	if err == nil {
+		err = c.mayEach(keysOfDocuments(found))
 	}
 	if err != nil {
 		return nil, err

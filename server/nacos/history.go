@@ -239,6 +239,9 @@ func (h *Handler) live(c *call) (any, error) {
 	if err := k.Validate(); err != nil {
 		return nil, err
 	}
+	if err := c.may(k.Namespace, ""); err != nil {
+		return nil, err
+	}
 	all := h.cfg.Configs.View().Snapshot().In(k.Namespace)
 	if c.form == wrapped && c.on != config2 {
 		return each(all, newBasic3), nil

@@ -85,6 +85,12 @@ func (h *Handler) listen(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.caller.ChecksEach()
+	for _, l := range all {
+		if err := c.may(l.key.Namespace, l.key.Group); err != nil {
+			return err
+		}
+	}
 	who := c.reader()
 	h.cfg.Track.Heard(who, held(all))
 	head := c.r.Header.Get(headerTimeout)

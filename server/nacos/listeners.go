@@ -83,7 +83,13 @@ func (h *Handler) listeningTo(c *call) (any, error) {
 	}
 	_, name := c.words()
 	within := folded(c.value(name))
-	admits := func(namespace string) bool { return c.isTrue("all") && c.value(name) == "" || namespace == within }
+	if c.isTrue("all") && c.value(name) == "" {
+		within = ""
+	}
+	if err := c.may(within, ""); err != nil {
+		return nil, err
+	}
+	admits := func(namespace string) bool { return within == "" || namespace == within }
 	status := byGroupKey(h.cfg.Track.Held(c.value("ip")), admits)
 	there := map[string]string{}
 	h.fromAll(c, there, "/watcherConfigs", url.Values{"ip": {c.value("ip")}})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/seats"
 	"github.com/musterhq/muster/registry"
@@ -77,6 +78,8 @@ type Config struct {
 	// ContextPath is what every path begins with; empty means /nacos, "/" means
 	// nothing.
 	ContextPath string
+	// Gate lets callers in; nil lets everybody in, to everything.
+	Gate *access.Gate
 	// Logger is told of calls that failed for no fault of the caller; nil discards.
 	Logger *slog.Logger
 	// Version is what the server calls itself in its state; empty means "devel".
@@ -140,6 +143,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Switches == nil {
 		c.Switches = switches.NewBoard(kept(c.Registry))
+	}
+	if c.Gate == nil {
+		c.Gate = new(access.Gate)
 	}
 	if c.Elsewhere == nil {
 		c.Elsewhere = func(context.Context, string, func([]byte)) {}
@@ -255,5 +261,12 @@ func (h *Handler) serve(c *call) (any, error) {
 	if err := c.read(); err != nil {
 		return nil, err
 	}
-	return c.do(h, c)
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	v, err := c.do(h, c)
+	if err == nil {
+		err = c.unchecked()
+	}
+	return v, err
 }

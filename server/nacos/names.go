@@ -10,7 +10,7 @@ import (
 	"github.com/musterhq/muster/registry"
 )
 
-// serviceKey returns the service a call is about, checked.
+// serviceKey returns the service a call is about, checked, and with it the right to it.
 func (c *call) serviceKey() (registry.ServiceKey, error) {
 	name, err := c.required("serviceName")
 	if err != nil {
@@ -20,7 +20,7 @@ func (c *call) serviceKey() (registry.ServiceKey, error) {
 }
 
 // serviceNamed takes apart service or group@@service; the group within wins
-// over the parameter.
+// over the parameter. The caller must have the right to it.
 func (c *call) serviceNamed(name string) (registry.ServiceKey, error) {
 	k := registry.ServiceKey{Namespace: c.namespace(), Group: c.or("groupName", registry.DefaultGroup), Name: name}
 	if group, bare, grouped := strings.Cut(name, "@@"); grouped {
@@ -38,7 +38,10 @@ func (c *call) serviceNamed(name string) (registry.ServiceKey, error) {
 			return k, tooLong(part.name, part.limit)
 		}
 	}
-	return k, k.Validate()
+	if err := k.Validate(); err != nil {
+		return k, err
+	}
+	return k, c.may(k.Namespace, k.Group)
 }
 
 func (c *call) namespace() string { return c.or("namespaceId", registry.DefaultNamespace) }

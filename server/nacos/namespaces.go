@@ -63,6 +63,11 @@ func (h *Handler) namespace(id string) *registry.Namespace {
 	return nil
 }
 
+// sees reports whether the caller is told of a namespace: of the public one everybody is.
+func (c *call) sees(n *registry.Namespace) bool {
+	return n.ID == registry.DefaultNamespace || c.caller.Sees(n.ID)
+}
+
 // documents counts the documents of each namespace.
 func (h *Handler) documents() map[string]int {
 	n := map[string]int{}
@@ -79,7 +84,7 @@ func (h *Handler) namespaces(c *call) (any, error) {
 	documents := h.documents()
 	all := []namespace{h.shown(c, h.namespace(""), documents)}
 	for _, n := range h.cfg.Registry.Snapshot().Namespaces() {
-		if n.ID != registry.DefaultNamespace {
+		if n.ID != registry.DefaultNamespace && c.sees(n) {
 			all = append(all, h.shown(c, n, documents))
 		}
 	}
@@ -91,7 +96,7 @@ func (h *Handler) namespaces1(c *call) (any, error) {
 	switch {
 	case c.value("show") == "all":
 		n := h.namespace(c.value("namespaceId"))
-		if n == nil {
+		if n == nil || !c.sees(n) {
 			return nil, refuse(http.StatusNotFound, "namespaceId [ %s ] not exist", shortened(c.value("namespaceId")))
 		}
 		return h.shown(c, n, h.documents()), nil
@@ -105,7 +110,7 @@ func (h *Handler) namespaces1(c *call) (any, error) {
 func (h *Handler) namespaceOf(c *call) (any, error) {
 	id := c.value("namespaceId")
 	n := h.namespace(id)
-	if n == nil {
+	if n == nil || !c.sees(n) {
 		return nil, refuse(http.StatusNotFound, "namespaceId [ %s ] not exist", shortened(id)).as(namespaceUnknown)
 	}
 	return h.shown(c, n, h.documents()), nil

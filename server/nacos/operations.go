@@ -4,13 +4,16 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/musterhq/muster/access"
 )
 
 // Operation describes one call of the API, for a document about it.
 type Operation struct {
 	ID         string // unique
 	Method     string
-	Path       string // with the context path
+	Path       string      // with the context path
+	Needs      access.Need // of who calls
 	Summary    string
 	Parameters []Parameter
 	Responses  []Response
@@ -60,7 +63,7 @@ func (h *Handler) Operations() []Operation {
 }
 
 func (o *op) describe(p place) Operation {
-	one := Operation{ID: "nacos" + o.id + p.on.id, Method: p.method, Path: p.on.prefix + p.path, Summary: o.summary,
+	one := Operation{ID: "nacos" + o.id + p.on.id, Method: p.method, Path: p.on.prefix + p.path, Needs: o.asks, Summary: o.summary,
 		Parameters: slices.Clone(o.takes), Responses: o.gives.in(p.form)}
 	if one.Method == "" {
 		one.Method = http.MethodGet

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos/switches"
 	"github.com/musterhq/muster/server/push"
@@ -43,7 +44,7 @@ func (h *Handler) metrics(c *call) (any, error) {
 	if snap == nil {
 		state.Status = "STARTING"
 	}
-	if c.value("onlyStatus") == "" || c.isTrue("onlyStatus") {
+	if c.value("onlyStatus") == "" || c.isTrue("onlyStatus") || !c.caller.Admitted() {
 		return state, nil
 	}
 	n := counts{status: state, CPU: -1, Load: -1, Mem: -1, SubscribeCount: h.cfg.Pusher.SubscriberCount()}
@@ -194,6 +195,9 @@ func (h *Handler) pushState(c *call) (any, error) {
 		state.Ratio = fraction(float64(state.Succeed) / float64(state.Total))
 	}
 	if state.Reset {
+		if err := c.caller.Check(access.Write, access.Resource{Kind: access.Admin}); err != nil {
+			return nil, err
+		}
 		h.cfg.Pusher.ResetStats()
 	}
 	return state, nil

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/musterhq/muster/access"
 )
 
 // surface is one version of a part of the API: what its paths begin with, and
@@ -92,6 +94,7 @@ type op struct {
 	takes       []Parameter
 	gives       answer
 	needs       need
+	asks        access.Need // of who calls
 	do          handle
 	at          []place
 }

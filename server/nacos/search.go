@@ -49,7 +49,7 @@ func (h *Handler) searchDetail(c *call) (any, error) {
 }
 
 func (h *Handler) searched(c *call, no, size int) (any, error) {
-	found, err := h.cfg.Configs.Search(c.r.Context(), c.query())
+	found, err := h.searchedFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +61,22 @@ func (h *Handler) searched(c *call, no, size int) (any, error) {
 	return page[document]{part.TotalCount, part.PageNumber, part.PagesAvailable, items}, nil
 }
 
+// searchedFor returns what a search finds, if the caller may see all that it might find.
+func (h *Handler) searchedFor(c *call) ([]*config.Document, error) {
+	q := c.query()
+	if err := c.maySearch(q); err != nil {
+		return nil, err
+	}
+	return h.cfg.Configs.Search(c.r.Context(), q)
+}
+
 // list3 is the search of version 3, which answers no contents.
 func (h *Handler) list3(c *call) (any, error) {
 	no, size, err := c.pageOr(100)
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.cfg.Configs.Search(c.r.Context(), c.query())
+	found, err := h.searchedFor(c)
 	if err != nil {
 		return nil, err
 	}

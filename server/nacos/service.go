@@ -223,6 +223,9 @@ func (h *Handler) serviceNames(c *call, no, size int) (names []string, count int
 	if err := validScope(namespace, group); err != nil {
 		return nil, 0, err
 	}
+	if err := c.may(namespace, group); err != nil {
+		return nil, 0, err
+	}
 	all := servicesOf(h.cfg.Registry.Snapshot(), namespace, group)
 	from, to := bounds(no, size, len(all))
 	names = make([]string, 0, to-from)
@@ -276,7 +279,11 @@ func (h *Handler) allNames(c *call) (any, error) {
 	}
 	snap := h.cfg.Registry.Snapshot()
 	all := snap.Services()
-	if namespace := c.value("namespaceId"); namespace != "" {
+	namespace := c.value("namespaceId")
+	if err := c.may(namespace, ""); err != nil {
+		return nil, err
+	}
+	if namespace != "" {
 		if err := validScope(namespace, ""); err != nil {
 			return nil, err
 		}

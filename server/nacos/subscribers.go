@@ -3,11 +3,13 @@ package nacos
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/push"
 )
@@ -70,6 +72,10 @@ type subscriberRows struct {
 func (h *Handler) subscribers(c *call) (any, error) {
 	answer := subscriberRows{Subscribers: []subscriber{}}
 	k, err := c.serviceKey()
+	if _, denied := errors.AsType[*access.Denied](err); denied {
+		return nil, err
+	}
+	c.caller.ChecksEach()
 	if err != nil {
 		return answer, nil //nolint:nilerr // that is the answer
 	}

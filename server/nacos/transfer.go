@@ -34,6 +34,7 @@ type unrecognized struct {
 
 // notBrought is an outcome of which no document came.
 func (c *call) notBrought(code code, why string) (any, error) {
+	c.caller.ChecksEach()
 	c.w.Header().Set(headerReason, why)
 	data := map[string]int{"succCount": 0}
 	if c.form == wrapped {
@@ -63,8 +64,12 @@ func (c *call) policy() (policy, error) {
 // on the other: the store groups their writes.
 const atOnce = 8
 
-// bring publishes documents; draft makes each when its turn is.
+// bring publishes documents, if the caller may publish all of them; draft makes each when
+// its turn is.
 func (h *Handler) bring(c *call, p policy, keys []config.Key, draft func(i int) (config.Draft, error)) (*brought, error) {
+	if err := c.mayEach(keys); err != nil {
+		return nil, err
+	}
 	at, stopped := newBringing(c, p, keys), len(keys)
 	work, ctx := errgroup.WithContext(c.r.Context())
 	work.SetLimit(atOnce)

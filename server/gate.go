@@ -1,0 +1,181 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/musterhq/muster/access"
+)
+
+// Where calls of our own API name what they touch.
+const (
+	inPath  = "path"  // namespace and, where there is one, group
+	inQuery = "query" // likewise; what is not named is all
+	ofAgent = "agent" // the path names an agent, which speaks for itself
+	each    = "each"  // the call names several, and the operation checks each of them
+)
+
+// needKey is where an operation keeps what it asks of callers.
+const needKey = "need"
+
+// register is huma.Register of an operation that asks something of those who call it.
+func register[In, Out any](a huma.API, need access.Need, o huma.Operation, do func(context.Context, *In) (*Out, error)) {
+	o.Metadata = map[string]any{needKey: need}
+	if o.Extensions == nil {
+		o.Extensions = map[string]any{}
+	}
+	o.Extensions[extensionNeeds] = need.String()
+	if need.Where == each {
+		do = checked(do)
+	}
+	if need.Level != access.Open {
+		o.Security = []map[string][]string{{bearer: {}}}
+	}
+	huma.Register(a, o, do)
+}
+
+// checked keeps back what an operation answers that has checked no right: a mistake of ours
+// must not show what nobody may see.
+func checked[In, Out any](do func(context.Context, *In) (*Out, error)) func(context.Context, *In) (*Out, error) {
+	return func(ctx context.Context, in *In) (*Out, error) {
+		out, err := do(ctx, in)
+		if caller := access.From(ctx); err == nil && !caller.Checked() {
+			return nil, huma.Error403Forbidden(caller.Refuse("nothing says who may").Error())
+		}
+		return out, err
+	}
+}
+
+// bearer is the security scheme of our own API.
+const bearer = "bearer"
+
+// extensionNeeds is where the document of the API says what an operation asks of callers.
+const extensionNeeds = "x-needs"
+
+func needOf(o *huma.Operation) access.Need {
+	need, _ := o.Metadata[needKey].(access.Need) // the zero one lets nobody in
+	return need
+}
+
+// enter lets handlers know where a call comes from, and later who makes it.
+func enter(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := new(access.Caller)
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			caller.From = from.Addr().Unmap()
+		}
+		next.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))
+	})
+}
+
+// peerOf returns the address that a call came from, invalid when it is not known.
+func peerOf(ctx context.Context) netip.Addr { return access.From(ctx).From }
+
+// atGate keeps callers from operations of our own API that they may not call.
+func (s *Server) atGate(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	need := needOf(ctx.Operation())
+	caller := access.From(r.Context())
+	caller.Operation = ctx.Operation().OperationID
+	err := s.gate.Enter(r.Context(), caller, need, func() (access.Credentials, error) { return credentials(r) })
+	if err == nil {
+		err = checkNeed(ctx, caller, need)
+	}
+	if err != nil {
+		shutOut(w, r, err)
+		return
+	}
+	next(ctx)
+}
+
+// checkNeed checks the right that a call needs, where it is known what it touches.
+func checkNeed(ctx huma.Context, caller *access.Caller, need access.Need) error {
+	switch need.Where {
+	case inPath:
+		return caller.CheckNeed(need, ctx.Param("namespace"), ctx.Param("group"))
+	case inQuery:
+		group := ctx.Query("group")
+		if strings.Contains(group, "*") { // of documents it stands for any text
+			group = ""
+		}
+		return caller.CheckNeed(need, ctx.Query("namespace"), group)
+	case ofAgent:
+		return caller.CheckAgent(need.Verb, ctx.Param("id")+ctx.Param("agent")) // no path has both
+	case each:
+		return nil
+	}
+	return caller.CheckNeed(need, "", "")
+}
+
+// behind returns a handler that is no operation of an API, with what it asks of callers.
+func (s *Server) behind(need access.Need, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := access.From(r.Context())
+		caller.Operation = r.Pattern
+		err := s.gate.Enter(r.Context(), caller, need, func() (access.Credentials, error) { return credentials(r) })
+		if err == nil {
+			err = caller.CheckNeed(need, "", "")
+		}
+		if err != nil {
+			shutOut(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// credentials returns what a call of ours shows: a token in its header, or the
+// certificate of its connection.
+func credentials(r *http.Request) (access.Credentials, error) {
+	token, err := access.Bearer(r.Header)
+	return access.Credentials{Token: token, Certificate: access.Certificate(r.TLS), From: peerOf(r.Context())}, err
+}
+
+// shutOut answers a caller that was not let in.
+func shutOut(w http.ResponseWriter, r *http.Request, err error) {
+	refused, ok := errors.AsType[*access.Refused](err)
+	switch {
+	case !ok:
+		turnAway(w, r, http.StatusForbidden, err.Error())
+		return
+	case refused.Reason == access.ReasonBusy:
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(refused.Retry.Seconds()))))
+		turnAway(w, r, http.StatusTooManyRequests, err.Error())
+		return
+	case refused.Reason == access.ReasonNone:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="muster"`)
+	default:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="muster", error="invalid_token"`)
+	}
+	turnAway(w, r, http.StatusUnauthorized, err.Error())
+}
+
+// operatorOnly refuses what takes a cluster apart, or shows all of it, to calls from
+// other hosts while nobody has to log in: only this host may then, and, where it says so,
+// a server of the list.
+func (f *face) operatorOnly(ctx context.Context, orServer bool) error {
+	if f.server.gate.Shut() {
+		return nil // the gate asked for an administrator
+	}
+	host := peerOf(ctx)
+	if !host.IsValid() {
+		return huma.Error403Forbidden("it is not known where this call comes from")
+	}
+	if local, ok := ctx.Value(http.LocalAddrContextKey).(*net.TCPAddr); host.IsLoopback() || ok && local.AddrPort().Addr().Unmap() == host {
+		return nil
+	}
+	for _, v := range f.server.store.Servers().Live {
+		if at, err := netip.ParseAddrPort(strings.TrimPrefix(v.HTTP, "http://")); orServer && err == nil && at.Addr().Unmap() == host {
+			return nil
+		}
+	}
+	return huma.Error403Forbidden("only from the server's own host, as nobody has to log in")
+}
