@@ -19,8 +19,8 @@ func Diff(was, is *Snapshot) iter.Seq[Key] {
 	}
 	return func(yield func(Key) bool) {
 		more := true
-		trie.Diff(was.entries, is.entries, func(k Key) {
-			if more && (was.Head(k) != is.Head(k) || !slices.Equal(was.Releases(k), is.Releases(k))) {
+		trie.Diff(was.entries, is.entries, func(k Key, a, b entry) {
+			if more && (a.document != b.document || !slices.Equal(a.releases, b.releases)) {
 				more = yield(k)
 			}
 		})

@@ -251,10 +251,7 @@ func (s *Snapshot) ByName(base string) *Service {
 // be a text that is changed afterwards.
 func (s *Snapshot) Named(name string) (owner *Service, known bool) {
 	n, ok := s.names.Get(name)
-	if !ok {
-		return nil, s.HasName(name)
-	}
-	return n.holder, true
+	return n.holder, ok || name == LabelAddress && s.HasName(name)
 }
 
 // HasName reports whether a name below the zone holds something or has a name
@@ -285,8 +282,8 @@ func (s *Snapshot) HasAddrIn(network netip.Prefix) bool {
 func Diff(was, is *Snapshot) iter.Seq2[*Service, *Service] {
 	return func(yield func(was, is *Service) bool) {
 		more := true
-		trie.Diff(was.services, is.services, func(k ServiceKey) {
-			if a, b := was.Service(k), is.Service(k); more && a != b {
+		trie.Diff(was.services, is.services, func(_ ServiceKey, a, b *Service) {
+			if more && a != b {
 				more = yield(a, b)
 			}
 		})
@@ -297,8 +294,8 @@ func Diff(was, is *Snapshot) iter.Seq2[*Service, *Service] {
 func DiffAgents(was, is *Snapshot) iter.Seq2[*Agent, *Agent] {
 	return func(yield func(was, is *Agent) bool) {
 		more := true
-		trie.Diff(was.agents, is.agents, func(id string) {
-			if a, b := was.Agent(id), is.Agent(id); more && a != b {
+		trie.Diff(was.agents, is.agents, func(_ string, a, b *Agent) {
+			if more && a != b {
 				more = yield(a, b)
 			}
 		})

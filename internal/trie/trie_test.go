@@ -133,7 +133,10 @@ func TestDiffFindsEveryChange(t *testing.T) {
 func checkDiff(t *testing.T, was, is trie.Map[string, int], before, after map[string]int) {
 	t.Helper()
 	reported := map[string]bool{}
-	trie.Diff(was, is, func(key string) {
+	trie.Diff(was, is, func(key string, a, b int) {
+		if a != before[key] || b != after[key] {
+			t.Fatalf("Diff says that %q was %d and is %d, want %d and %d", key, a, b, before[key], after[key])
+		}
 		if reported[key] {
 			t.Fatalf("Diff reports %q twice", key)
 		}
@@ -161,11 +164,11 @@ func TestDiffCostsWhatChanged(t *testing.T) {
 		m = m.With(e, i, i)
 	}
 	reported := 0
-	trie.Diff(m, m.With(new(trie.Edit), 7, 8).Without(new(trie.Edit), 9), func(int) { reported++ })
-	if reported > 2*32*4 { // the neighbours in the nodes on the two ways down
+	trie.Diff(m, m.With(new(trie.Edit), 7, 8).Without(new(trie.Edit), 9), func(int, int, int) { reported++ })
+	if reported > 2*32 { // the neighbours in two leaves
 		t.Errorf("Diff of two changes in 100,000 reports %d keys", reported)
 	}
-	trie.Diff(m, m, func(key int) { t.Errorf("Diff of a map and itself reports %d", key) })
+	trie.Diff(m, m, func(key, _, _ int) { t.Errorf("Diff of a map and itself reports %d", key) })
 }
 
 func TestAllStopsWhenAsked(t *testing.T) {
