@@ -55,6 +55,8 @@ var arrows = map[string][]string{
 	"internal/atomicfile": nil,
 	"internal/generation": {"internal/atomicfile"},
 	"internal/dirlock":    nil,
+	"internal/certs":      nil,
+	"internal/authority":  {"internal/atomicfile"},
 	"internal/seats":      nil,
 	"internal/resident":   nil,
 	"internal/boltpages":  nil,
@@ -89,15 +91,16 @@ var arrows = map[string][]string{
 	"server": {
 		"access", "registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
-		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman",
+		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman", "internal/certs",
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify", "internal/diff",
-		"internal/command", "internal/seats", "internal/resident", "internal/nacoswire",
+		"internal/command", "internal/seats", "internal/resident", "internal/nacoswire", "internal/certs",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
 		"agent/...", "internal/nearest", "internal/folder", "internal/diff", "internal/sdnotify",
+		"internal/certs", "internal/authority",
 	},
 	"cmd/muster-bench": {
 		"registry", "etcdstore/...", "api", "internal/nearest", "internal/nacoswire", "internal/latency", "internal/openloop",
@@ -105,7 +108,6 @@ var arrows = map[string][]string{
 
 	// For tests: nobody has an arrow to these.
 	"internal/peer":         nil,
-	"internal/authority":    nil,
 	"internal/freeport":     nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
 	"test/binary":           {"internal/freeport"},

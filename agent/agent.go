@@ -35,6 +35,7 @@ import (
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
@@ -63,6 +64,12 @@ type Config struct {
 	DataDir string `yaml:"data_dir,omitempty"`
 	// Servers are URLs or host:port; none means client.DefaultServer.
 	Servers []string `yaml:"servers,omitempty"`
+	// CAFile holds the authorities of https servers; empty means those of the
+	// system. CertFile and KeyFile are a certificate to show to them. All are read
+	// again when they change.
+	CAFile   string `yaml:"ca_file,omitempty"`
+	CertFile string `yaml:"cert_file,omitempty"`
+	KeyFile  string `yaml:"key_file,omitempty"`
 	// ServicesDir holds the definition files; empty means DefaultServicesDir.
 	// It may come to be later.
 	ServicesDir string `yaml:"services_dir,omitempty"`
@@ -250,9 +257,13 @@ const callPatience = 3 * time.Second
 
 // dial returns a client that says it is the agent of that id.
 func (c Config) dial(id string) (*client.Client, error) {
+	trust, err := certs.Open(certs.Files{Cert: c.CertFile, Key: c.KeyFile, CA: c.CAFile}, c.Logger)
+	if err != nil {
+		return nil, err
+	}
 	// The agent's loops do their own waiting, and know better for how long.
 	return client.New(c.Servers, client.Config{
-		Rounds: 1, Timeout: callPatience, UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
+		Rounds: 1, Timeout: callPatience, DialTLS: trust.Dialer("h2", "http/1.1"), UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
 		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
 	})
 }

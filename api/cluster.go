@@ -43,6 +43,8 @@ type Status struct {
 	HTTP       string            `json:"http"`
 	DNS        string            `json:"dns"`
 	Zones      []string          `json:"zones"`
+	TLS        bool              `json:"tls" doc:"Whether HTTP is spoken over TLS"`
+	Insecure   []string          `json:"insecure,omitempty" doc:"What lies open to others than the server's own host"`
 }
 
 // Protection says whether removals are held back because many fell silent at

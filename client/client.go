@@ -10,6 +10,8 @@
 package client
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -36,6 +38,9 @@ type Config struct {
 	// Transport carries the requests; nil means one of the Client's own,
 	// without a proxy from the environment.
 	Transport http.RoundTripper
+	// DialTLS opens the connections to https servers, handshake and all; nil trusts
+	// the authorities of the system. It is of no account beside Transport.
+	DialTLS func(ctx context.Context, network, address string) (net.Conn, error)
 	// UserAgent is sent with every request; empty means "muster-client".
 	UserAgent string
 	// Identity is who reads and watches configuration; the zero Identity is
@@ -59,11 +64,13 @@ func (c Config) withDefaults() Config {
 	if c.Transport == nil {
 		c.Transport = &http.Transport{
 			DialContext:            (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+			DialTLSContext:         c.DialTLS,
 			TLSHandshakeTimeout:    3 * time.Second,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConnsPerHost:    8,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		}
 	}
 	return c

@@ -71,8 +71,14 @@ type Config struct {
 	// TrackDays is for how many days it is remembered which client held which version
 	// of a document; 0 is 7.
 	TrackDays int `yaml:"config_track_days"`
-	// Insecure allows the HTTP edge beyond loopback although nobody has to log in.
+	// Insecure allows the HTTP edge beyond loopback without TLS, and without
+	// authentication where Auth is off.
 	Insecure bool `yaml:"insecure"`
+	// Auth says whether callers must say who they are: on, off, or auto, which is on
+	// where HTTP is beyond loopback; empty is auto.
+	Auth string `yaml:"auth"`
+	// TLS says how the HTTP edge speaks TLS; without a certificate it does not.
+	TLS TLS `yaml:"tls"`
 
 	// Version is what the server calls itself.
 	Version string `yaml:"-"`
@@ -155,8 +161,9 @@ func (c Config) WithDefaults() (Config, error) {
 	if _, err := checkListen("push", c.Push); err != nil {
 		return c, err
 	}
-	if !loopback(httpHost) && !c.Insecure {
-		return c, fmt.Errorf("http: %s is beyond loopback and nobody would have to log in; --insecure allows it", c.HTTP)
+	c.Auth = cmp.Or(c.Auth, AuthAuto)
+	if err := c.guarded(); err != nil {
+		return c, err
 	}
 	if c.Advertise, err = c.advertise(); err != nil {
 		return c, err
@@ -166,6 +173,9 @@ func (c Config) WithDefaults() (Config, error) {
 			u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return c, fmt.Errorf("advertise_http: %q is not an http or https URL without user, query and fragment", c.AdvertiseHTTP)
 		}
+	}
+	if err := c.TLS.check(); err != nil {
+		return c, err
 	}
 	if _, err := parseSize(c.MinFree); err != nil {
 		return c, fmt.Errorf("min_free: %w", err)

@@ -71,7 +71,7 @@ func Handler(s *Server) http.Handler { return s.http.Handler }
 // at the most.
 func Pulse(most time.Duration) (behind func() bool, run func(ctx context.Context, address string) error) {
 	p := newPulse(most)
-	return p.behind, p.run
+	return p.behind, func(ctx context.Context, address string) error { return p.run(ctx, address, nil) }
 }
 
 // DoorOf returns the name of the door that a call has to pass, empty: none.

@@ -173,7 +173,7 @@ func (f *face) operatorOnly(ctx context.Context, orServer bool) error {
 		return nil
 	}
 	for _, v := range f.server.store.Servers().Live {
-		if at, err := netip.ParseAddrPort(strings.TrimPrefix(v.HTTP, "http://")); orServer && err == nil && at.Addr().Unmap() == host {
+		if at, err := netip.ParseAddrPort(withoutScheme(v.HTTP)); orServer && err == nil && at.Addr().Unmap() == host {
 			return nil
 		}
 	}

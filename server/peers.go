@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/server/relay"
 )
 
@@ -30,11 +31,13 @@ const (
 	maxBatch = 2 << 20
 )
 
-// newPeerClient returns the client for calls between servers.
-func newPeerClient() *http.Client {
+// newPeerClient returns the client for calls between servers. Each shows its
+// certificate to one that asks for it.
+func newPeerClient(own *certs.Store) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: askPeer}).DialContext,
+			DialTLSContext:      own.Dialer("http/1.1"),
 			MaxIdleConnsPerHost: 2,
 			IdleConnTimeout:     30 * time.Second,
 		},

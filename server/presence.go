@@ -41,7 +41,7 @@ func (s *Server) advertisedHTTP() string {
 	if a, bad := netip.ParseAddr(host); err == nil && (bad != nil || a.IsUnspecified()) {
 		host = s.cfg.Advertise
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return s.cfg.TLS.scheme() + "://" + net.JoinHostPort(host, port)
 }
 
 // bench is this server's judge, as far as it holds the office.

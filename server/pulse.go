@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -41,9 +43,13 @@ func (p *pulse) behind() bool {
 	return waits > pulseLate && waits < p.most
 }
 
-// run calls the server at address until ctx ends.
-func (p *pulse) run(ctx context.Context, address string) error {
-	transport := &http.Transport{MaxIdleConns: 1, IdleConnTimeout: idleTimeout}
+// run calls the server at address until ctx ends, over TLS unless that is nil.
+func (p *pulse) run(ctx context.Context, address string, over *tls.Config) error {
+	transport := &http.Transport{MaxIdleConns: 1, IdleConnTimeout: idleTimeout, TLSClientConfig: over}
+	address = "http://" + address
+	if over != nil {
+		address = "https" + strings.TrimPrefix(address, "http")
+	}
 	defer transport.CloseIdleConnections()
 	c := &http.Client{Transport: transport, Timeout: p.most}
 	tick := time.NewTicker(pulseEvery)
@@ -64,7 +70,7 @@ func (p *pulse) run(ctx context.Context, address string) error {
 // call makes one call and reports whether it was over in time. What came of it does not
 // matter: who cannot call at all finds out nothing.
 func (p *pulse) call(ctx context.Context, c *http.Client, address string) bool {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/livez", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/livez", nil)
 	if err != nil {
 		return true
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/musterhq/muster/config/vault"
 	"github.com/musterhq/muster/dnsd"
 	"github.com/musterhq/muster/etcdstore"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/dirlock"
 	"github.com/musterhq/muster/labels"
 	"github.com/musterhq/muster/plugin"
@@ -52,25 +54,28 @@ type Server struct {
 	started time.Time
 	metrics *prometheus.Registry
 
-	release  func() // gives the data directory back
-	etcd     *etcd
-	store    *etcdstore.Store
-	source   *source
-	sweeper  *sweep.Sweeper
-	scans    scans // of the sweeper
-	checker  *check.Checker
-	relay    *relay.Relay
-	peers    *http.Client
-	registry *registry.Registry
-	center   *config.Center
-	track    *track.Track
-	waiters  *waiters.Waiters
-	nacosAPI *nacos.Handler
-	switches *switches.Board
-	pusher   *push.Pusher
-	pushConn *net.UDPConn   // closed by the pusher's Run
-	labels   *labels.Source // nil when there is none
-	events   *events.Hub
+	release    func() // gives the data directory back
+	etcd       *etcd
+	store      *etcdstore.Store
+	source     *source
+	sweeper    *sweep.Sweeper
+	scans      scans // of the sweeper
+	checker    *check.Checker
+	relay      *relay.Relay
+	peers      *http.Client
+	ownCerts   *certs.Store // of the HTTP edge; nil: it speaks no TLS
+	peerCerts  *certs.Store
+	handshakes handshakes
+	registry   *registry.Registry
+	center     *config.Center
+	track      *track.Track
+	waiters    *waiters.Waiters
+	nacosAPI   *nacos.Handler
+	switches   *switches.Board
+	pusher     *push.Pusher
+	pushConn   *net.UDPConn   // closed by the pusher's Run
+	labels     *labels.Source // nil when there is none
+	events     *events.Hub
 
 	listener net.Listener
 	http     *http.Server
@@ -105,9 +110,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
-		peers: newPeerClient(), stopping: make(chan struct{})}
+		stopping: make(chan struct{})}
 	s.switches = switches.NewBoard(s.sharedSwitches)
 	s.metrics.MustRegister(s.doors)
+	s.handshakes.log = s.log
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -116,6 +122,9 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 
 func (s *Server) open(ctx context.Context) (err error) {
 	if s.release, err = dirlock.Take(s.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := s.openTLS(); err != nil {
 		return err
 	}
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.HTTP); err != nil {
@@ -151,7 +160,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+		MaxHeaderBytes: maxHeader, ErrorLog: log.New(&s.handshakes, "", 0)}
+	if s.ownCerts != nil {
+		s.http.TLSConfig = s.ownCerts.Server(s.cfg.TLS.ClientRequired, protocols...)
+	}
 	return s.Addresses().write(s.cfg.DataDir)
 }
 
@@ -272,12 +284,13 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return loop(loops) })
 	}
 	g.Go(func() error {
-		if err := s.http.Serve(netutil.LimitListener(s.listener, s.room.connections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.serve(netutil.LimitListener(s.listener, s.room.connections)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http: %w", err)
 		}
 		return nil
 	})
-	s.log.Info("serving", "http", s.cfg.HTTP, "dns", s.cfg.DNS, "zones", s.cfg.Zones)
+	s.warnOfExposure()
+	s.log.Info("serving", "http", s.cfg.HTTP, "tls", s.cfg.TLS.given(), "dns", s.cfg.DNS, "zones", s.cfg.Zones)
 	select {
 	case <-ctx.Done():
 	case <-loops.Done():
@@ -295,7 +308,8 @@ func (s *Server) loops() []func(context.Context) error {
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
 		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch,
-		func(ctx context.Context) error { return s.pulse.run(ctx, s.cfg.HTTP) },
+		func(ctx context.Context) error { return s.pulse.run(ctx, s.cfg.HTTP, s.toSelf()) },
+		s.keepCerts,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)

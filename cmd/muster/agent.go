@@ -50,7 +50,7 @@ func agentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "tag", EnvVars: []string{"MUSTER_TAG"}, Usage: "`TAG` of this host, by which gray releases may choose it"},
 		&cli.BoolFlag{Name: "stay", EnvVars: []string{"MUSTER_STAY"}, Usage: "leave everything registered at a stop, for a quick restart"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API and the DNS beyond loopback"},
-	}, logFlags()...)
+	}, append(trustFlags(), logFlags()...)...)
 }
 
 // agentConfig reads settings file, environment and flags, the later over the
@@ -74,6 +74,9 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	over(c, "address", c.String, &cfg.Address)
 	over(c, "namespace", c.String, &cfg.Namespace)
 	over(c, "server", c.StringSlice, &cfg.Servers)
+	over(c, "ca", c.String, &cfg.CAFile)
+	over(c, "cert", c.String, &cfg.CertFile)
+	over(c, "key", c.String, &cfg.KeyFile)
 	over(c, "tag", c.String, &cfg.Tag)
 	over(c, "stay", c.Bool, &cfg.Stay)
 	over(c, "insecure", c.Bool, &cfg.Insecure)

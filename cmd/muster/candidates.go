@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
 )
 
 // candidate is what a word may be completed to.
@@ -120,7 +121,11 @@ func (w wanted) held(ctx context.Context) []candidate {
 	if len(servers) == 0 {
 		servers = strings.Split(w.flag("server", "MUSTER_SERVER", client.DefaultServer), ",")
 	}
-	remote, err := client.New(servers, client.Config{Rounds: 1, Timeout: patience, UserAgent: "muster/" + version})
+	trust, err := certs.Open(certs.Files{Cert: w.flag("cert", "MUSTER_CERT", ""), Key: w.flag("key", "MUSTER_KEY", ""), CA: w.flag("ca", "MUSTER_CA", "")}, nil)
+	if err != nil {
+		return nil
+	}
+	remote, err := client.New(servers, client.Config{Rounds: 1, Timeout: patience, UserAgent: "muster/" + version, DialTLS: trust.Dialer("h2", "http/1.1")})
 	if err != nil {
 		return nil
 	}

@@ -42,7 +42,7 @@ func folderFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "server", Usage: "`URL` of the folder's server, if that moved: it is remembered; repeatable"},
 		outputFlag(),
-	}, more...)
+	}, append(trustFlags(), more...)...)
 }
 
 func oursFlag() cli.Flag {
@@ -54,7 +54,7 @@ func cloneFolder(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	remote, err := folderServer(c.StringSlice("server"))
+	remote, err := folderServer(c, c.StringSlice("server"))
 	if err != nil {
 		return err
 	}
@@ -67,17 +67,13 @@ func cloneFolder(c *cli.Context) error {
 }
 
 // folderServer is for many documents at once, which take their time.
-func folderServer(servers []string) (*client.Client, error) {
-	remote, err := client.New(servers, client.Config{UserAgent: "muster/" + version, Timeout: time.Minute})
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return remote, nil
+func folderServer(c *cli.Context, servers []string) (*client.Client, error) {
+	return newClient(c, servers, client.Config{Timeout: time.Minute})
 }
 
 // openFolder opens the folder that is named, or the one around where this is, and
 // its server.
-func openFolder(dir string, servers []string) (*folder.Folder, folder.Server, error) {
+func openFolder(c *cli.Context, dir string, servers []string) (*folder.Folder, folder.Server, error) {
 	find := folder.Open
 	if dir == "" {
 		dir, find = ".", folder.Find
@@ -90,7 +86,7 @@ func openFolder(dir string, servers []string) (*folder.Folder, folder.Server, er
 	if len(servers) > 0 {
 		of.Servers = servers
 	}
-	remote, err := folderServer(of.Servers)
+	remote, err := folderServer(c, of.Servers)
 	if err != nil {
 		f.Close()
 		return nil, nil, err
@@ -113,7 +109,7 @@ func withFolder(c *cli.Context, do func(*folder.Folder, folder.Server) error) er
 	if err != nil {
 		return err
 	}
-	f, server, err := openFolder(args[0], c.StringSlice("server"))
+	f, server, err := openFolder(c, args[0], c.StringSlice("server"))
 	if err != nil {
 		return err
 	}
@@ -238,7 +234,7 @@ func diffFolder(c *cli.Context) error {
 		return err
 	}
 	f.Close()
-	f, server, err := openFolder(f.Dir(), nil)
+	f, server, err := openFolder(c, f.Dir(), nil)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,12 @@ func freeAddress(t failer) string {
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
-func (s *serverProcess) url() string { return "http://" + s.http }
+func (s *serverProcess) url() string {
+	if slices.Contains(s.args, "--tls-cert") {
+		return "https://" + s.http
+	}
+	return "http://" + s.http
+}
 
 // start starts the server and waits until it is ready.
 func (s *serverProcess) start() {

@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
 )
 
 // remoteFlags are those of every command that asks a server.
@@ -11,7 +12,30 @@ func remoteFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "server", EnvVars: []string{"MUSTER_SERVER"}, Value: cli.NewStringSlice(client.DefaultServer), Usage: "`URL` of a server, repeatable"},
 		outputFlag(),
-	}, more...)
+	}, append(trustFlags(), more...)...)
+}
+
+// trustFlags say whom a command trusts that asks a server, and who it is itself.
+func trustFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "ca", EnvVars: []string{"MUSTER_CA"}, Usage: "`FILE` with the authorities of https servers", DefaultText: "those of the system"},
+		&cli.StringFlag{Name: "cert", EnvVars: []string{"MUSTER_CERT"}, Usage: "certificate `FILE` to show to https servers"},
+		&cli.StringFlag{Name: "key", EnvVars: []string{"MUSTER_KEY"}, Usage: "key `FILE` of that certificate"},
+	}
+}
+
+// newClient returns a client of servers that trusts what the flags of a command say.
+func newClient(c *cli.Context, servers []string, cfg client.Config) (*client.Client, error) {
+	trust, err := certs.Open(certs.Files{Cert: c.String("cert"), Key: c.String("key"), CA: c.String("ca")}, nil)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	cfg.UserAgent, cfg.DialTLS = "muster/"+version, trust.Dialer("h2", "http/1.1")
+	remote, err := client.New(servers, cfg)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return remote, nil
 }
 
 func namespaceFlag() cli.Flag {
@@ -45,11 +69,7 @@ func dial(c *cli.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	remote, err := client.New(c.StringSlice("server"), client.Config{UserAgent: "muster/" + version, Identity: reader})
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return remote, nil
+	return newClient(c, c.StringSlice("server"), client.Config{Identity: reader})
 }
 
 func nameOf(c *cli.Context, name string) client.Name {

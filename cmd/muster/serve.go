@@ -80,7 +80,13 @@ func settingFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "check-deny", EnvVars: []string{"MUSTER_CHECK_DENY"}, Usage: "`NETWORK`, or ADDRESS:PORT, that may not be probed, repeatable"},
 		&cli.StringFlag{Name: "config-key", EnvVars: []string{"MUSTER_CONFIG_KEY"}, Usage: "`FILE` of the keys under which documents are encrypted where they are stored"},
 		&cli.IntFlag{Name: "config-track-days", EnvVars: []string{"MUSTER_CONFIG_TRACK_DAYS"}, Usage: "remember for `N` days which client held which version of a document", DefaultText: strconv.Itoa(server.DefaultTrackDays)},
-		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback although nobody has to log in"},
+		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback without TLS, or without authentication"},
+		&cli.StringFlag{Name: "auth", EnvVars: []string{"MUSTER_AUTH"}, Usage: "whether callers must log in: `MODE` on, off, or auto, which is on where HTTP is beyond loopback", DefaultText: server.AuthAuto},
+		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"MUSTER_TLS_CERT"}, Usage: "certificate `FILE`, with which HTTP speaks TLS and this server asks others"},
+		&cli.StringFlag{Name: "tls-key", EnvVars: []string{"MUSTER_TLS_KEY"}, Usage: "key `FILE` of that certificate"},
+		&cli.StringFlag{Name: "tls-ca", EnvVars: []string{"MUSTER_TLS_CA"}, Usage: "`FILE` with the authorities of other servers' certificates", DefaultText: "those of the system"},
+		&cli.StringFlag{Name: "tls-client-ca", EnvVars: []string{"MUSTER_TLS_CLIENT_CA"}, Usage: "`FILE` with the authorities of the certificates that clients may show"},
+		&cli.BoolFlag{Name: "tls-client-required", EnvVars: []string{"MUSTER_TLS_CLIENT_REQUIRED"}, Usage: "let nobody in over HTTP who shows no certificate"},
 	}
 }
 
@@ -173,6 +179,12 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "check-allow", c.StringSlice, &cfg.Checks.Allow)
 	over(c, "check-deny", c.StringSlice, &cfg.Checks.Deny)
 	over(c, "insecure", c.Bool, &cfg.Insecure)
+	over(c, "auth", c.String, &cfg.Auth)
+	over(c, "tls-cert", c.String, &cfg.TLS.CertFile)
+	over(c, "tls-key", c.String, &cfg.TLS.KeyFile)
+	over(c, "tls-ca", c.String, &cfg.TLS.CAFile)
+	over(c, "tls-client-ca", c.String, &cfg.TLS.ClientCAFile)
+	over(c, "tls-client-required", c.Bool, &cfg.TLS.ClientRequired)
 	cfg.Version = version
 	return cfg, nil
 }

@@ -70,6 +70,9 @@ func details(asked string, s api.Status, protection *api.Protection) [][]string 
 		{"instances", strconv.Itoa(s.Instances)}, {"agents", strconv.Itoa(s.Agents)}, {"configs", strconv.Itoa(s.Configs)},
 		{"storage", storage(s.Storage)},
 	}
+	if len(s.Insecure) > 0 {
+		rows = append(rows, []string{"insecure", "HTTP is beyond loopback, where " + strings.Join(s.Insecure, " and ")})
+	}
 	if protection != nil {
 		rows = append(rows, []string{"protection", protectionText(*protection)})
 	}

@@ -65,7 +65,7 @@ func (c *Cluster) newServer(name string) (*Server, error) {
 		}
 		s.mounted = true
 	}
-	s.args = append([]string{"server", "--http", s.HTTP, "--dns", s.DNS, "--data-dir", s.Data, "--insecure", "--log-level", "info"}, c.cfg.Args...)
+	s.args = append([]string{"server", "--http", s.HTTP, "--dns", s.DNS, "--data-dir", s.Data, "--auth", "off", "--insecure", "--log-level", "info"}, c.cfg.Args...)
 	s.process = process{name: name, log: filepath.Join(c.cfg.Dir, name+".log"), command: func() *exec.Cmd {
 		cmd := c.cfg.Network.Command(name, c.cfg.Muster, s.args...)
 		cmd.Dir = c.cfg.Dir
