@@ -32,7 +32,7 @@ func (f *face) mountAgents(a huma.API) {
 	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "put-agent", Method: http.MethodPut, Path: api.PathAgent,
 		Summary: "Declare an agent's whole set", Tags: tags, MaxBodyBytes: maxSetBytes, BodyReadTimeout: bodyTimeout}, f.putAgent)
 	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "beat-agent", Method: http.MethodPost, Path: api.PathAgentBeat,
-		Summary: "Keep an agent's instances alive", Tags: tags}, f.beatAgent)
+		Summary: "Keep an agent's instances alive", Tags: tags, Middlewares: huma.Middlewares{f.plainBeat}}, f.beatAgent)
 	register(a, access.Writes(access.Naming, ofAgent), huma.Operation{OperationID: "delete-agent", Method: http.MethodDelete, Path: api.PathAgent,
 		Summary: "Deregister an agent and its whole set", Tags: tags}, f.deleteAgent)
 }

@@ -26,6 +26,7 @@ type face struct {
 	configs  *config.Center
 	told     heardOf
 	beats    beats
+	last     atomic.Pointer[lastAnswer] // to a beat
 	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer
 	polls    atomic.Int64    // calls that wait for documents now

@@ -11,6 +11,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
+	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/events"
 )
@@ -122,3 +123,6 @@ func Routes(s *Server) map[string]string {
 	}
 	return all
 }
+
+// ReadPlain reads the body of a beat that is written as agents write it.
+func ReadPlain(body []byte) (api.AgentBeat, bool) { return readPlain(body) }
