@@ -166,7 +166,7 @@ services:
     group: G
     namespace: dev
     metadata: {version: v1}
-    checks: [{tcp: 127.0.0.1:%[1]d, interval: 20ms}]
+    checks: [{tcp: 127.0.0.1:%[1]d, interval: 20ms, timeout: 10s}]
   - {name: plain, port: 81}
 `, port))
 	a := h.start()
@@ -213,7 +213,7 @@ func TestRestart(t *testing.T) {
 	h := newHost(t)
 	h.cfg.Stay = true
 	port, _ := app(t)
-	h.define("a.yaml", fmt.Sprintf("services: [{name: a, port: %d, checks: [{tcp: '127.0.0.1:%[1]d', interval: 20ms}]}]", port))
+	h.define("a.yaml", fmt.Sprintf("services: [{name: a, port: %d, checks: [{tcp: '127.0.0.1:%[1]d', interval: 20ms, timeout: 10s}]}]", port))
 	a := h.start()
 	h.holds(fmt.Sprintf("a:%d=passing", port))
 	eventually(t, func() string { // it knows that the server has the set, and has kept that

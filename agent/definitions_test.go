@@ -28,7 +28,7 @@ func TestReloadIsADifference(t *testing.T) {
 	h := newHost(t)
 	url, asked := counted(t)
 	// Asked once an hour, so that each further question is a check started anew.
-	one := fmt.Sprintf("  - {name: one, port: 80, checks: [{http: '%s', interval: 1h}]}\n", url)
+	one := fmt.Sprintf("  - {name: one, port: 80, checks: [{http: '%s', interval: 1h, timeout: 1m}]}\n", url)
 	h.define("a.yaml", "services:\n"+one+"  - {name: two, port: 80}\n")
 	h.start()
 	h.holds("one:80=passing", "two:80=passing")

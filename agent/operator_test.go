@@ -96,10 +96,10 @@ func TestSilence(t *testing.T) {
   - name: store
     port: 1
     checks:
-      - {redis: '127.0.0.1:1', password: `+password+`, interval: 20ms}
-      - {mysql: '127.0.0.1:1', user: probe, password: `+password+`, interval: 20ms}
-      - {http: 'http://127.0.0.1:1/', headers: {Authorization: Bearer `+password+`}, interval: 20ms}
-      - {exec: [sh, -c, 'echo `+printed+`; exit 2'], interval: 50ms}
+      - {redis: '127.0.0.1:1', password: `+password+`, interval: 20ms, timeout: 10s}
+      - {mysql: '127.0.0.1:1', user: probe, password: `+password+`, interval: 20ms, timeout: 10s}
+      - {http: 'http://127.0.0.1:1/', headers: {Authorization: Bearer `+password+`}, interval: 20ms, timeout: 10s}
+      - {exec: [sh, -c, 'echo `+printed+`; exit 2'], interval: 50ms, timeout: 10s}
 `)
 	h.define("b.yaml", "services:\n  - {name: x, port: 1, checks: [{redis: '127.0.0.1:1', pasword: "+password+"}]}\n")
 	h.define("c.yaml", "services:\n  - {name: x, port: 1, checks: [{redis: '127.0.0.1:1', password: *"+password+"}]}\n")

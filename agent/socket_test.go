@@ -239,8 +239,8 @@ func TestServiceHealth(t *testing.T) {
 	h.define("a.yaml", fmt.Sprintf(`
 services:
   - {name: two, port: 80}
-  - {name: two, port: %d, checks: [{tcp: 127.0.0.1:%[1]d, interval: 20ms}]}
-  - {name: one, port: %[1]d, group: G, checks: [{tcp: 127.0.0.1:%[1]d, interval: 20ms}]}
+  - {name: two, port: %d, checks: [{tcp: 127.0.0.1:%[1]d, interval: 20ms, timeout: 10s}]}
+  - {name: one, port: %[1]d, group: G, checks: [{tcp: 127.0.0.1:%[1]d, interval: 20ms, timeout: 10s}]}
 `, port))
 	a := h.start()
 	is := func(path string, want int, texts ...string) {
