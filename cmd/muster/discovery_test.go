@@ -78,6 +78,7 @@ const orderAPI = `services:
     checks:
       - http: http://%[1]s:%[2]d/healthz
         interval: 1s
+        timeout: 10s
         fall: 1
 `
 
