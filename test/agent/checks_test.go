@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -199,7 +200,13 @@ func TestThresholdsAndFlapping(t *testing.T) {
 		all, _ := checksOf(t, api)
 		return len(all) == 1 && all[0].Name == "page" && all[0].Flapping && all[0].State == "critical" && !all[0].Since.IsZero()
 	})
-	held := wildEvents.count()
+	held := 0
+	agent.Await("the watch has told all of it", func() bool {
+		before := held
+		held = wildEvents.count()
+		tries(wild, 5)
+		return held == before && strings.HasSuffix(wildEvents.String(), "critical")
+	})
 	tries(wild, 20)
 	t.Logf("events of what fails every other time: %v", wildEvents)
 	// An instance is told of as unhealthy before its first verdict, or with it.
@@ -217,13 +224,13 @@ func TestDeregisterAfter(t *testing.T) {
 	data := t.TempDir()
 	a, url := newApp(t)
 	e := watchService(t, c, "gone")
-	define(t, data, "a.yaml", fmt.Sprintf("services:\n  - {name: gone, address: 127.0.0.1, port: 1, checks: [{http: '%s', interval: 50ms, deregister_after: 500ms}]}\n", url))
+	define(t, data, "a.yaml", fmt.Sprintf("services:\n  - {name: gone, address: 127.0.0.1, port: 1, checks: [{http: '%s', interval: 50ms, timeout: 10s, deregister_after: 500ms}]}\n", url))
 	agent := startAgent(t, server, data, "")
 	agent.Await("healthy", func() bool { return strings.HasSuffix(e.String(), "passing") })
 	a.from(func(int) bool { return true })
 	gone := func() bool {
 		list, err := c.Instances(t.Context(), client.Name{Name: "gone"}, client.InstanceQuery{})
-		return err != nil || len(list.Instances) == 0
+		return errors.Is(err, client.ErrNotFound) || err == nil && len(list.Instances) == 0
 	}
 	agent.Await("withdrawn", gone)
 	if all, withdrawn := checksOf(t, agentAPI(t, agent, data)); !withdrawn || len(all) != 1 || all[0].State != "critical" {
@@ -272,10 +279,11 @@ func TestProgramsThatHang(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		if line := strings.ReplaceAll(string(b), "\x00", " "); err == nil && (strings.Contains(line, script) || line == "sleep 1000 ") {
-			t.Errorf("process %d is left: %s", pid, line)
-		}
+		binary.Eventually(t, time.Minute, fmt.Sprintf("the end of process %d", pid), func() bool { // it was killed, and needs a processor to end
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			line := strings.ReplaceAll(string(b), "\x00", " ")
+			return err != nil || !strings.Contains(line, script) && line != "sleep 1000 "
+		})
 	}
 	t.Logf("%d runs; zombies seen at once, those that are about to be waited for: %d; in the end none", len(started())/2, zombies)
 }
@@ -371,7 +379,7 @@ func TestThousandChecks(t *testing.T) {
 	for i := range services {
 		fmt.Fprintf(&b, "  - name: s%d\n    address: 127.0.0.1\n    port: %d\n    checks:\n", i, i+1)
 		for j := range each {
-			fmt.Fprintf(&b, "      - {http: '%s/%d/%d', interval: %v}\n", s.URL, i, j, interval)
+			fmt.Fprintf(&b, "      - {http: '%s/%d/%d', interval: %v, timeout: 10s}\n", s.URL, i, j, interval)
 		}
 	}
 	define(t, data, "a.yaml", b.String())

@@ -163,7 +163,7 @@ func revision(t *testing.T, c *client.Client) int64 {
 func TestRestartThatNobodySees(t *testing.T) {
 	server, c := start(t)
 	h := newHost(t, server.HTTP, t.TempDir(), "", map[string]string{
-		"a.yaml": fmt.Sprintf("services: [{name: a, port: 80, checks: [{tcp: '%s', interval: 200ms}]}, {name: b, port: 81, weight: 3}]", server.HTTP),
+		"a.yaml": fmt.Sprintf("services: [{name: a, port: 80, checks: [{tcp: '%s', interval: 200ms, timeout: 10s}]}, {name: b, port: 81, weight: 3}]", server.HTTP),
 	})
 	first := h.awaitStatus("the set", func(s agent.Status) bool { return inStep(s) && s.Server.Sets > 0 })
 	binary.Eventually(t, time.Minute, "the health of a", func() bool {
@@ -244,7 +244,7 @@ func TestServerDown(t *testing.T) {
 
 // shared is an instance that several agents define, judged within seconds.
 const shared = `services: [{name: shared, port: 80, address: 192.0.2.1, metadata: {by: %s,
-  preserved.heart.beat.interval: "500", preserved.heart.beat.timeout: "3000", preserved.ip.delete.timeout: "6000"}}]`
+  preserved.heart.beat.interval: "500", preserved.heart.beat.timeout: "6000", preserved.ip.delete.timeout: "12000"}}]`
 
 // The second agent of an instance stands by, and nobody is answered without it
 // when the first goes, however it goes.
@@ -364,6 +364,10 @@ func TestOneBadFileOfTen(t *testing.T) {
 	if f := s.Definitions[max(at, 0)].Fault; f == nil || f.File != "9.yaml" || f.Line != 3 {
 		t.Errorf("fault = %+v, want it in parts", f)
 	}
+	binary.Eventually(t, time.Minute, "nine at the server", func() bool {
+		list, err := c.Services(t.Context(), client.Query{})
+		return err == nil && list.Total == 9
+	})
 	e, before := watchEvents(t, c), revision(t, c)
 	h.Signal(syscall.SIGHUP)
 	<-time.After(500 * time.Millisecond)
