@@ -39,12 +39,20 @@ type Status struct {
 	Digests    map[string]string `json:"digests,omitempty" doc:"Of the registry's records at this revision, by namespace; under the empty name what belongs to none"`
 	Protection *Protection       `json:"protection,omitempty" doc:"On the server that judges"`
 	Storage    *Storage          `json:"storage,omitempty"`
+	Audit      AuditHead         `json:"audit"`
 	Etcd       string            `json:"etcd" doc:"embedded, or the endpoints"`
 	HTTP       string            `json:"http"`
 	DNS        string            `json:"dns"`
 	Zones      []string          `json:"zones"`
 	TLS        bool              `json:"tls" doc:"Whether HTTP is spoken over TLS"`
 	Insecure   []string          `json:"insecure,omitempty" doc:"What lies open to others than the server's own host"`
+}
+
+// AuditHead is the last record of a server's audit log that was written.
+type AuditHead struct {
+	Seq     uint64 `json:"seq" doc:"Number of the record"`
+	Hash    string `json:"hash" doc:"SHA-256 of it and, with that, of all before it, in hex"`
+	Failing string `json:"failing,omitempty" doc:"Why records cannot be written and wait in memory"`
 }
 
 // Protection says whether removals are held back because many fell silent at

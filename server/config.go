@@ -71,6 +71,8 @@ type Config struct {
 	// TrackDays is for how many days it is remembered which client held which version
 	// of a document; 0 is 7.
 	TrackDays int `yaml:"config_track_days"`
+	// Audit says how it is kept who changed what.
+	Audit Audit `yaml:"audit"`
 	// Insecure allows the HTTP edge beyond loopback without TLS, and without
 	// authentication where Auth is off.
 	Insecure bool `yaml:"insecure"`
@@ -136,6 +138,10 @@ func (c Config) WithDefaults() (Config, error) {
 	c.Checks.InFlight = cmp.Or(c.Checks.InFlight, DefaultInFlight)
 	if c.TrackDays = cmp.Or(c.TrackDays, DefaultTrackDays); c.TrackDays < 1 || c.TrackDays > 3650 {
 		return c, fmt.Errorf("config_track_days: %d is not 1 to 3650", c.TrackDays)
+	}
+	var err error
+	if c.Audit, err = c.Audit.withDefaults(); err != nil {
+		return c, err
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +88,10 @@ func DoorOf(r *http.Request) string {
 	}
 	return ""
 }
+
+// Unchanging returns the operations of our own API that are not recorded though they
+// need a right to write.
+func Unchanging() []string { return slices.Sorted(maps.Keys(unchanging)) }
 
 // TakeSeats takes all seats for what is answered from memory.
 func TakeSeats(t testing.TB, s *Server) (leave func()) {

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/audit"
 )
 
 // Where calls of our own API name what they touch.
@@ -63,17 +64,6 @@ const extensionNeeds = "x-needs"
 func needOf(o *huma.Operation) access.Need {
 	need, _ := o.Metadata[needKey].(access.Need) // the zero one lets nobody in
 	return need
-}
-
-// enter lets handlers know where a call comes from, and later who makes it.
-func enter(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller := new(access.Caller)
-		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-			caller.From = from.Addr().Unmap()
-		}
-		next.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))
-	})
 }
 
 // peerOf returns the address that a call came from, invalid when it is not known.
@@ -141,6 +131,7 @@ func credentials(r *http.Request) (access.Credentials, error) {
 
 // shutOut answers a caller that was not let in.
 func shutOut(w http.ResponseWriter, r *http.Request, err error) {
+	audit.From(r.Context()).Because(err.Error())
 	refused, ok := errors.AsType[*access.Refused](err)
 	switch {
 	case !ok:

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/config/syntax"
 	"github.com/musterhq/muster/config/vault"
@@ -76,6 +77,7 @@ type Server struct {
 	pushConn   *net.UDPConn   // closed by the pusher's Run
 	labels     *labels.Source // nil when there is none
 	events     *events.Hub
+	audit      *audit.Log
 
 	listener net.Listener
 	http     *http.Server
@@ -138,6 +140,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.id, err = serverID(s.cfg.DataDir); err != nil {
+		return err
+	}
+	if s.audit, err = s.openAudit(); err != nil {
 		return err
 	}
 	if s.labels, err = s.openLabels(); err != nil {
@@ -254,25 +259,6 @@ func (s *Server) Addresses() Addresses {
 // Zones returns the zones served.
 func (s *Server) Zones() []string { return s.cfg.Zones }
 
-// notReady says why the server should get no traffic, "" when it should.
-func (s *Server) notReady() string {
-	switch {
-	case s.draining.Load():
-		return "the server is stopping"
-	case !s.store.Ready():
-		return s.notListed()
-	}
-	return ""
-}
-
-// notListed says why nothing is known yet.
-func (s *Server) notListed() string {
-	if err := s.store.Away(); err != nil {
-		return err.Error()
-	}
-	return "the first full list from etcd is not done"
-}
-
 // Run serves until ctx ends, then drains and stops: readiness fails first, calls
 // under way are finished, and what they need is stopped after them. It returns
 // nil after such an end, and the error of the part that failed otherwise.
@@ -309,7 +295,7 @@ func (s *Server) loops() []func(context.Context) error {
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
 		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch,
 		func(ctx context.Context) error { return s.pulse.run(ctx, s.cfg.HTTP, s.toSelf()) },
-		s.keepCerts,
+		s.keepCerts, s.audit.Run,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
@@ -376,25 +362,12 @@ func (s *Server) Close() error {
 	if s.peers != nil {
 		s.peers.CloseIdleConnections()
 	}
+	if s.audit != nil {
+		errs = append(errs, s.audit.Close())
+	}
 	if s.release != nil {
 		s.release()
 	}
-	s.listener, s.etcd, s.release = nil, nil, nil // the track: calls that were cut off may still tell it something
+	s.listener, s.etcd, s.release = nil, nil, nil // track and audit: calls that were cut off may still tell them something
 	return errors.Join(errs...)
-}
-
-// Await waits until ok is true of the server's snapshot; it reports false when
-// ctx ends first.
-func (s *Server) Await(ctx context.Context, ok func(*registry.Snapshot) bool) bool {
-	for {
-		changed := s.store.View().Changed()
-		if snap := s.store.View().Snapshot(); snap != nil && ok(snap) {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return false
-		}
-	}
 }

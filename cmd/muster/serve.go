@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/etcdstore/keeper"
 	"github.com/musterhq/muster/internal/sdnotify"
 	"github.com/musterhq/muster/server"
@@ -80,6 +81,8 @@ func settingFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "check-deny", EnvVars: []string{"MUSTER_CHECK_DENY"}, Usage: "`NETWORK`, or ADDRESS:PORT, that may not be probed, repeatable"},
 		&cli.StringFlag{Name: "config-key", EnvVars: []string{"MUSTER_CONFIG_KEY"}, Usage: "`FILE` of the keys under which documents are encrypted where they are stored"},
 		&cli.IntFlag{Name: "config-track-days", EnvVars: []string{"MUSTER_CONFIG_TRACK_DAYS"}, Usage: "remember for `N` days which client held which version of a document", DefaultText: strconv.Itoa(server.DefaultTrackDays)},
+		&cli.IntFlag{Name: "audit-keep-days", EnvVars: []string{"MUSTER_AUDIT_KEEP_DAYS"}, Usage: "keep for `N` days who changed what", DefaultText: strconv.Itoa(audit.DefaultKeepDays)},
+		&cli.BoolFlag{Name: "audit-required", EnvVars: []string{"MUSTER_AUDIT_REQUIRED"}, Usage: "refuse calls that change something while they cannot be recorded"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback without TLS, or without authentication"},
 		&cli.StringFlag{Name: "auth", EnvVars: []string{"MUSTER_AUTH"}, Usage: "whether callers must log in: `MODE` on, off, or auto, which is on where HTTP is beyond loopback", DefaultText: server.AuthAuto},
 		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"MUSTER_TLS_CERT"}, Usage: "certificate `FILE`, with which HTTP speaks TLS and this server asks others"},
@@ -178,6 +181,8 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "check-in-flight", c.Int, &cfg.Checks.InFlight)
 	over(c, "check-allow", c.StringSlice, &cfg.Checks.Allow)
 	over(c, "check-deny", c.StringSlice, &cfg.Checks.Deny)
+	over(c, "audit-keep-days", c.Int, &cfg.Audit.KeepDays)
+	over(c, "audit-required", c.Bool, &cfg.Audit.Required)
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	over(c, "auth", c.String, &cfg.Auth)
 	over(c, "tls-cert", c.String, &cfg.TLS.CertFile)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
@@ -45,6 +46,7 @@ func (h *Handler) lightBeat(c *call) (any, error) {
 func (h *Handler) beaten(c *call, k registry.InstanceKey, full *registry.Registration) (any, error) {
 	set := h.switches.Current()
 	answer := nacoswire.BeatAnswer{Interval: set.ClientBeatInterval, Code: nacoswire.BeatTaken, Light: set.LightBeatEnabled}
+	registers := full != nil && h.cfg.Registry.Snapshot().Instance(k) == nil
 	interval, err := h.cfg.Registry.Beat(c.r.Context(), k, full)
 	if errors.Is(err, registry.ErrNotFound) {
 		answer.Code = nacoswire.BeatUnknown
@@ -52,6 +54,11 @@ func (h *Handler) beaten(c *call, k registry.InstanceKey, full *registry.Registr
 	}
 	if err != nil {
 		return nil, err
+	}
+	if registers {
+		trail := audit.From(c.r.Context())
+		trail.Changes()
+		trail.About(k.Service.Namespace, k.Service.Group, k.Service.Name, k.Endpoint.String())
 	}
 	if i := h.cfg.Registry.Snapshot().Instance(k); i != nil && saysInterval(i.Metadata) || i == nil && full != nil && saysInterval(full.Metadata) {
 		answer.Interval = interval.Milliseconds()

@@ -3,6 +3,8 @@ package nacos
 import (
 	"context"
 	"net/http"
+
+	"github.com/musterhq/muster/audit"
 )
 
 // envelope is how the outcome of a call is written: the versions of the API, and
@@ -77,6 +79,7 @@ type servletError struct {
 // fail answers an error. One that is no fault of the caller is logged whole and
 // told in general.
 func (c *call) fail(err error) {
+	audit.From(c.r.Context()).Failed() // some failures are answered under status 200
 	known := outward(err, c.envelope())
 	if known == nil && c.r.Context().Err() != nil { // the store's way to say that it was called off
 		known = outward(context.Canceled, c.envelope())

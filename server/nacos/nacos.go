@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/seats"
 	"github.com/musterhq/muster/registry"
@@ -87,6 +88,9 @@ type Config struct {
 	// Members returns the servers of the cluster, this one among them; nil means
 	// that it is alone.
 	Members func() []Member
+	// Unrecorded returns why calls that change something are refused, as they cannot
+	// be recorded; nil when they are not. A nil one refuses none.
+	Unrecorded func() error
 	// Elsewhere asks every other server a question, which is a path with a query,
 	// and hands the JSON of each answer to take, one after another; nil means that
 	// there are no others.
@@ -146,6 +150,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Gate == nil {
 		c.Gate = new(access.Gate)
+	}
+	if c.Unrecorded == nil {
+		c.Unrecorded = func() error { return nil }
 	}
 	if c.Elsewhere == nil {
 		c.Elsewhere = func(context.Context, string, func([]byte)) {}
@@ -258,10 +265,16 @@ func (h *Handler) serve(c *call) (any, error) {
 	if err := h.gate(c); err != nil {
 		return nil, err
 	}
-	if err := c.read(); err != nil {
+	err = c.read()
+	c.note() // what cannot be read, too
+	if err != nil {
 		return nil, err
 	}
 	if err := c.enter(); err != nil {
+		audit.From(c.r.Context()).Because(err.Error())
+		return nil, err
+	}
+	if err := c.recordable(); err != nil {
 		return nil, err
 	}
 	v, err := c.do(h, c)

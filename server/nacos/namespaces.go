@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -212,6 +213,7 @@ func (c *call) declared(receipt registry.Receipt, err error) (any, error) {
 		err = refuse(http.StatusBadRequest, "%s [%s] mismatch the pattern", strings.ReplaceAll(bad.Field, "namespace", "namespaceId"), bad.Value).as(namespaceIllegal)
 	}
 	if _, refused := errors.AsType[*refusal](err); refused && c.on == console1 {
+		audit.From(c.r.Context()).Failed()
 		return false, nil
 	}
 	if err != nil {

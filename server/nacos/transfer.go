@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 )
 
@@ -36,6 +37,7 @@ type unrecognized struct {
 func (c *call) notBrought(code code, why string) (any, error) {
 	c.caller.ChecksEach()
 	c.w.Header().Set(headerReason, why)
+	audit.From(c.r.Context()).Failed()
 	data := map[string]int{"succCount": 0}
 	if c.form == wrapped {
 		return answered{}, c.json(wrapping{code, codeTexts[code], data})

@@ -1,0 +1,301 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Defaults of a Log.
+const (
+	DefaultMaxSize  = 64 << 20
+	DefaultKeepDays = 90
+)
+
+const (
+	// flushEvery is how often the disk is flushed, and so what a machine that loses
+	// its power may lose.
+	flushEvery = time.Second
+	// patience is how long a call waits for its record to be written by another one,
+	// which a disk that hangs may hold.
+	patience = 100 * time.Millisecond
+	// trimEvery is how often it is looked for records that are too old.
+	trimEvery = time.Hour
+)
+
+// Config configures a Log.
+type Config struct {
+	// Dir is the directory of the files; it is made when it is not there.
+	Dir string
+	// Server is the id of the server whose log it is.
+	Server string
+	// MaxSize is how large a file may grow before another one is begun; 0 is 64 MiB.
+	MaxSize int64
+	// KeepDays is for how many days records are kept at least; 0 is 90.
+	KeepDays int
+	// MaxPending bounds the bytes that wait in memory while they cannot be written; 0
+	// is 4 MiB.
+	MaxPending int
+	// Logger receives what an operator acts on; nil discards.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil shows none.
+	Registerer prometheus.Registerer
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxSize <= 0 {
+		c.MaxSize = DefaultMaxSize
+	}
+	if c.KeepDays <= 0 {
+		c.KeepDays = DefaultKeepDays
+	}
+	if c.MaxPending <= 0 {
+		c.MaxPending = 4 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Log is the log of one server. It is safe for concurrent use.
+//
+// Whoever appends writes what waits, too, for all who came meanwhile: one write at a
+// time, and none of them without need.
+type Log struct {
+	cfg     Config
+	metrics *metrics
+
+	mu       sync.Mutex // guards all below
+	head     Head       // of the last record that was taken
+	written  Head       // of the last one that the system has
+	pending  []byte     // lines that wait to be written
+	spare    []byte     // for the next ones
+	lost     int        // records that found no room to wait since the last one that did
+	writing  bool       // somebody writes; owns file, size and begun
+	progress chan struct{}
+	failing  error // why what waits cannot be written, nil when it can
+	closed   bool
+	repeats  repeats
+
+	file  *os.File
+	size  int64     // bytes written to file
+	whole int64     // of those, in whole lines
+	begun time.Time // when file was
+}
+
+// Append records what happened. When it returns, the record has been handed to the
+// system, or waits in memory as the disk does not take it; Failing then says why.
+func (l *Log) Append(e Event) {
+	if e.Result != Done && !l.fresh(e) {
+		return
+	}
+	l.append(e)
+}
+
+// fresh reports whether e is to be recorded now; what repeats itself is counted, and
+// told once in a while.
+func (l *Log) fresh(e Event) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.repeats.fresh(e, time.Now())
+}
+
+func (l *Log) append(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.At.IsZero() {
+		e.At = time.Now()
+	}
+	if !l.take(e) {
+		return
+	}
+	mine := l.head.Seq
+	var late <-chan time.Time
+	for l.written.Seq < mine {
+		if !l.writing {
+			if l.write(); l.failing != nil {
+				return
+			}
+			continue
+		}
+		if late == nil {
+			late = time.After(patience)
+		}
+		progress := l.progress
+		l.mu.Unlock()
+		select {
+		case <-progress:
+		case <-late:
+			mine = 0
+		}
+		l.mu.Lock()
+	}
+}
+
+// take gives e its place in the chain; false when there is no room for it to wait.
+func (l *Log) take(e Event) bool {
+	if l.closed || len(l.pending) > l.cfg.MaxPending {
+		l.lost++
+		l.metrics.lost.Inc()
+		return false
+	}
+	if l.lost > 0 {
+		lost := Event{At: e.At, Op: OpLost, Result: Failed, Times: l.lost, Why: "there was no room for them"}
+		l.lost = 0
+		l.chain(lost)
+	}
+	l.chain(e)
+	return true
+}
+
+func (l *Log) chain(e Event) {
+	r := Record{Seq: l.head.Seq + 1, Event: e.bounded(), Prev: l.head.Hash}
+	l.pending, r.Hash = appendLine(l.pending, r)
+	l.head = r.head()
+	l.metrics.count(e.Result)
+}
+
+// write hands to the system what waits. It is called with mu held, which it lets go
+// meanwhile, and not while somebody writes.
+func (l *Log) write() {
+	batch, upTo := l.pending, l.head
+	if len(batch) == 0 {
+		return
+	}
+	l.pending, l.writing = l.spare[:0], true
+	first := l.written.Seq + 1
+	l.mu.Unlock()
+	n, err := l.put(batch, first)
+	l.mu.Lock()
+	l.writing = false
+	l.size += int64(n)
+	if err != nil {
+		l.pending = append(batch[n:], l.pending...) // goes on in the middle of a line, where it was left
+		l.fail(err)
+	} else {
+		l.written, l.whole = upTo, l.size
+		l.spare = batch[:0]
+		if cap(batch) > 1<<20 {
+			l.spare = nil
+		}
+		l.fail(nil)
+	}
+	close(l.progress)
+	l.progress = make(chan struct{})
+}
+
+// fail notes whether what waits can be written, and logs when that changes.
+func (l *Log) fail(err error) {
+	switch {
+	case err != nil && l.failing == nil:
+		l.cfg.Logger.Error("the audit log cannot be written: records wait in memory", "err", err)
+	case err == nil && l.failing != nil:
+		l.cfg.Logger.Info("the audit log can be written again")
+	}
+	l.failing = err
+}
+
+// put writes a batch, whose first record has this number, to the file it belongs to.
+// It runs without mu: size, whole and file are the writer's.
+func (l *Log) put(batch []byte, first uint64) (int, error) {
+	if l.size == l.whole && l.due(int64(len(batch))) {
+		if err := l.rotate(first); err != nil {
+			return 0, err
+		}
+	}
+	return l.file.Write(batch)
+}
+
+// Run flushes the disk, tells what was repeated and removes what is too old, until
+// ctx ends. It returns nil.
+func (l *Log) Run(ctx context.Context) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	var flushed uint64
+	var trimmed time.Time
+	for {
+		if now := time.Now(); now.Sub(trimmed) >= trimEvery {
+			trimmed = now
+			l.trim(now)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		l.tellRepeats(time.Now())
+		flushed = l.flush(flushed)
+	}
+}
+
+// flush writes what still waits, and has the disk keep what was written since the
+// record with a number. It returns up to where that is done.
+func (l *Log) flush(since uint64) uint64 {
+	l.mu.Lock()
+	if !l.writing {
+		l.write()
+	}
+	f, written := l.file, l.written.Seq
+	l.mu.Unlock()
+	if f == nil || written == since {
+		return since
+	}
+	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // a file that was closed meanwhile was flushed for that
+		l.cfg.Logger.Error("the audit log may not be whole on the disk", "err", err)
+		return since
+	}
+	return written
+}
+
+// tellRepeats records how often what was recorded has happened since.
+func (l *Log) tellRepeats(now time.Time) {
+	l.mu.Lock()
+	due := l.repeats.due(now)
+	l.mu.Unlock()
+	for _, e := range due {
+		l.append(e)
+	}
+}
+
+// Failing returns why records wait in memory and are not written, nil when they are.
+func (l *Log) Failing() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failing
+}
+
+// Head returns the last record that was written.
+func (l *Log) Head() Head {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written
+}
+
+// Close records that the log ends, and flushes and closes its file. What is appended
+// later is lost.
+func (l *Log) Close() error {
+	if l.isClosed() {
+		return nil
+	}
+	l.tellRepeats(time.Now().Add(repeatEvery))
+	l.append(Event{Op: OpEnd, Result: Done})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.file == nil {
+		return l.failing
+	}
+	return errors.Join(l.failing, l.file.Sync(), l.file.Close())
+}
+
+func (l *Log) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}

@@ -1,0 +1,198 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/server"
+)
+
+const form = "application/x-www-form-urlencoded"
+
+// recorded returns what the log of a data directory says of calls, oldest first.
+func recorded(t *testing.T, dir string) []audit.Record {
+	t.Helper()
+	page, err := audit.Find(filepath.Join(dir, audit.Dir), audit.Query{})
+	if err != nil || page.Unsound > 0 {
+		t.Fatalf("Find = %d unsound, %v", page.Unsound, err)
+	}
+	slices.Reverse(page.Records)
+	return slices.DeleteFunc(page.Records, func(r audit.Record) bool { return strings.HasPrefix(r.Op, "audit-") })
+}
+
+func TestChangesAreRecorded(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := start(t, server.Config{DataDir: dir})
+	at := base(s)
+	const secret = "hunter2"
+	for _, tc := range []struct {
+		method, target, kind, body string
+		want                       string // op, result, status, namespace, group, name, item and whether it has a revision; "" when nothing is recorded
+	}{
+		{"PUT", "/v1/namespaces/team", "application/json", `{"name":"` + secret + `"}`, "put-namespace done 200 team    true"},
+		{"PUT", "/v1/services/public/g/s", "application/json", `{}`, "put-service done 200 public g s  true"},
+		{"PUT", "/v1/services/public/g/s?dryRun=true", "application/json", `{"protectThreshold":0.5}`, "put-service done 200 public g s  true dry"},
+		{"PUT", "/v1/services/public/g/s", "application/json", `{"protectThreshold":7}`, "put-service failed 422 public g s  false"},
+		{"PUT", "/v1/services/public/g/s/instances/192.0.2.1:80", "application/json", `{}`, "put-instance done 200 public g s 192.0.2.1:80 true"},
+		{"POST", "/v1/services/public/g/s/instances/192.0.2.1:80/beat", "", "", ""},
+		{"GET", "/v1/services", "", "", ""},
+		{"PUT", "/v1/configs/public/g/app.properties", "text/plain", "password=" + secret, "put-config done 200 public g app.properties  true"},
+		{"POST", "/v1/configs-watch", "application/json", `{"configs":[]}`, ""},
+		{"DELETE", "/v1/configs/public/g/nothing", "", "", "delete-config failed 404 public g nothing  false"},
+		{"POST", "/nacos/v1/ns/instance?serviceName=n&ip=192.0.2.2&port=81", "", "", "nacosRegisterInstance done 200   n 192.0.2.2:81 true"},
+		{"POST", "/nacos/v3/client/ns/instance?serviceName=n&ip=192.0.2.2&port=81&heartBeat=true", "", "", ""},
+		{"PUT", "/nacos/v1/ns/instance/beat?serviceName=n&ip=192.0.2.2&port=81", "", "", ""},
+		{"PUT", "/nacos/v1/ns/instance/beat", form, `serviceName=n&beat={"ip":"192.0.2.3","port":82,"serviceName":"n"}`, "nacosBeat done 200 public DEFAULT_GROUP n 192.0.2.3:82 false"},
+		{"PUT", "/nacos/v1/ns/instance/beat", form, `serviceName=n&beat={"ip":"192.0.2.3","port":82,"serviceName":"n"}`, ""},
+		{"POST", "/nacos/v1/cs/configs", form, "dataId=d&group=g&tenant=team&content=" + secret, "nacosPublishConfig done 200 team g d  true"},
+		{"POST", "/nacos/v1/cs/configs", form, "dataId=d&group=g", "nacosPublishConfig failed 400  g d  false"},
+		{"POST", "/nacos/v1/console/namespaces", form, "customNamespaceId=b%20d&namespaceName=x", "nacosCreateNamespace failed 200 b d    false"},
+		{"POST", "/nacos/v1/auth/users/login", form, "username=nacos&password=" + secret, "nacosLogin done 200     false by nacos"},
+		{"GET", "/nacos/v1/ns/instance/list?serviceName=n", "", "", ""},
+	} {
+		before := len(recorded(t, dir))
+		call(t, tc.method, at+tc.target, tc.kind, strings.NewReader(tc.body))
+		got := ""
+		for _, r := range recorded(t, dir)[before:] { // at once: it is there before the answer is
+			got += fmt.Sprintf("%s %s %d %s %s %s %s %v", r.Op, r.Result, r.Status, r.Namespace, r.Group, r.Name, r.Item, r.Revision > 0)
+			if r.DryRun {
+				got += " dry"
+			}
+			if r.Who != "" {
+				got += " by " + r.Who
+			}
+			if r.From != "127.0.0.1" || r.Kind == "" {
+				t.Errorf("%s %s: from %q, kind %q", tc.method, tc.target, r.From, r.Kind)
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s %s: recorded %q, want %q", tc.method, tc.target, got, tc.want)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, audit.Dir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files = %q, %v", files, err)
+	}
+	if content, err := os.ReadFile(files[0]); err != nil || strings.Contains(string(content), secret) {
+		t.Errorf("the log holds what is not its to tell, or %v", err)
+	}
+	st := s.Status().Audit
+	if r, err := audit.Verify(filepath.Join(dir, audit.Dir), audit.Head{Seq: st.Seq, Hash: st.Hash}); err != nil || !r.OK() || r.Head.Seq != st.Seq {
+		t.Errorf("Verify = %+v, %v; the status says %+v", r, err, st)
+	}
+}
+
+func TestRefusalsAreRecorded(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := start(t, server.Config{DataDir: dir})
+	for range 3 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base(s)+"/v1/services/public/g/s?token=hunter2", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden {
+			t.Fatalf("a page's write = %d, want 403", resp.StatusCode)
+		}
+	}
+	all := recorded(t, dir)
+	if len(all) != 1 || all[0].Op != "PUT" || all[0].Name != "/v1/services/public/g/s" || all[0].Result != audit.Refused {
+		t.Errorf("recorded %+v, want one refused PUT", all)
+	}
+}
+
+// Ids that are no operation's would have the log hold what they are to keep out.
+func TestUnchangingOperationsExist(t *testing.T) {
+	s := running(t)
+	_, text := get(t, base(s)+"/openapi.json")
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, path := range doc.Paths.Map() {
+		for _, o := range path.Operations() {
+			known[o.OperationID] = true
+		}
+	}
+	for _, id := range server.Unchanging() {
+		if !known[id] {
+			t.Errorf("%s is no operation", id)
+		}
+	}
+}
+
+// The log falls into a new file that cannot be made, as its directory is gone.
+func TestRequiredAudit(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := start(t, server.Config{DataDir: dir, Audit: server.Audit{Required: true, MaxSize: "64KiB"}})
+	c := dial(t, s)
+	in := api.Instance{Address: "192.0.2.1", Port: 80}
+	if _, err := c.Register(t.Context(), client.Name{Name: "s"}, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, audit.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	put := func(name string) (int, string) {
+		status, _, body := call(t, http.MethodPut, base(s)+"/v1/services/public/g/"+name, "application/json", strings.NewReader(`{"protectThreshold":7}`))
+		return status, body
+	}
+	var status int
+	var body string
+	for i := 0; status != http.StatusServiceUnavailable; i++ {
+		if i == 1000 {
+			t.Fatal("the log never fell into a new file")
+		}
+		status, body = put(fmt.Sprint(i))
+	}
+	if !strings.Contains(body, "the audit log cannot be written") {
+		t.Errorf("a change that cannot be recorded = %s, want why", body)
+	}
+	status, _, body = call(t, http.MethodPost, base(s)+"/nacos/v1/ns/instance?serviceName=n&ip=192.0.2.2&port=81", "", http.NoBody)
+	if status != http.StatusServiceUnavailable {
+		t.Errorf("a registration that cannot be recorded = %d %s, want 503", status, body)
+	}
+	if status, body := get(t, base(s)+"/v1/services"); status != http.StatusOK {
+		t.Errorf("a read = %d %s", status, body)
+	}
+	if status, _, body := call(t, http.MethodPost, base(s)+"/v1/services/public/DEFAULT_GROUP/s/instances/192.0.2.1:80/beat", "", http.NoBody); status >= 300 {
+		t.Errorf("a beat = %d %s", status, body)
+	}
+	if s.Status().Audit.Failing == "" {
+		t.Error("the status does not say that the log cannot be written")
+	}
+	if err := os.Mkdir(filepath.Join(dir, audit.Dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "changes are taken again", func() bool {
+		status, _ := put("s")
+		return status == http.StatusUnprocessableEntity
+	})
+}
+
+func TestAuditSettings(t *testing.T) {
+	for want, a := range map[string]server.Audit{
+		"audit: max_size":  {MaxSize: "1KiB"},
+		"audit: keep_days": {KeepDays: -1},
+	} {
+		if _, err := (server.Config{Audit: a}).WithDefaults(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("WithDefaults(%+v) = %v, want %s", a, err, want)
+		}
+	}
+}
