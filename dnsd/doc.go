@@ -56,7 +56,9 @@
 // # Addresses that CoreDNS serves by itself
 //
 // Those of tls://, https://, https3://, quic:// and grpc:// blocks know neither
-// gates nor a hot path, and have CoreDNS's own limits. At a reload the listening
+// gates nor a hot path, and have CoreDNS's own limits, but for the number of
+// connections over TCP, which is that of [Config.MaxConns] for all of them: one that
+// has said nothing for long is closed for a new one. Over QUIC an address takes 2048. At a reload the listening
 // sockets of those over TCP stay, so that no connection is refused; connections get
 // CoreDNS's farewell, and then the bound of [Config.Drain]. The sockets of those over
 // QUIC are bound anew, the new one before the old one is closed, and connections to

@@ -34,7 +34,7 @@ func newGeneration(inst *instance, cfg Config, failed chan<- error) *generation 
 	g := &generation{
 		instance: inst, log: cfg.Logger, failed: failed,
 		plain: map[string]*responder{}, underWay: newUnderWay(),
-		foreign: inst.foreignServers(),
+		foreign: inst.foreignServers(), conns: foreignConns{most: cfg.MaxConns},
 	}
 	p := &panics{log: cfg.Logger}
 	for _, s := range inst.servers {
@@ -65,7 +65,7 @@ func (g *generation) serve(endpoints map[string]*endpoint, fronts map[string]*fr
 		}
 		d := newDoor(fronts[f.url])
 		g.doors = append(g.doors, d)
-		g.serveTCP(d, f.Serve)
+		g.serveTCP(d, f.url, f.Serve)
 	}
 	for _, d := range g.doors {
 		d.front.serve(d)
@@ -78,12 +78,12 @@ func (g *generation) serve(endpoints map[string]*endpoint, fronts map[string]*fr
 
 // serveTCP returns once serve accepts connections: the gRPC server of CoreDNS
 // must not be stopped before that.
-func (g *generation) serveTCP(l net.Listener, serve func(net.Listener) error) {
+func (g *generation) serveTCP(l net.Listener, url string, serve func(net.Listener) error) {
 	started := make(chan struct{})
 	accepting := sync.OnceFunc(func() { close(started) })
 	g.goServe(func() error {
 		defer accepting() // also when it fails before
-		return serve(g.conns.track(l, accepting))
+		return serve(g.conns.track(l, url, accepting))
 	})
 	<-started
 }

@@ -132,6 +132,7 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 	inst.blocks, loading.blocks = loading.blocks, nil
 	for _, b := range inst.blocks {
 		overQUIC{}.first(b)
+		boundConns(b.Config)
 	}
 	inst.servers, err = loading.context.MakeServers()
 	if err != nil {
@@ -143,6 +144,23 @@ func setUp(corefile []byte, filename string, storage map[any]any) (inst *instanc
 		}
 	}
 	return inst, nil
+}
+
+// mostQUIC bounds the connections over QUIC of an address.
+const mostQUIC = 2048
+
+// boundConns takes the bounds of CoreDNS's servers away that a Corefile has not set,
+// where this package has its own: CoreDNS accepts nobody any more once 200 connections
+// are open, who may all be silent.
+func boundConns(c *dnsserver.Config) {
+	for _, most := range []**int{&c.MaxHTTPSConnections, &c.MaxGRPCConnections} {
+		if *most == nil {
+			*most = new(int) // no bound
+		}
+	}
+	if c.MaxQUICConnections == nil {
+		c.MaxQUICConnections = new(mostQUIC)
+	}
 }
 
 // discard ends what setups have started, such as the watcher of hosts, where

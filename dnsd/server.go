@@ -30,7 +30,8 @@ type Config struct {
 	// Storage holds values that plugins find through the Get method of their
 	// caddy.Controller. It is copied for each load. Nil means none.
 	Storage map[any]any
-	// MaxConns bounds the TCP connections of the dns:// addresses in all; a quarter of
+	// MaxConns bounds the TCP connections of the dns:// addresses in all, and again
+	// those of the addresses that CoreDNS serves by itself. At the former a quarter of
 	// them may come from one client, which is an IPv4 address or an IPv6 /56. When
 	// there is no room the connection that has been idle for longest is closed. Zero
 	// means 2048.

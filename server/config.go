@@ -25,6 +25,11 @@ type Config struct {
 	HTTP string `yaml:"http"`
 	// DNS is the listen address of the DNS face, UDP and TCP; empty is 127.0.0.1:1053.
 	DNS string `yaml:"dns"`
+	// DNSTLS, DNSHTTPS and DNSQUIC are the listen addresses of DNS over TLS, HTTPS and
+	// QUIC, with the certificate of TLS; empty is none.
+	DNSTLS   string `yaml:"dns_tls"`
+	DNSHTTPS string `yaml:"dns_https"`
+	DNSQUIC  string `yaml:"dns_quic"`
 	// Push is the address that UDP pushes to Nacos clients leave from, and are
 	// acknowledged at; empty is the HTTP edge's host, at any port.
 	Push string `yaml:"push"`
@@ -181,6 +186,9 @@ func (c Config) WithDefaults() (Config, error) {
 		}
 	}
 	if err := c.TLS.check(); err != nil {
+		return c, err
+	}
+	if err := c.checkEncryptedDNS(); err != nil {
 		return c, err
 	}
 	if _, err := parseSize(c.MinFree); err != nil {

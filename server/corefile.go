@@ -28,30 +28,42 @@ func (c Config) CorefileText() ([]byte, error) {
 		}
 		return b, nil
 	}
-	host, port, err := net.SplitHostPort(c.DNS)
+	// One block for all names, so that the plugin answers also those of no zone:
+	// with its reason, its cookies and its limit.
+	var b strings.Builder
+	for _, d := range append([]dnsFace{{"dns", "", c.DNS}}, c.encryptedDNS()...) {
+		if err := c.writeBlock(&b, d); err != nil {
+			return nil, err
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+func (c Config) writeBlock(b *strings.Builder, d dnsFace) error {
+	host, port, err := net.SplitHostPort(d.address)
 	if err != nil {
-		return nil, fmt.Errorf("dns: %w", err)
+		return fmt.Errorf("%s: %w", d.setting, err)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	// One block for all names, so that the plugin answers also those of no zone:
-	// with its reason, its cookies and its limit.
-	var b strings.Builder
-	fmt.Fprintf(&b, ".:%s {\n", port)
+	fmt.Fprintf(b, "%s.:%s {\n", d.scheme, port)
 	if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() {
-		fmt.Fprintf(&b, "    bind %s\n", host)
+		fmt.Fprintf(b, "    bind %s\n", host)
 	}
-	fmt.Fprintf(&b, "    errors\n    muster %s {\n", strings.Join(c.Zones, " "))
+	if d.scheme != "" {
+		fmt.Fprintf(b, "    tls \"%s\" \"%s\"\n", c.TLS.CertFile, c.TLS.KeyFile)
+	}
+	fmt.Fprintf(b, "    errors\n    muster %s {\n", strings.Join(c.Zones, " "))
 	for _, ns := range c.NameServers {
 		name, addr, err := parseNS(ns)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		fmt.Fprintf(&b, "        ns %s %s\n", name, addr)
+		fmt.Fprintf(b, "        ns %s %s\n", name, addr)
 	}
 	b.WriteString("    }\n}\n")
-	return []byte(b.String()), nil
+	return nil
 }
 
 // CheckCorefile returns the first error of a Corefile, with file and line. It

@@ -133,7 +133,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return fmt.Errorf("http: %w", err)
 	}
 	s.cfg.HTTP = s.listener.Addr().String()
-	if err := s.choosePort(); err != nil {
+	if err := s.choosePorts(); err != nil {
 		return err
 	}
 	if err := s.listenPush(ctx); err != nil {
@@ -170,20 +170,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 		s.http.TLSConfig = s.ownCerts.Server(s.cfg.TLS.ClientRequired, protocols...)
 	}
 	return s.Addresses().write(s.cfg.DataDir)
-}
-
-// choosePort replaces port 0 of the DNS face with one that is free for UDP and TCP.
-func (s *Server) choosePort() error {
-	host, port, err := net.SplitHostPort(s.cfg.DNS)
-	if err != nil || port != "0" {
-		return err
-	}
-	free, err := dnsd.FreePort(host)
-	if err != nil {
-		return fmt.Errorf("dns: %w", err)
-	}
-	s.cfg.DNS = net.JoinHostPort(host, fmt.Sprint(free))
-	return nil
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
@@ -253,7 +239,7 @@ func (s *Server) openDNS() (*dnsd.Server, error) {
 
 // Addresses returns where the server listens.
 func (s *Server) Addresses() Addresses {
-	return Addresses{HTTP: s.cfg.HTTP, DNS: s.cfg.DNS}
+	return Addresses{HTTP: s.cfg.HTTP, DNS: s.cfg.DNS, DNSTLS: s.cfg.DNSTLS, DNSHTTPS: s.cfg.DNSHTTPS, DNSQUIC: s.cfg.DNSQUIC}
 }
 
 // Zones returns the zones served.

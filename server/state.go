@@ -19,9 +19,12 @@ import (
 // Addresses is where a server listens; it is kept in addresses.json of the data
 // directory, for those who gave port 0.
 type Addresses struct {
-	HTTP string `json:"http"`
-	GRPC string `json:"grpc,omitempty"`
-	DNS  string `json:"dns"`
+	HTTP     string `json:"http"`
+	GRPC     string `json:"grpc,omitempty"`
+	DNS      string `json:"dns"`
+	DNSTLS   string `json:"dns_tls,omitempty"`
+	DNSHTTPS string `json:"dns_https,omitempty"`
+	DNSQUIC  string `json:"dns_quic,omitempty"`
 }
 
 func (a Addresses) write(dir string) error {

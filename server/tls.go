@@ -114,7 +114,14 @@ func (s *Server) keepCerts(ctx context.Context) error {
 	if s.ownCerts == nil {
 		return nil
 	}
-	return s.ownCerts.Run(ctx, func() {})
+	return s.ownCerts.Run(ctx, func() {
+		if len(s.cfg.encryptedDNS()) == 0 {
+			return
+		}
+		if err := s.ReloadCorefile(); err != nil {
+			s.log.Error("DNS goes on with the old certificate", "err", err)
+		}
+	})
 }
 
 // serve answers what comes in at l, until the end.

@@ -50,6 +50,9 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "config", EnvVars: []string{"MUSTER_CONFIG"}, Usage: "settings `FILE`; flags and environment go before it"},
 		&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_HTTP"}, Usage: "listen `ADDRESS` for HTTP", DefaultText: server.DefaultHTTP},
 		&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_DNS"}, Usage: "listen `ADDRESS` for DNS, UDP and TCP", DefaultText: server.DefaultDNS},
+		&cli.StringFlag{Name: "dns-tls", EnvVars: []string{"MUSTER_DNS_TLS"}, Usage: "listen `ADDRESS` for DNS over TLS, with the certificate of --tls-cert"},
+		&cli.StringFlag{Name: "dns-https", EnvVars: []string{"MUSTER_DNS_HTTPS"}, Usage: "listen `ADDRESS` for DNS over HTTPS, likewise"},
+		&cli.StringFlag{Name: "dns-quic", EnvVars: []string{"MUSTER_DNS_QUIC"}, Usage: "listen `ADDRESS` for DNS over QUIC, likewise"},
 		&cli.StringFlag{Name: "push", EnvVars: []string{"MUSTER_PUSH"}, Usage: "`ADDRESS` that UDP pushes to Nacos clients leave from", DefaultText: "the host of --http, at any port"},
 		&cli.StringSliceFlag{Name: "zone", EnvVars: []string{"MUSTER_ZONE"}, Usage: "`ZONE` to serve, repeatable", DefaultText: server.DefaultZone},
 		&cli.StringSliceFlag{Name: "ns", EnvVars: []string{"MUSTER_NS"}, Usage: "`NAME=ADDRESS` of a name server of the zones, repeatable", DefaultText: "ns1.<zone> at the advertised address"},
@@ -144,6 +147,9 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	}
 	over(c, "http", c.String, &cfg.HTTP)
 	over(c, "dns", c.String, &cfg.DNS)
+	over(c, "dns-tls", c.String, &cfg.DNSTLS)
+	over(c, "dns-https", c.String, &cfg.DNSHTTPS)
+	over(c, "dns-quic", c.String, &cfg.DNSQUIC)
 	over(c, "push", c.String, &cfg.Push)
 	over(c, "zone", c.StringSlice, &cfg.Zones)
 	over(c, "ns", c.StringSlice, &cfg.NameServers)
