@@ -25,7 +25,7 @@ type stream struct {
 // connect dials addr, and from the address "from" if it is not empty.
 func connect(tb testing.TB, from, addr string) stream {
 	tb.Helper()
-	d := net.Dialer{Timeout: 5 * time.Second}
+	d := net.Dialer{Timeout: time.Minute}
 	if from != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -136,8 +136,8 @@ func TestTCPStopsReadingWhenTooManyAreUnderWay(t *testing.T) {
 }
 
 func TestTCPIdleConnectionsAreClosed(t *testing.T) {
-	const idle = time.Second // the least that the plugin takes
-	_, addr, h := held(t, " timeouts {\n idle 1s\n }", dnsd.Config{})
+	const idle = 3 * time.Second // long enough for a busy machine to ask in time, and less than the usual 10 s
+	_, addr, h := held(t, " timeouts {\n idle 3s\n }", dnsd.Config{})
 	start := time.Now()
 	silent, asking, waiting := connect(t, "", addr), connect(t, "", addr), connect(t, "", addr)
 	waiting.ask("held.")
@@ -150,7 +150,7 @@ func TestTCPIdleConnectionsAreClosed(t *testing.T) {
 		if b := c.ends(); len(b) > 0 {
 			t.Errorf("%s connection got %x", name, b)
 		}
-		if took := time.Since(since); took < idle-50*time.Millisecond || took > 5*idle {
+		if took := time.Since(since); took < idle-50*time.Millisecond || took > 3*idle {
 			t.Errorf("%s connection was closed after %v, want %v", name, took, idle)
 		}
 	}
@@ -179,7 +179,7 @@ func TestTCPMessagesMustComeInInTime(t *testing.T) {
 			start := time.Now()
 			conn.octets(sent...)
 			conn.ends()
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 9*time.Second { // as idle it would be closed after 10 s
 				t.Errorf("closed after %v, want 1 s", took)
 			}
 		})
@@ -192,13 +192,11 @@ func TestTCPMessagesMustComeInInTime(t *testing.T) {
 		start := time.Now()
 		for _, b := range append([]byte{0, byte(len(wire))}, wire...) {
 			if _, err := conn.Conn.Conn.Write([]byte{b}); err != nil {
-				break
+				return
 			}
 			<-ticker.C
 		}
-		if took := time.Since(start); took > 4*time.Second {
-			t.Errorf("sent for %v, want the connection closed after 1 s", took)
-		}
+		t.Errorf("all of it was sent, for %v, want the connection closed after 1 s", time.Since(start))
 	})
 }
 
@@ -250,7 +248,7 @@ func TestTCPConnectionsAreBounded(t *testing.T) {
 }
 
 func TestTCPHalfAMessageHoldsNoPlace(t *testing.T) {
-	_, addr, _ := held(t, "", dnsd.Config{MaxConns: 8})
+	_, addr, _ := held(t, " timeouts {\n read 1m\n idle 1m\n }", dnsd.Config{MaxConns: 8})
 	half := []stream{connect(t, "", addr), connect(t, "", addr)} // all that one client may have
 	for _, c := range half {
 		c.octets(0, 100, 1, 2, 3)
@@ -260,7 +258,7 @@ func TestTCPHalfAMessageHoldsNoPlace(t *testing.T) {
 	conn.ask("a.")
 	conn.answers(1)
 	half[0].ends()
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("a place was free after %v, want at once", took)
 	}
 }

@@ -98,7 +98,7 @@ func FuzzCut(f *testing.F) {
 func FuzzStream(f *testing.F) {
 	seeds(f)
 	_, addr := open(f, ".:PORT {\n bind 127.0.0.1\n muster update\n whoami\n}", dnsd.Config{})
-	c := &dns.Client{Net: "tcp", Timeout: 5 * time.Second}
+	c := &dns.Client{Net: "tcp", Timeout: time.Minute}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		for _, framed := range []bool{false, true} {
 			conn, err := dial(t, "tcp", addr)
@@ -128,7 +128,7 @@ func FuzzPacket(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { hostile.Close() })
-	c := &dns.Client{Timeout: 5 * time.Second}
+	c := &dns.Client{Timeout: time.Minute}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if len(p) > 60000 {
 			return // more than a packet takes

@@ -132,7 +132,7 @@ func honest(t *testing.T, addr string, done <-chan struct{}, asked *atomic.Int64
 		case <-pace.C:
 		}
 		network := []string{"udp", "tcp"}[n%2]
-		c := &dns.Client{Net: network, Timeout: 5 * time.Second}
+		c := &dns.Client{Net: network, Timeout: time.Minute}
 		r, _, err := c.Exchange(question("honest.", dns.TypeTXT), addr)
 		if err != nil || len(r.Answer) != 1 {
 			t.Errorf("honest query %d over %s = %v, %v", n, network, r, err)
@@ -168,7 +168,7 @@ func check(t *testing.T, network, addr string, wire []byte, rcodes []int) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	c := &dns.Conn{Conn: conn, UDPSize: dns.MaxMsgSize}
@@ -298,7 +298,7 @@ func awaitMarker(t *testing.T, conn net.Conn, in []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 50 {
+	for range 300 {
 		if _, err := conn.Write(wire); err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +315,7 @@ func awaitMarker(t *testing.T, conn net.Conn, in []byte) {
 			}
 		}
 	}
-	t.Fatal("no answer within 10 s")
+	t.Fatal("no answer within a minute")
 }
 
 func heapInUse() uint64 {

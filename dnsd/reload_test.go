@@ -39,7 +39,7 @@ func TestReloadLosesNoQuery(t *testing.T) {
 	var asked [4]atomic.Int64
 	for i := range asked {
 		clients.Go(func() {
-			c := &dns.Client{Timeout: 5 * time.Second}
+			c := &dns.Client{Timeout: time.Minute}
 			conn, err := c.Dial(addr)
 			if err != nil {
 				t.Error(err)
@@ -79,7 +79,7 @@ func TestReloadKeepsTheTCPSocket(t *testing.T) {
 	for n := range 20 {
 		var clients sync.WaitGroup
 		clients.Go(func() {
-			c := &dns.Client{Net: "tcp", Timeout: 5 * time.Second}
+			c := &dns.Client{Net: "tcp", Timeout: time.Minute}
 			if _, _, err := c.Exchange(question("a.", dns.TypeA), addr); err != nil {
 				t.Errorf("query over a new connection during a reload = %v", err)
 			}
@@ -99,7 +99,7 @@ func TestReloadWaitsForQueriesUnderWay(t *testing.T) {
 	var clients sync.WaitGroup
 	for _, network := range []string{"udp", "tcp"} {
 		clients.Go(func() {
-			c := &dns.Client{Net: network, Timeout: 10 * time.Second}
+			c := &dns.Client{Net: network, Timeout: time.Minute}
 			if r, _, err := c.Exchange(question("held.", dns.TypeTXT), addr); err != nil || len(r.Answer) != 1 {
 				t.Errorf("%s query under way at the reload = %v, %v, want an answer", network, r, err)
 			}

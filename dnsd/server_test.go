@@ -57,7 +57,7 @@ func get(t *testing.T, url string) (int, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, err
@@ -71,7 +71,7 @@ func question(name string, qtype uint16) *dns.Msg {
 
 func exchange(tb testing.TB, network, addr string, m *dns.Msg) *dns.Msg {
 	tb.Helper()
-	c := &dns.Client{Net: network, Timeout: 5 * time.Second}
+	c := &dns.Client{Net: network, Timeout: time.Minute}
 	r, _, err := c.Exchange(m, addr)
 	if err != nil {
 		tb.Fatalf("%s query for %s to %s = %v", network, m.Question[0].Name, addr, err)
@@ -222,7 +222,7 @@ func TestSilenceForWhatIsNoQuery(t *testing.T) {
 		}
 	}
 	// One answer comes, and it is that to the query sent last.
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 1500)

@@ -186,7 +186,7 @@ func TestReloadsLoseNothing(t *testing.T) {
 	var asked atomic.Int64
 	for i := range 8 {
 		clients.Go(func() {
-			c := &dns.Client{Timeout: 10 * time.Second}
+			c := &dns.Client{Timeout: time.Minute}
 			conn, err := c.Dial(addr)
 			if err != nil {
 				t.Error(err)

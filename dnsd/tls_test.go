@@ -137,13 +137,13 @@ var transports = []transport{
 
 func askTLS(t *testing.T, s *secured, query []byte) (answer []byte, serial string) {
 	t.Helper()
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: s.client(t, &serial)}
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: time.Minute}, Config: s.client(t, &serial)}
 	conn, err := d.DialContext(t.Context(), "tcp", s.addr)
 	if err != nil {
 		t.Fatalf("dial = %v", err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return exchangeFramed(t, conn, query), serial
@@ -170,7 +170,7 @@ func askHTTPS(t *testing.T, s *secured, req *http.Request) (answer []byte, seria
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: s.client(t, &serial), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
-	c := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	c := &http.Client{Transport: transport, Timeout: time.Minute}
 	resp, err := c.Do(req)
 	if err != nil {
 		t.Fatalf("%s = %v", req.Method, err)
@@ -194,7 +194,7 @@ func askHTTP3(t *testing.T, s *secured, query []byte) (answer []byte, serial str
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/dns-message")
-	resp, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Do(req)
+	resp, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Do(req)
 	if err != nil {
 		t.Fatalf("POST = %v", err)
 	}
@@ -210,7 +210,7 @@ func askHTTP3(t *testing.T, s *secured, query []byte) (answer []byte, serial str
 
 func askQUIC(t *testing.T, s *secured, query []byte) (answer []byte, serial string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := quic.DialAddr(ctx, s.addr, s.client(t, &serial, "doq"), nil)
 	if err != nil {
@@ -221,7 +221,7 @@ func askQUIC(t *testing.T, s *secured, query []byte) (answer []byte, serial stri
 	if err != nil {
 		t.Fatalf("open a stream = %v", err)
 	}
-	if err := str.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := str.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	query = bytes.Clone(query)
@@ -237,7 +237,7 @@ func askGRPC(t *testing.T, s *secured, query []byte) (answer []byte, serial stri
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	packet, err := pb.NewDnsServiceClient(conn).Query(ctx, &pb.DnsPacket{Msg: query})
 	if err != nil {
@@ -377,7 +377,7 @@ func TestCloseCutsSecuredConnectionsAfterTheBound(t *testing.T) {
 	if err := s.server.Close(); err != nil {
 		t.Errorf("Close() = %v", err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -471,7 +471,7 @@ func askPlain(t *testing.T, network, addr string, query []byte) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if network == "tcp" {

@@ -31,7 +31,7 @@ func TestTSIG(t *testing.T) {
 	} {
 		for _, network := range []string{"udp", "tcp"} {
 			t.Run(tc.name+" over "+network, func(t *testing.T) {
-				c := &dns.Client{Net: network, TsigSecret: map[string]string{tc.key: tc.secret}, Timeout: 5 * time.Second}
+				c := &dns.Client{Net: network, TsigSecret: map[string]string{tc.key: tc.secret}, Timeout: time.Minute}
 				m := question("example.org.", dns.TypeA).SetTsig(tc.key, dns.HmacSHA256, 300, time.Now().Add(-tc.age).Unix())
 				r, _, err := c.Exchange(m, addr)
 				if r == nil {
@@ -75,7 +75,7 @@ func TestZoneTransfer(t *testing.T) {
 		dnsd.Config{Storage: map[any]any{transferKey{}: records}})
 	for name, key := range map[string]string{"unsigned": "", "signed": secret} {
 		t.Run(name, func(t *testing.T) {
-			tr := &dns.Transfer{ReadTimeout: 5 * time.Second}
+			tr := &dns.Transfer{ReadTimeout: time.Minute}
 			m := new(dns.Msg).SetAxfr("zone.")
 			if key != "" {
 				tr.TsigSecret = map[string]string{"key.": key}
@@ -99,7 +99,7 @@ func TestZoneTransfer(t *testing.T) {
 		})
 	}
 	t.Run("wrong key", func(t *testing.T) {
-		tr := &dns.Transfer{ReadTimeout: 5 * time.Second, TsigSecret: map[string]string{"key.": wrong}}
+		tr := &dns.Transfer{ReadTimeout: time.Minute, TsigSecret: map[string]string{"key.": wrong}}
 		m := new(dns.Msg).SetAxfr("zone.")
 		m.SetTsig("key.", dns.HmacSHA256, 300, time.Now().Unix())
 		envelopes, err := tr.In(m, addr)
