@@ -92,7 +92,7 @@ func take(server, zone string, serial uint32, key string) ([]dns.RR, error) {
 	} else {
 		m.SetIxfr(zone, serial, "ns1."+zone, "hostmaster."+zone)
 	}
-	transfer := &dns.Transfer{DialTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second}
+	transfer := &dns.Transfer{DialTimeout: time.Minute, ReadTimeout: time.Minute}
 	if key != "" {
 		m.SetTsig(key, dns.HmacSHA256, 300, time.Now().Unix())
 		transfer.TsigSecret = map[string]string{key: secret}

@@ -137,7 +137,7 @@ func TestUpdate(t *testing.T) {
 		for _, network := range []string{"udp", "tcp"} {
 			t.Run(tt.about+" over "+network, func(t *testing.T) {
 				s := newSource()
-				c := &dns.Client{Net: network, Timeout: 5 * time.Second}
+				c := &dns.Client{Net: network, Timeout: time.Minute}
 				m := tt.m.Copy()
 				if tt.key != "" {
 					secret := tt.secret
