@@ -27,7 +27,7 @@ type Transport struct {
 	exchange func(ctx context.Context, wire []byte) ([]byte, error)
 }
 
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // Ask sends one message and returns the reply.
 func (t Transport) Ask(ctx context.Context, m *dns.Msg) (*dns.Msg, error) {

@@ -65,7 +65,7 @@ func flood(ctx context.Context, address, name string, kind dnsmessage.Type, n in
 				return err
 			}
 		}
-		if err := c.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			return err
 		}
 		size, err := c.Read(reply)
