@@ -202,7 +202,7 @@ func (l *local) over(network, name string, qtype uint16) *dns.Msg {
 	q := new(dns.Msg)
 	q.SetQuestion(name, qtype)
 	q.SetEdns0(1232, false)
-	c := &dns.Client{Net: network, Timeout: 10 * time.Second}
+	c := &dns.Client{Net: network, Timeout: time.Minute}
 	m, _, err := c.ExchangeContext(l.t.Context(), q, l.Address())
 	if err != nil {
 		l.t.Fatalf("%s %s: %v", name, dns.TypeToString[qtype], err)

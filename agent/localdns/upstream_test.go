@@ -87,7 +87,7 @@ func TestLoopIsFoundAndLeft(t *testing.T) {
 	other := startFake(t, "www.example.org. 5 IN A 198.51.100.1")
 	l := start(t, localdns.Config{Upstreams: []string{up.addr, other.addr}})
 	up.set(func(r *dns.Msg) *dns.Msg {
-		m, _, err := (&dns.Client{Timeout: 5 * time.Second}).ExchangeContext(t.Context(), r, l.Address())
+		m, _, err := (&dns.Client{Timeout: time.Minute}).ExchangeContext(t.Context(), r, l.Address())
 		if err != nil {
 			return nil
 		}
@@ -109,7 +109,7 @@ func TestLoopThatBegins(t *testing.T) {
 	l := start(t, localdns.Config{Upstreams: []string{up.addr}})
 	eventually(t, "an answer", func() bool { return brief(l.ask("www.example.org.", dns.TypeA)) == "NOERROR 198.51.100.1" })
 	up.set(func(r *dns.Msg) *dns.Msg {
-		m, _, err := (&dns.Client{Timeout: 5 * time.Second}).ExchangeContext(t.Context(), r, l.Address())
+		m, _, err := (&dns.Client{Timeout: time.Minute}).ExchangeContext(t.Context(), r, l.Address())
 		if err != nil {
 			return nil
 		}

@@ -137,7 +137,7 @@ func names(t *testing.T, m *embedded.Members) []string {
 
 func put(t *testing.T, e *embedded.Etcd, key string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := e.Client().Put(ctx, key, ""); err != nil {
 		t.Fatalf("put %s: %v", key, err)
@@ -374,7 +374,7 @@ func TestPeersWithoutACertificateAreRefused(t *testing.T) {
 		"one from the right authority": {"https://" + address, &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{a.pair(t, "x")}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := http.Client{Transport: &http.Transport{TLSClientConfig: test.conf, DisableKeepAlives: true}, Timeout: 5 * time.Second}
+			client := http.Client{Transport: &http.Transport{TLSClientConfig: test.conf, DisableKeepAlives: true}, Timeout: time.Minute}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, test.url+"/members", nil)
 			if err != nil {
 				t.Fatal(err)

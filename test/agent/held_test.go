@@ -35,7 +35,7 @@ func TestHeldCalls(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(req)
+			resp, err := (&http.Client{Transport: transport, Timeout: time.Minute}).Do(req)
 			if err != nil {
 				return false
 			}

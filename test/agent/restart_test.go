@@ -70,7 +70,7 @@ func (h *host) status() (s agent.Status, ok bool) {
 	if json.Unmarshal(b, &at) != nil {
 		return s, false
 	}
-	ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.HTTP+"/v1/status", http.NoBody)
 	if err != nil {
