@@ -82,6 +82,7 @@ type Answer struct {
 	Status   Status
 	Reason   Reason
 	Service  *registry.Service   // that the name is of, nil when it is of none
+	Usual    bool                // Service says nothing itself of how it is answered, nor to whom
 	Placed   bool                // the answer depends on where the question came from
 	Addrs    []netip.Addr        // to A and AAAA: each once, the first is the one to use
 	Alias    string              // to A, AAAA and CNAME: the host name that stands for a service without addresses
@@ -186,10 +187,12 @@ func (r *Resolver) service(a *Answer, snap *registry.Snapshot, t *target, q *Que
 		return
 	}
 	mode := q.Mode
-	if mode == "" || s.DNS.Mode != "" {
-		mode = s.DNS.Mode
+	if a.Usual = whole.usual; !a.Usual {
+		if mode == "" || s.DNS.Mode != "" {
+			mode = s.DNS.Mode
+		}
+		a.Placed = s.DNS.Topology != "" || s.Selector != registry.Selector{}
 	}
-	a.Placed = s.DNS.Topology != "" || s.Selector != registry.Selector{}
 	var near [tiersInAll]tier
 	tiers := r.tiers(near[:0], snap, t, whole, &q.From)
 	if len(tiers) == 0 {
@@ -288,7 +291,7 @@ func (r *Resolver) ofInstances(a *Answer, t *target, q *Question, rnd *rand.Rand
 		return
 	case SRV, SVCB:
 		r.whole.take(t.instances, t.selection())
-		r.of(a, []tier{{set: &r.whole, of: t.instances}}, draws{q.Type, q.Max, q.Mode, rnd})
+		r.of(a, []tier{{set: &r.whole, all: t.instances}}, draws{q.Type, q.Max, q.Mode, rnd})
 		return
 	case TXT:
 		for _, i := range t.instances {

@@ -264,7 +264,7 @@ func TestResolve(t *testing.T) {
 		cmpopts.SortSlices(func(a, b answer.Server) bool { return a.Addr.Less(b.Addr) || a.Addr == b.Addr && a.Port < b.Port }),
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmpopts.SortSlices(func(a, b string) bool { return a < b }),
-		cmpopts.IgnoreFields(answer.Answer{}, "Service"),
+		cmpopts.IgnoreFields(answer.Answer{}, "Service", "Usual"),
 	}
 	for _, tt := range tests {
 		t.Run(tt.about, func(t *testing.T) {

@@ -144,8 +144,9 @@ func (e *Explanation) parts(t *target) {
 		}
 	}
 	part(t.kind == instance, PartInst)
-	part(!t.listed && !t.exact, PartFolded)
-	part(!t.listed && t.exact, PartExact)
+	exact := t.service.DNSName() != t.base
+	part(!t.listed && !exact, PartFolded)
+	part(!t.listed && exact, PartExact)
 	part(t.filter.Cluster != "", PartCluster)
 	part(t.filter.Version != "", PartVersion)
 	part(t.selected && !t.listed, PartSelector)
@@ -202,7 +203,7 @@ func (e *Explanation) ofInstances(t *target, q Question) {
 			e.Healthy++
 		}
 	}
-	e.divide([]tier{{set: &at, of: t.instances}}, q)
+	e.divide([]tier{{set: &at, all: t.instances}}, q)
 	for n := range e.Instances {
 		if c := &e.Instances[n]; q.Type == TXT && c.Why == NotOfType && c.Metadata.Len() > 0 {
 			c.Why = ""

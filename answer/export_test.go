@@ -12,8 +12,9 @@ const MemoSize = unsafe.Sizeof(atomic.Value{})
 
 // KeptParts returns how many parts are kept of a service.
 func KeptParts(s *registry.Service) int {
-	if parts := registry.Memo(s, keep).parts.Load(); parts != nil {
-		return len(*parts)
+	large := registry.Memo(s, keep).whole.large
+	if large == nil || large.parts.Load() == nil {
+		return 0
 	}
-	return 0
+	return len(*large.parts.Load())
 }

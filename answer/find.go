@@ -34,7 +34,7 @@ type target struct {
 	filter    registry.Filter   // of texts of the name
 	selected  bool              // by _app._proto: there is SRV alone
 	listed    bool              // found by browsing: there is TXT too
-	exact     bool              // by its exact name
+	base      string            // name of the service that was found by, in the room of the question
 	addr      netip.Addr
 	instances []*registry.Instance
 	list      list
@@ -55,7 +55,7 @@ func (r *Resolver) find(t *target, snap *registry.Snapshot, name string, raw boo
 	below := registry.Lower(name)
 	s, known := snap.Named(below)
 	if s != nil { // the common case: spelled as it is claimed
-		t.kind, t.service, t.exact = service, s, s.DNSName() != below
+		t.kind, t.service, t.base = service, s, below
 		return
 	}
 	if known {
@@ -109,7 +109,7 @@ func (r *Resolver) findService(t *target, snap *registry.Snapshot, n registry.Na
 	case s == nil || scoped && s.DNSName() != n.Base: // exact names carry no scope
 		return
 	}
-	t.service, t.filter, t.exact = s, f, s.DNSName() != n.Base
+	t.service, t.filter, t.base = s, f, n.Base
 	if n.Kind == registry.LabelInstance {
 		r.at(t, n.Address)
 		return

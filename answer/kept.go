@@ -3,17 +3,13 @@ package answer
 import (
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/musterhq/muster/registry"
 )
 
 // kept are the sets of a service that are made once for all questions. They go with
 // the service, which a change replaces by another one.
-type kept struct {
-	whole set
-	parts atomic.Pointer[[]*partSet] // of a large service, those that were asked for last
-}
+type kept struct{ whole set }
 
 // mostParts is how many parts of a service are kept at most. There are seldom more: a
 // name sets cluster, version and protocol, of which a large part can have few.
@@ -35,18 +31,66 @@ type partSet struct {
 
 // keep makes what is kept of a service from the first question on.
 func keep(s *registry.Service) *kept {
-	k, all := new(kept), s.Instances.List()
-	k.whole.take(all, s.Select(registry.Filter{}))
+	all, sel := s.Instances.List(), s.Select(registry.Filter{})
+	k := newKept(len(sel.Instances))
+	k.whole.take(all, sel)
+	k.whole.usual = s.DNS == registry.DNSOptions{} && s.Selector == registry.Selector{}
+	if len(all) > small {
+		k.whole.large = &large{of: all}
+	}
 	k.whole.prepare(all)
 	return k
 }
 
+// newKept returns room for a whole set of n members. Those of a small one stand right
+// behind it, so that one way leads to both.
+func newKept(n int) *kept {
+	switch {
+	case n <= 1:
+		k := new(struct {
+			kept
+			room [1]member
+		})
+		k.whole.members = k.room[:0]
+		return &k.kept
+	case n <= 3:
+		k := new(struct {
+			kept
+			room [3]member
+		})
+		k.whole.members = k.room[:0]
+		return &k.kept
+	case n <= 6:
+		k := new(struct {
+			kept
+			room [6]member
+		})
+		k.whole.members = k.room[:0]
+		return &k.kept
+	case n <= 10:
+		k := new(struct {
+			kept
+			room [10]member
+		})
+		k.whole.members = k.room[:0]
+		return &k.kept
+	case n <= small:
+		k := new(struct {
+			kept
+			room [small]member
+		})
+		k.whole.members = k.room[:0]
+		return &k.kept
+	}
+	return new(kept)
+}
+
 // allOf returns the instances of s in one slice; not to be modified.
 func allOf(s *registry.Service) []*registry.Instance {
-	if k := registry.Memo(s, keep); k.whole.large != nil {
-		return k.whole.large.of
+	if s.Instances.Len() <= small {
+		return s.Instances.List() // they lie so
 	}
-	return s.Instances.List() // of a small service it is there already
+	return registry.Memo(s, keep).whole.large.of
 }
 
 // setOf returns the set of a part of s. That of a small service, if it is no whole one,
@@ -62,7 +106,7 @@ func setOf(s *registry.Service, p part, room *set) *set {
 	if p.tier > 0 || p.Wants != "" {
 		p.labels = s.LabelGeneration()
 	}
-	return registry.Memo(s, keep).part(s, p)
+	return registry.Memo(s, keep).whole.large.part(s, p)
 }
 
 // cut makes the set of the instances of s that p is about.
@@ -78,8 +122,8 @@ func (p part) cut(room *set, s *registry.Service) {
 
 // part returns the set of a part, which is made unless it is there. The one that was
 // made first makes room when there are too many, and so do those of other labels.
-func (k *kept) part(s *registry.Service, p part) *set {
-	was := k.parts.Load()
+func (l *large) part(s *registry.Service, p part) *set {
+	was := l.parts.Load()
 	if was != nil {
 		for _, have := range *was {
 			if have.part == p {
@@ -102,6 +146,6 @@ func (k *kept) part(s *registry.Service, p part) *set {
 	}
 	parts = append(parts, fresh)
 	parts = slices.Clip(parts[max(0, len(parts)-mostParts):])
-	k.parts.CompareAndSwap(was, &parts) // else another one came first: it is made again if it is asked for
+	l.parts.CompareAndSwap(was, &parts) // else another one came first: it is made again if it is asked for
 	return &fresh.set
 }

@@ -14,7 +14,7 @@ func AppendAddress(b []byte, addr netip.Addr) []byte {
 	if addr.Is4() {
 		b = append(b, "ip"...)
 		for _, octet := range addr.As4() {
-			b = appendOctet(append(b, '-'), octet)
+			b = appendOctet(b, octet)
 		}
 	} else {
 		b = append(b, "ip6"...)
@@ -26,15 +26,26 @@ func AppendAddress(b []byte, addr netip.Addr) []byte {
 	return append(b, "."+registry.LabelAddress...)
 }
 
-// appendOctet appends an octet in decimal digits, as strconv does in more steps.
+// hyphenated are the texts of all octets, with a hyphen in front.
+var hyphenated = func() (texts [256][4]byte) {
+	for n := range texts {
+		copy(texts[n][:], "-"+strconv.Itoa(n))
+	}
+	return texts
+}()
+
+// appendOctet appends a hyphen and an octet in decimal digits: always as many, of which
+// those that are too many are cut off.
 func appendOctet(b []byte, n byte) []byte {
+	text := &hyphenated[n]
+	b = append(b, text[0], text[1], text[2], text[3])
 	switch {
 	case n >= 100:
-		return append(b, '0'+n/100, '0'+n/10%10, '0'+n%10)
+		return b
 	case n >= 10:
-		return append(b, '0'+n/10, '0'+n%10)
+		return b[:len(b)-1]
 	}
-	return append(b, '0'+n)
+	return b[:len(b)-2]
 }
 
 // ParseAddress returns the address that a label as of [AppendAddress] spells, in

@@ -10,12 +10,22 @@ import (
 // tier is what of a set is equally near to who asks.
 type tier struct {
 	*set
-	of       []*registry.Instance // among which members say their place
+	service  *registry.Service    // whose instances members say their place among
+	all      []*registry.Instance // these; nil until somebody asks
 	priority uint16
 }
 
+// of returns the instances among which members say their place. To most questions
+// members are enough.
+func (t *tier) of() []*registry.Instance {
+	if t.all == nil {
+		t.all = allOf(t.service)
+	}
+	return t.all
+}
+
 // instance returns the instance that a member is.
-func (t *tier) instance(at int) *registry.Instance { return t.of[t.members[at].at] }
+func (t *tier) instance(at int) *registry.Instance { return t.of()[t.members[at].at] }
 
 // The priorities of tiers in answers to SRV.
 const (
@@ -43,19 +53,19 @@ func (r *Resolver) tiers(tiers []tier, snap *registry.Snapshot, t *target, whole
 	if len(whole.members) == 0 {
 		return nil
 	}
-	if t.service.DNS.Topology == "" {
-		return append(tiers, tier{set: whole, of: allOf(t.service)})
+	if whole.usual || t.service.DNS.Topology == "" {
+		return append(tiers, tier{set: whole, service: t.service})
 	}
 	from := at.labelled(snap)
 	if from == (Place{}) {
-		return append(tiers, tier{set: whole, of: allOf(t.service)})
+		return append(tiers, tier{set: whole, service: t.service})
 	}
 	for p := range tiersInAll {
 		if p > sameZone && t.service.DNS.Topology == registry.TopologyPin {
 			break
 		}
 		if s := setOf(t.service, part{Filter: t.filter, from: from, tier: p + 1}, &r.near[p]); len(s.members) > 0 {
-			tiers = append(tiers, tier{s, allOf(t.service), p})
+			tiers = append(tiers, tier{set: s, service: t.service, priority: p})
 		}
 	}
 	return tiers
@@ -71,7 +81,7 @@ func (r *Resolver) addrs(tiers []tier, f family, d draws) []netip.Addr {
 		nearer := out
 		r.shares = t.draw(r.shares[:0], f, d)
 		for _, s := range r.shares {
-			a := t.members[s.at].address()
+			a := t.address(&t.members[s.at])
 			if len(nearer) == 0 || (d.max == 0 || len(out) < d.max) && !slices.Contains(nearer, a) {
 				out = append(out, a)
 			}

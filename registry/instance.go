@@ -65,6 +65,11 @@ func (i *Instance) eligible() bool { return i.Enabled && i.Weight > 0 }
 
 // Service is one service with its instances at one revision. It is immutable.
 type Service struct {
+	// Memo's comes first, and beside it the selector: most questions read no more of a
+	// service, and so one cache line.
+	memo     atomic.Value
+	selector []labelPair
+
 	ServiceRecord
 	Revision  int64 // of the service record's last change
 	Instances Instances
@@ -75,9 +80,6 @@ type Service struct {
 	types     []AppType // as of ownTypes
 	facets    facets
 	policy    Policy
-	selector  []labelPair
-
-	memo atomic.Value // as Memo has it
 }
 
 // DNSName returns the folded name below the zone, "" when another service holds

@@ -58,10 +58,10 @@ func (f *Finder) AppendPlain(msg []byte, st *State, q PlainQuestion) (octets []b
 		w.soa(z, headerSize+len(q.Name)-len(z.Name), st.bounded(f.cfg.NegativeTTL), st.Serial())
 	case q.Type == dns.TypeSRV:
 		p.Answer = len(a.Servers)
-		p.Extra = w.servers(z, &a, st.bounded(f.TTL(a.Service)), st.bounded(f.cfg.TTL), q.Room)
+		p.Extra = w.servers(z, &a, st.bounded(f.ttlOf(&a)), st.bounded(f.cfg.TTL), q.Room)
 	default:
 		p.Answer = len(a.Addrs)
-		w.addresses(headerSize, st.bounded(f.TTL(a.Service)), a.Addrs)
+		w.addresses(headerSize, st.bounded(f.ttlOf(&a)), a.Addrs)
 	}
 	return w.msg, p, !w.failed
 }

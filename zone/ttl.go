@@ -49,9 +49,11 @@ func (r TTLRules) Longest() (ttl uint32) {
 	return ttl
 }
 
+func (r *TTLRules) none() bool { return len(r.names)+len(r.begins) == 0 }
+
 // of returns the time to live for a service, otherwise when no rule is about it.
 func (r TTLRules) of(name string, otherwise uint32) uint32 {
-	if len(r.names)+len(r.begins) == 0 {
+	if r.none() {
 		return otherwise
 	}
 	name = strings.ToLower(name)
@@ -76,6 +78,14 @@ func (zs *Zones) TTL(s *registry.Service) uint32 {
 		return *s.DNS.TTL
 	}
 	return zs.cfg.Rules.of(s.Key.Name, zs.cfg.TTL)
+}
+
+// ttlOf is TTL of the service of an answer, at which it does not look when it need not.
+func (zs *Zones) ttlOf(a *answer.Answer) uint32 {
+	if a.Usual && zs.cfg.Rules.none() {
+		return zs.cfg.TTL
+	}
+	return zs.TTL(a.Service)
 }
 
 // Kept returns the longest time in seconds for which anybody keeps an answer, but
