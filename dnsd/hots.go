@@ -87,13 +87,26 @@ func (h *hots) ask(shortcut int, buf, query []byte, from netip.AddrPort) (n int,
 	return n, ok && n <= len(buf)
 }
 
+// tell takes what was counted of a batch into the metrics. It is called before the answers
+// are sent: whoever has one finds it counted.
+func (h *hots) tell() {
+	if h == nil || h.all == 0 {
+		return
+	}
+	h.counter.Add(uint64(h.all))
+	for _, zone := range h.reported {
+		for _, r := range zone {
+			r.tell()
+		}
+	}
+}
+
 // sent says that the answers of a batch are sent, and how long that took since they were
 // read.
 func (h *hots) sent(took time.Duration) {
 	if h == nil || h.all == 0 {
 		return
 	}
-	h.counter.Add(uint64(h.all))
 	h.all = 0
 	for i, n := range h.answered {
 		if n > 0 {

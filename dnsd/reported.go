@@ -64,13 +64,59 @@ type reported struct {
 	tally *tally.Tally
 
 	// Made when they are first needed.
-	requests                  [2][256]*tally.Counter
-	do                        *tally.Counter
-	rcodes                    [16]*tally.Counter
-	requestSize, responseSize *tally.Histogram
-	duration                  *tally.Histogram
+	requests  [2][256]*tally.Counter
+	requestDo *tally.Counter
+	rcodes    [16]*tally.Counter
+	duration  *tally.Histogram
 
-	unsent uint64 // of the batch at hand
+	// Of the batch at hand: what has not been told yet, and how many are to be sent.
+	request, do, rcode counts
+	query, answer      sizes
+	unsent             uint64
+}
+
+// counts are how often one thing was to be counted in a row: a batch brings much that is
+// alike, and to tell each of it takes longer than to tell how many.
+type counts struct {
+	of *tally.Counter
+	n  uint64
+}
+
+func (c *counts) inc(of *tally.Counter) {
+	if c.of != of {
+		c.tell()
+		c.of = of
+	}
+	c.n++
+}
+
+func (c *counts) tell() {
+	if c.n > 0 {
+		c.of.Add(c.n)
+		c.n = 0
+	}
+}
+
+// sizes are how often one size came in a row.
+type sizes struct {
+	of *tally.Histogram
+	is int
+	n  uint64
+}
+
+func (s *sizes) observe(size int) {
+	if s.is != size {
+		s.tell()
+		s.is = size
+	}
+	s.n++
+}
+
+func (s *sizes) tell() {
+	if s.n > 0 {
+		s.of.Observe(uint64(s.is), s.n)
+		s.n = 0
+	}
 }
 
 func newReported(t *tally.Tally, r report) *reported { return &reported{report: r, tally: t} }
@@ -81,27 +127,36 @@ func (r *reported) labels(more ...string) []string {
 	return append([]string{r.server, r.zone, ""}, more...)
 }
 
-// count counts the answer to a query.
+// count counts the answer to a query, which is told before its batch is sent.
 func (r *reported) count(q *question, query, answer []byte, from netip.Addr) {
 	if r.duration == nil {
 		r.duration = r.tally.Histogram(requestDuration, r.labels()...)
-		r.requestSize = r.tally.Histogram(requestSize, r.labels("udp")...)
-		r.responseSize = r.tally.Histogram(responseSize, r.labels("udp")...)
-		r.do = r.tally.Counter(requestDo, r.labels()...)
+		r.query.of = r.tally.Histogram(requestSize, r.labels("udp")...)
+		r.answer.of = r.tally.Histogram(responseSize, r.labels("udp")...)
+		r.requestDo = r.tally.Counter(requestDo, r.labels()...)
 	}
 	r.unsent++
-	r.request(q, from).Inc()
+	r.request.inc(r.requestOf(q, from))
 	if q.do {
-		r.do.Inc()
+		r.do.inc(r.requestDo)
 	}
-	r.requestSize.Observe(uint64(len(query)), 1)
+	r.query.observe(len(query))
 	if len(answer) >= headerSize {
-		r.responseSize.Observe(uint64(len(answer)), 1)
-		r.rcode(int(answer[3] & 0xf)).Inc()
+		r.answer.observe(len(answer))
+		r.rcode.inc(r.rcodeOf(int(answer[3] & 0xf)))
 	}
 }
 
-func (r *reported) request(q *question, from netip.Addr) *tally.Counter {
+// tell takes what was counted into the metrics.
+func (r *reported) tell() {
+	r.request.tell()
+	r.do.tell()
+	r.rcode.tell()
+	r.query.tell()
+	r.answer.tell()
+}
+
+func (r *reported) requestOf(q *question, from netip.Addr) *tally.Counter {
 	family := 0
 	if from.Is6() {
 		family = 1
@@ -117,7 +172,7 @@ func (r *reported) request(q *question, from netip.Addr) *tally.Counter {
 	return *c
 }
 
-func (r *reported) rcode(rcode int) *tally.Counter {
+func (r *reported) rcodeOf(rcode int) *tally.Counter {
 	c := &r.rcodes[rcode]
 	if *c == nil {
 		*c = r.tally.Counter(responseRcode, r.labels(dns.RcodeToString[rcode], r.plugin)...)

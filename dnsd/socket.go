@@ -76,6 +76,7 @@ func (s *socket) answer(n int) time.Duration {
 	for i := range n {
 		s.take(i, r, hot, read)
 	}
+	hot.tell()
 	if lost := s.batch.send(); lost > 0 {
 		s.endpoint.unsent.Add(float64(lost))
 	}
