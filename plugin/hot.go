@@ -37,10 +37,11 @@ func (m *Muster) HotPath(server string) (path HotPath, why string) {
 type hot struct {
 	*Muster
 
-	finder  *zone.Finder
-	state   zone.State // that answers are made of until they are sent, then none: an idle socket keeps no old roll
-	asked   plain
-	tallies tallies
+	finder   *zone.Finder
+	state    zone.State // that answers are made of until they are sent, then none: an idle socket keeps no old roll
+	asked    plain
+	question zone.PlainQuestion // the same
+	tallies  tallies
 }
 
 // Answer writes the answer to a query to buf and returns its length. It returns false
@@ -69,9 +70,9 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	}
 	// Appending must never need more room than there is: what does not fit is refused.
 	msg := append(buf[:0:min(len(buf), udpSize)], query[:q.end]...)
-	msg, found, ok := h.finder.AppendPlain(msg, &h.state, zone.PlainQuestion{
-		Name: q.name(), Type: q.qtype, Room: min(q.room, len(buf)), Tail: optSizes[b2i(q.opt)][b2i(h.state.Stale)],
-	})
+	p := &h.question
+	p.Name, p.Type, p.Room, p.Tail = q.name(), q.qtype, min(q.room, len(buf)), &optSizes[b2i(q.opt)][b2i(h.state.Stale)]
+	msg, found, ok := h.finder.AppendPlain(msg, &h.state, p)
 	if !ok || found.Status == answer.NoName && h.passes(q.name()) {
 		return 0, false
 	}
@@ -81,7 +82,7 @@ func (h *hot) answer(buf, query []byte) (int, bool) {
 	}
 	msg[2] = qrBit | aaBit | query[2]&rdBit
 	msg[3] = query[3]&cdBit | rcode
-	records := uint64(1)<<48 | uint64(found.Answer)<<32 | uint64(found.Ns)<<16 | uint64(found.Extra)
+	records := 1<<48 | found.Records
 	if q.opt {
 		msg = appendOPT(msg, q, h.state.Stale, found.Reason)
 		records++

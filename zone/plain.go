@@ -15,8 +15,9 @@ import (
 type Plain struct {
 	Status answer.Status
 	Reason answer.Reason
-	// How many records there are in each section.
-	Answer, Ns, Extra int
+	// Records is how many there are in each section, as the last octets of a header
+	// say: 16 bits each of Answer, Authority and Additional.
+	Records uint64
 }
 
 // PlainQuestion is a question of A, AAAA or SRV, at the name that a message has as its
@@ -26,14 +27,14 @@ type PlainQuestion struct {
 	Type uint16
 	Room int // octets that the reply may have
 	// Tail is how many octets will be appended to the reply for each reason.
-	Tail [answer.Protected + 1]int
+	Tail *[answer.Protected + 1]int
 }
 
 // AppendPlain appends to msg, which is the header of a reply and the question, the
 // records of the reply. It returns false where it takes more to answer: a name of no
 // zone of ours, an alias, an answer that depends on who asks, or one that does not fit
 // as a whole. It allocates nothing, unless msg has less room than the question says.
-func (f *Finder) AppendPlain(msg []byte, st *State, q PlainQuestion) (octets []byte, p Plain, ok bool) {
+func (f *Finder) AppendPlain(msg []byte, st *State, q *PlainQuestion) (octets []byte, p Plain, ok bool) {
 	z := f.Match(q.Name)
 	if z == nil || z.reverse {
 		return msg, p, false
@@ -51,16 +52,17 @@ func (f *Finder) AppendPlain(msg []byte, st *State, q PlainQuestion) (octets []b
 		return msg, p, false
 	}
 	p.Status, p.Reason = a.Status, a.Reason
-	w := plainWriter{msg: msg, room: q.Room - q.Tail[a.Reason], target: f.target[:0]}
+	var w plainWriter
+	w.msg, w.room, w.target = msg, q.Room-q.Tail[a.Reason], f.target[:0]
 	switch {
 	case a.Status != answer.Found:
-		p.Ns = 1
+		p.Records = 1 << 16
 		w.soa(z, headerSize+len(q.Name)-len(z.Name), st.bounded(f.cfg.NegativeTTL), st.Serial())
 	case q.Type == dns.TypeSRV:
-		p.Answer = len(a.Servers)
-		p.Extra = w.servers(z, &a, st.bounded(f.ttlOf(&a)), st.bounded(f.cfg.TTL), q.Room)
+		p.Records = uint64(len(a.Servers)) << 32
+		p.Records += uint64(w.servers(z, &a, st.bounded(f.ttlOf(&a)), st.bounded(f.cfg.TTL), q.Room))
 	default:
-		p.Answer = len(a.Addrs)
+		p.Records = uint64(len(a.Addrs)) << 32
 		w.addresses(headerSize, st.bounded(f.ttlOf(&a)), a.Addrs)
 	}
 	return w.msg, p, !w.failed
@@ -128,17 +130,15 @@ func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32, ro
 	size, least := 0, 0
 	for i := range a.Servers {
 		s := &a.Servers[i]
-		if !w.spell(z, s) || !w.record(headerSize, dns.TypeSRV, ttl, 6+len(w.target)) {
-			w.failed = true
+		target := w.server(z, s, ttl)
+		if w.failed {
 			return 0
 		}
-		w.msg = append(w.msg, byte(s.Priority>>8), byte(s.Priority), byte(s.Weight>>8), byte(s.Weight), byte(s.Port>>8), byte(s.Port))
 		if s.Addr.IsValid() && (!a.Shared || !seen(a.Servers[:i], s.Addr)) {
-			targets[i] = uint16(len(w.msg))
+			targets[i] = uint16(target)
 			size += recordSize + s.Addr.BitLen()/8
 		}
-		w.msg = append(w.msg, w.target...)
-		least += leastServer + len(w.target) - 1 // a name is an octet longer on the wire than as text
+		least += leastServer + len(w.msg) - target - 1 // a name is an octet longer on the wire than as text
 	}
 	if least >= room {
 		return 0
@@ -153,6 +153,44 @@ func (w *plainWriter) servers(z *Zone, a *answer.Answer, ttl, glueTTL uint32, ro
 		}
 	}
 	return glue
+}
+
+// server writes an SRV record, and returns where its target is.
+func (w *plainWriter) server(z *Zone, s *answer.Server, ttl uint32) (target int) {
+	if s.Addr.Is4() && len(w.msg)+mostServer4+len(z.wire) <= w.room {
+		return w.server4(z, s, ttl)
+	}
+	if !w.spell(z, s) || !w.record(headerSize, dns.TypeSRV, ttl, 6+len(w.target)) {
+		w.failed = true
+		return 0
+	}
+	w.numbers(s)
+	target = len(w.msg)
+	w.msg = append(w.msg, w.target...)
+	return target
+}
+
+func (w *plainWriter) numbers(s *answer.Server) {
+	w.msg = append(w.msg, byte(s.Priority>>8), byte(s.Priority), byte(s.Weight>>8), byte(s.Weight), byte(s.Port>>8), byte(s.Port))
+}
+
+// mostServer4 bounds the octets that server4 writes, now and then some of them twice, but
+// for the name of the zone.
+const mostServer4 = recordSize + 6 + 1 + len("ip-255-255-255-255."+registry.LabelAddress)
+
+// server4 is server for an address of IPv4 where there is room enough: nearly always. It
+// spells the target where it belongs, and then says how long it is.
+func (w *plainWriter) server4(z *Zone, s *answer.Server, ttl uint32) (target int) {
+	w.record(headerSize, dns.TypeSRV, ttl, 0)
+	w.numbers(s)
+	target = len(w.msg)
+	b := answer.AppendAddress(append(w.msg, 0), s.Addr)
+	dot := len(b) - len("."+registry.LabelAddress)
+	b[target], b[dot] = byte(dot-target-1), byte(len(registry.LabelAddress))
+	b = append(b, z.wire...)
+	binary.BigEndian.PutUint16(b[target-6-2:], uint16(6+len(b)-target))
+	w.msg = b
+	return target
 }
 
 // someGlue writes those of the addresses of targets that fit, in their order: the same

@@ -197,12 +197,12 @@ func newHosts(zs *Zones) hosts {
 }
 
 // has reports whether a name is that of a name server.
-func (h hosts) has(name string) bool {
+func (h *hosts) has(name string) bool {
 	return slices.Contains(h.names, name) // they are few, and seldom as long as another name
 }
 
 // lead notes the names that lead from a zone to a name.
-func (h hosts) lead(name string, home *Zone) {
+func (h *hosts) lead(name string, home *Zone) {
 	for _, name, _ = strings.Cut(name, "."); len(name) > len(home.Name); _, name, _ = strings.Cut(name, ".") {
 		h.above[name] = true
 	}
