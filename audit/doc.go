@@ -11,6 +11,6 @@
 // A record has been handed to the system before the call it tells of is answered, so
 // that no answered call is missing when the process is killed. The disk is flushed
 // once a second and not for each record: a machine that loses its power may lose the
-// records of the last second. A flush for each would cost every change as much again
-// as its commit.
+// records of the last second. With a flush for each, every change would wait for the
+// disk twice.
 package audit

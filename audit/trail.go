@@ -76,7 +76,7 @@ func (t *Trail) Failed() {
 // Outcome is how a call was answered.
 type Outcome struct {
 	Status   int
-	Revision int64 // that something was written at, 0: nothing was
+	Revision int64 // that the answer names, 0: none
 	DryRun   bool
 }
 
@@ -84,7 +84,7 @@ type Outcome struct {
 // nothing is. Calls that only read are recorded when they are refused.
 func (t *Trail) Event(o Outcome) (Event, bool) {
 	e := t.event
-	e.Status, e.Revision, e.DryRun = o.Status, o.Revision, o.DryRun
+	e.Status, e.DryRun = o.Status, o.DryRun
 	switch {
 	case o.Status == http.StatusUnauthorized || o.Status == http.StatusForbidden:
 		e.Result = Refused
@@ -93,6 +93,9 @@ func (t *Trail) Event(o Outcome) (Event, bool) {
 		e.Result = Failed
 	default:
 		e.Result = Done
+		if !o.DryRun {
+			e.Revision = o.Revision
+		}
 	}
 	return e, t.changes
 }

@@ -169,7 +169,7 @@ func changes(o *huma.Operation) bool {
 
 // What a path calls the thing that an operation is about, and a part of it.
 var (
-	thingParams = []string{"service", "dataId", "id", "member", "agent", "name"}
+	thingParams = []string{"service", "dataId", "id", "member", "agent", "name", "user", "role", "token", "key"}
 	partParams  = []string{"endpoint", "release", "datumId", "cluster"}
 )
 

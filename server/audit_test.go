@@ -41,7 +41,7 @@ func TestChangesAreRecorded(t *testing.T) {
 	}{
 		{"PUT", "/v1/namespaces/team", "application/json", `{"name":"` + secret + `"}`, "put-namespace done 200 team    true"},
 		{"PUT", "/v1/services/public/g/s", "application/json", `{}`, "put-service done 200 public g s  true"},
-		{"PUT", "/v1/services/public/g/s?dryRun=true", "application/json", `{"protectThreshold":0.5}`, "put-service done 200 public g s  true dry"},
+		{"PUT", "/v1/services/public/g/s?dryRun=true", "application/json", `{"protectThreshold":0.5}`, "put-service done 200 public g s  false dry"},
 		{"PUT", "/v1/services/public/g/s", "application/json", `{"protectThreshold":7}`, "put-service failed 422 public g s  false"},
 		{"PUT", "/v1/services/public/g/s/instances/192.0.2.1:80", "application/json", `{}`, "put-instance done 200 public g s 192.0.2.1:80 true"},
 		{"POST", "/v1/services/public/g/s/instances/192.0.2.1:80/beat", "", "", ""},

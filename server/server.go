@@ -78,6 +78,7 @@ type Server struct {
 	labels     *labels.Source // nil when there is none
 	events     *events.Hub
 	audit      *audit.Log
+	auditing   chan struct{} // a seat for who looks at it
 
 	listener net.Listener
 	http     *http.Server
@@ -112,7 +113,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
-		stopping: make(chan struct{})}
+		stopping: make(chan struct{}), auditing: make(chan struct{}, 1)}
 	s.switches = switches.NewBoard(s.sharedSwitches)
 	s.metrics.MustRegister(s.doors)
 	s.handshakes.log = s.log
