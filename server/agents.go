@@ -104,8 +104,8 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 		return nil, f.failure(err)
 	}
 	out := &agentReply{Written: receiptOf(receipt)}
-	snap := f.registry.Snapshot()
-	out.Body = f.agentAnswer(snap, f.beats.of(snap, in.ID))
+	is, snap := f.beats.of(in.ID)
+	out.Body = f.agentAnswer(snap, is)
 	for _, r := range refused {
 		_, standby := errors.AsType[*registry.StandbyError](r.Err)
 		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: r.Index, Reason: r.Err.Error(), Standby: standby})
@@ -137,18 +137,17 @@ type agentBeat struct {
 }
 
 func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error) {
-	snap := f.registry.Snapshot()
+	is, snap := f.beats.of(in.ID)
 	if snap == nil {
 		return nil, f.failure(registry.ErrUnavailable)
 	}
-	is, known := f.beats.of(snap, in.ID), true
+	known := true
 	var err error
 	if is.fine(in.Body.Incarnation) {
-		err = f.server.relay.Heard(string(registry.WitnessAgent(in.ID)))
+		err = f.server.relay.Heard(is.witness)
 	} else {
 		known, err = f.registry.BeatAgent(ctx, in.ID, in.Body.Incarnation)
-		snap = f.registry.Snapshot()
-		is = f.beats.of(snap, in.ID)
+		is, snap = f.beats.of(in.ID)
 	}
 	if err != nil {
 		return nil, f.failure(err)

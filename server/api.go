@@ -25,7 +25,7 @@ type face struct {
 	registry *registry.Registry
 	configs  *config.Center
 	told     heardOf
-	beats    beats
+	beats    *beats
 	last     atomic.Pointer[lastAnswer] // to a beat
 	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer

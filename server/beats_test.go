@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/server"
 )
 
 // What a beat is answered with is kept, and follows whatever changes.
@@ -140,4 +141,91 @@ func TestBeatsOfWhoCameBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "web-2 has the instance, or is asked for it", func() bool { return beat("web-2", "1", nil).Resync })
+}
+
+// What is known of agents is what would be worked out, whatever changes, and is kept of
+// those that have none of it.
+func TestBeatsKnown(t *testing.T) {
+	s := running(t)
+	c := dial(t, s)
+	const agents, services = 6, 4
+	id := func(n int) string { return fmt.Sprint("web-", n) }
+	member := func(n, of int) api.AgentInstance {
+		return api.AgentInstance{Service: fmt.Sprint("app-", of), Address: fmt.Sprint("10.0.0.", n+1), Port: 80, Health: api.HealthPassing}
+	}
+	declareAs := func(incarnation string, n int, of ...api.AgentInstance) {
+		t.Helper()
+		if _, err := c.PutAgent(t.Context(), id(n), api.AgentSet{Incarnation: incarnation, Host: id(n), Instances: of}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	declare := func(n int, of ...api.AgentInstance) { t.Helper(); declareAs("1", n, of...) }
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range agents { // all of them share app-0
+		declare(n, member(n, 0), member(n, n%services))
+	}
+	name := func(of int) client.Name { return client.Name{Name: fmt.Sprint("app-", of)} }
+	at := func(n int) string { return fmt.Sprint("10.0.0.", n+1, ":80") }
+	weighty := member(1, 0)
+	weighty.Weight = new(3.0)
+	for _, change := range []struct {
+		name    string
+		do      func()
+		forgets []int
+	}{
+		{"nothing", func() {}, nil},
+		{"another's instance of a shared service", func() {
+			must(c.Register(t.Context(), name(0), api.Instance{Address: "10.1.0.1", Port: 80, Ephemeral: true}))
+		}, nil},
+		{"a service of nobody", func() {
+			must(c.Register(t.Context(), name(9), api.Instance{Address: "10.1.0.1", Port: 80, Ephemeral: true}))
+		}, nil},
+		{"what an operator says of one", func() {
+			must(c.UpdateInstance(t.Context(), name(0), at(2), client.InstancePatch{Enabled: new(false)}))
+		}, []int{2}},
+		{"one removed behind the back of its agent", func() { must(nil, c.Deregister(t.Context(), name(0), at(3))) }, []int{3}},
+		{"another weight", func() { declare(1, weighty, member(1, 1)) }, nil}, // what is answered to it is worked out at once,
+		{"another incarnation with the same set", func() { declareAs("2", 2, member(2, 0), member(2, 2)) }, nil},
+		{"a shorter set", func() { declare(4, member(4, 0)) }, nil},
+		{"how long answers of a service are kept", func() {
+			must(c.PutService(t.Context(), name(1), api.ServiceSpec{DNS: &api.ServiceDNS{TTL: new(uint32(77))}}))
+		}, []int{1, 5}},
+		{"an agent that leaves", func() { must(nil, c.DeleteAgent(t.Context(), id(5))) }, []int{5}},
+		{"an empty set", func() { declare(4, []api.AgentInstance{}...) }, nil},
+		{"the agent of an empty set leaves", func() { must(nil, c.DeleteAgent(t.Context(), id(4))) }, []int{4}},
+	} {
+		if wrong := server.Misknown(s); len(wrong) > 0 { // and all are known
+			t.Fatalf("before %s: something else is known of %v", change.name, wrong)
+		}
+		before := server.Known(s)
+		change.do()
+		want := slices.DeleteFunc(slices.Clone(before), func(known string) bool {
+			return slices.ContainsFunc(change.forgets, func(n int) bool { return id(n) == known })
+		})
+		if got := server.Known(s); !slices.Equal(got, want) {
+			t.Errorf("%s: known are %v, want %v of %v", change.name, got, want, before)
+		}
+	}
+	if got, want := beatOf(t, c, id(1), weighty, member(1, 1)).Hold, int64(77000); got != want {
+		t.Errorf("hold = %d ms, want %d", got, want)
+	}
+	if wrong := server.Misknown(s); len(wrong) > 0 {
+		t.Errorf("in the end something else is known of %v", wrong)
+	}
+}
+
+// beatOf beats for an agent that has a set.
+func beatOf(t *testing.T, c *client.Client, id string, set ...api.AgentInstance) api.AgentAnswer {
+	t.Helper()
+	digest, health := api.Digest(set)
+	answer, err := c.BeatAgent(t.Context(), id, api.AgentBeat{Incarnation: "1", Sequence: 1, Digest: digest, Health: health})
+	if err != nil || answer.Resync {
+		t.Fatalf("a beat of %s = %+v, %v, want one that agrees", id, answer, err)
+	}
+	return answer
 }

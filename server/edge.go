@@ -22,7 +22,7 @@ import (
 // handler returns everything this server answers over HTTP.
 func (s *Server) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	face := &face{log: s.log, server: s, registry: s.registry, configs: s.center, told: heardOf{s.track}, beats: beats{hold: s.answersKept, told: &s.source.told}, waiters: s.waiters,
+	face := &face{log: s.log, server: s, registry: s.registry, configs: s.center, told: heardOf{s.track}, beats: s.beats, waiters: s.waiters,
 		seats: int64(s.room.watches), stopping: s.stopping}
 	document := face.mount(mux, s.cfg.Version)
 	exemplify(document.OpenAPI())

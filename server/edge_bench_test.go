@@ -69,6 +69,38 @@ func BenchmarkEdge(b *testing.B) {
 	s, _ := start(b, server.Config{})
 	h := server.Handler(s)
 	to, body := &sink{header: http.Header{}}, new(strings.Reader)
+	declare, beat := agentOf20(b)
+	for _, a := range []asked{
+		declare,
+		{http.MethodPost, "/nacos/v1/ns/instance", formKind, "serviceName=order-api&ip=10.0.0.9&port=8080"},
+	} {
+		a.answer(b, h, to, body)
+	}
+	full := url.QueryEscape(`{"ip":"10.0.0.9","port":8080,"serviceName":"DEFAULT_GROUP@@order-api","cluster":"DEFAULT","weight":1.0,"metadata":{},"scheduled":false}`)
+	for _, bench := range []struct {
+		name string
+		asked
+	}{
+		{"livez", asked{http.MethodGet, "/livez", "", ""}},
+		{"agent beat", beat},
+		{"light beat", asked{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@order-api&ip=10.0.0.9&port=8080&namespaceId=public", "", ""}},
+		{"full beat", asked{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@order-api&namespaceId=public", formKind, "beat=" + full}},
+		{"list of one", asked{http.MethodGet, "/nacos/v1/ns/instance/list?serviceName=DEFAULT_GROUP@@order-api&namespaceId=public", "", ""}},
+		{"registered already", asked{http.MethodPost, "/nacos/v1/ns/instance", formKind, "serviceName=order-api&ip=10.0.0.9&port=8080"}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				bench.answer(b, h, to, body)
+			}
+		})
+	}
+}
+
+// agentOf20 returns the calls that declare the set of an agent of 20 instances, and beat
+// for it.
+func agentOf20(b *testing.B) (declare, beat asked) {
+	b.Helper()
 	var set []api.AgentInstance
 	for i := range 20 {
 		set = append(set, api.AgentInstance{Service: fmt.Sprint("app-", i), Address: "10.0.0.1", Port: uint16(8000 + i), Health: api.HealthPassing,
@@ -82,29 +114,22 @@ func BenchmarkEdge(b *testing.B) {
 		}
 		return to.String()
 	}
-	for _, a := range []asked{
-		{http.MethodPut, "/v1/agents/web-1", jsonKind, asJSON(api.AgentSet{Incarnation: "1", Host: "web-1", Instances: set})},
-		{http.MethodPost, "/nacos/v1/ns/instance", formKind, "serviceName=order-api&ip=10.0.0.9&port=8080"},
-	} {
-		a.answer(b, h, to, body)
-	}
-	full := url.QueryEscape(`{"ip":"10.0.0.9","port":8080,"serviceName":"DEFAULT_GROUP@@order-api","cluster":"DEFAULT","weight":1.0,"metadata":{},"scheduled":false}`)
-	for _, bench := range []struct {
-		name string
-		asked
-	}{
-		{"livez", asked{http.MethodGet, "/livez", "", ""}},
-		{"agent beat", asked{http.MethodPost, "/v1/agents/web-1/beat", jsonKind, asJSON(api.AgentBeat{Incarnation: "1", Sequence: 7, Digest: digest, Health: health})}},
-		{"light beat", asked{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@order-api&ip=10.0.0.9&port=8080&namespaceId=public", "", ""}},
-		{"full beat", asked{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@order-api&namespaceId=public", formKind, "beat=" + full}},
-		{"list of one", asked{http.MethodGet, "/nacos/v1/ns/instance/list?serviceName=DEFAULT_GROUP@@order-api&namespaceId=public", "", ""}},
-		{"registered already", asked{http.MethodPost, "/nacos/v1/ns/instance", formKind, "serviceName=order-api&ip=10.0.0.9&port=8080"}},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				bench.answer(b, h, to, body)
-			}
-		})
+	return asked{http.MethodPut, "/v1/agents/web-1", jsonKind, asJSON(api.AgentSet{Incarnation: "1", Host: "web-1", Instances: set})},
+		asked{http.MethodPost, "/v1/agents/web-1/beat", jsonKind, asJSON(api.AgentBeat{Incarnation: "1", Sequence: 7, Digest: digest, Health: health})}
+}
+
+// BenchmarkBeatAfterChange is what the first beat of an agent costs after somebody else's
+// instance has changed, of a service that the agent has one of too.
+func BenchmarkBeatAfterChange(b *testing.B) {
+	s, _ := start(b, server.Config{})
+	h := server.Handler(s)
+	to, body := &sink{header: http.Header{}}, new(strings.Reader)
+	declare, beat := agentOf20(b)
+	declare.answer(b, h, to, body)
+	for weight := 1; b.Loop(); weight++ {
+		b.StopTimer()
+		asked{http.MethodPost, "/nacos/v1/ns/instance", formKind, fmt.Sprint("serviceName=app-0&ip=10.0.0.9&port=8080&weight=", weight%100+1)}.answer(b, h, to, body)
+		b.StartTimer()
+		beat.answer(b, h, to, body)
 	}
 }

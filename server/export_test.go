@@ -132,3 +132,25 @@ func Routes(s *Server) map[string]string {
 
 // ReadPlain reads the body of a beat that is written as agents write it.
 func ReadPlain(body []byte) (api.AgentBeat, bool) { return readPlain(body) }
+
+// Known returns the ids of the agents of which s knows what their beats are answered with.
+func Known(s *Server) (ids []string) {
+	s.beats.now()
+	for id := range s.beats.known.Range {
+		ids = append(ids, id.(string))
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Misknown returns the ids of those of which s knows something else than what it would
+// work out now. Nothing must change meanwhile.
+func Misknown(s *Server) (ids []string) {
+	for _, a := range s.beats.view.Snapshot().Agents() {
+		is, snap := s.beats.of(a.ID)
+		if *is != *s.beats.workOut(snap, a) {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
+}

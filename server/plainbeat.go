@@ -67,12 +67,11 @@ const jsonType = "application/json"
 // whether it did.
 func (f *face) answerPlain(w http.ResponseWriter, id string, body []byte) bool {
 	b, ok := readPlain(body)
-	snap := f.registry.Snapshot()
-	if !ok || snap == nil {
+	if !ok {
 		return false
 	}
-	is := f.beats.of(snap, id)
-	if !is.fine(b.Incarnation) || !is.agrees(b) || f.server.relay.Heard(string(registry.WitnessAgent(id))) != nil {
+	is, snap := f.beats.of(id)
+	if snap == nil || !is.fine(b.Incarnation) || !is.agrees(b) || f.server.relay.Heard(is.witness) != nil {
 		return false
 	}
 	header := w.Header()

@@ -52,6 +52,7 @@ type Server struct {
 	doors   *doors
 	gate    *access.Gate
 	pulse   *pulse
+	beats   *beats
 	started time.Time
 	metrics *prometheus.Registry
 
@@ -217,6 +218,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	s.registry = registry.New(s.store, s.relay)
 	s.source.registry = s.registry
+	s.beats = &beats{view: s.store.View(), hold: s.answersKept, told: &s.source.told}
 	s.center = config.New(s.store.Configs(), config.Config{Judge: new(syntax.Judge), Sealing: settings.Vault != nil})
 	s.waiters = waiters.New(s.center.View())
 	limits := eventLimits
@@ -280,7 +282,7 @@ func (s *Server) loops() []func(context.Context) error {
 	answering := s.dns // Close forgets it
 	loops := []func(context.Context) error{
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
-		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch,
+		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch, s.beats.follow,
 		func(ctx context.Context) error { return s.pulse.run(ctx, s.cfg.HTTP, s.toSelf()) },
 		s.keepCerts, s.audit.Run,
 	}
