@@ -46,6 +46,7 @@ const smallQuota = 16 << 20
 func stuff(t *testing.T, client *clientv3.Client, s *etcdstore.Store, percent int64) error {
 	t.Helper()
 	value := strings.Repeat("x", 16<<10)
+	begin := s.Usage().InUse
 	for n := range 4000 {
 		if _, err := client.Put(t.Context(), fmt.Sprintf("/stuff/%d/%d", percent, n), value); err != nil {
 			return err
@@ -53,7 +54,8 @@ func stuff(t *testing.T, client *clientv3.Client, s *etcdstore.Store, percent in
 		if percent > 100 || n%16 > 0 {
 			continue
 		}
-		<-time.After(130 * time.Millisecond) // etcd counts when it writes to its file
+		// etcd counts when it writes to its file, and the store asks now and then.
+		eventually(t, time.Minute, "what was put is counted", func() bool { return s.Usage().InUse >= begin+int64((n+1)*len(value)) })
 		if u := s.Usage(); u.Quota > 0 && u.InUse*100 > u.Quota*percent {
 			return nil
 		}

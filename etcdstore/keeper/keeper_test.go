@@ -106,7 +106,7 @@ func starting(t *testing.T, cfg keeper.Config) (*keeper.Keeper, func() error) {
 
 func put(t *testing.T, c *clientv3.Client, key, value string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err := c.Put(ctx, key, value)
 	return err
@@ -295,7 +295,7 @@ func TestRunSaysWhyItCannotStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer k.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			err = k.Run(ctx)
 			if err == nil {
