@@ -18,7 +18,7 @@ import (
 
 // shell is a command that runs script.
 func shell(script string) command.Command {
-	return command.Command{Argv: []string{"/bin/sh", "-c", script}, Timeout: 30 * time.Second}
+	return command.Command{Argv: []string{"/bin/sh", "-c", script}, Timeout: 2 * time.Minute}
 }
 
 func TestOutcomes(t *testing.T) {

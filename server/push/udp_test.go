@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/server/push"
+	"github.com/musterhq/muster/test/binary"
 )
 
 // client is a real socket.
@@ -76,7 +77,7 @@ func TestSockets(t *testing.T) {
 		}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // each waits for the repetition, long enough for a slow machine to acknowledge that in time
-			w := newWorld(t, push.Config{AckWithin: 1500 * time.Millisecond})
+			w := newWorld(t, push.Config{AckWithin: 3 * time.Second})
 			conn, err := push.Listen(t.Context(), test.server)
 			if err != nil {
 				t.Fatal(err)
@@ -104,7 +105,7 @@ func TestSockets(t *testing.T) {
 			start := time.Now()
 			w.register("orders", 2, strings.Repeat("a", 2000))
 			d, from = c.receive()
-			if after := time.Since(start); after > 2*time.Second {
+			if after := time.Since(start); after > binary.Promptly(2*time.Second) {
 				t.Errorf("told after %v", after)
 			}
 			if len(d.list.Hosts) != 2 || !d.zipped {

@@ -9,8 +9,8 @@ import (
 	"github.com/musterhq/muster/server/sweep"
 )
 
-// The one test against the real clock: nothing in it depends on how fast this
-// machine is, only on what follows what.
+// The one test against the real clock. It depends on what follows what, and on how
+// fast this machine is for the seconds alone in which the silence is seen.
 func TestRealClock(t *testing.T) {
 	h := newHouse(t, sweep.Config{Tick: 10 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -19,11 +19,11 @@ func TestRealClock(t *testing.T) {
 	k := endpoint("order-api", "192.0.2.1")
 	start := time.Now()
 	h.register(k, map[string]string{
-		registry.MetaBeatInterval: "100", registry.MetaBeatTimeout: "300", registry.MetaDeleteAfter: "600",
+		registry.MetaBeatInterval: "100", registry.MetaBeatTimeout: "300", registry.MetaDeleteAfter: "3000",
 	})
 	until := func(state string) time.Duration {
 		t.Helper()
-		deadline, cancel := context.WithTimeout(ctx, 20*time.Second)
+		deadline, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		for {
 			changed := h.store.View().Changed()
@@ -33,15 +33,15 @@ func TestRealClock(t *testing.T) {
 			select {
 			case <-changed:
 			case <-deadline.Done():
-				t.Fatalf("%s is %s after 20 s, want %s", k, h.state(k), state)
+				t.Fatalf("%s is %s after a minute, want %s", k, h.state(k), state)
 			}
 		}
 	}
 	if after := until(silent); after < 300*time.Millisecond {
 		t.Errorf("silent after %v, want at least 300ms", after)
 	}
-	if after := until(gone); after < 600*time.Millisecond {
-		t.Errorf("gone after %v, want at least 600ms", after)
+	if after := until(gone); after < 3*time.Second {
+		t.Errorf("gone after %v, want at least 3s", after)
 	}
 	cancel()
 	if err := <-done; err != nil {
