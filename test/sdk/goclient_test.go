@@ -157,7 +157,7 @@ func subscribe(t *testing.T, c naming_client.INamingClient, service, want string
 	if err := c.Subscribe(&vo.SubscribeParam{ServiceName: service, SubscribeCallback: w.call}); err != nil {
 		t.Fatalf("subscribe to %s: %v", service, err)
 	}
-	w.await(t, 5*time.Second, want)
+	w.await(t, prompt, want)
 	return w
 }
 

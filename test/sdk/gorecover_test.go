@@ -9,8 +9,8 @@ import (
 )
 
 // The client lists every 10 s, give or take the second between two looks at its
-// clock.
-const poll = 12 * time.Second
+// clock, and later on a machine that does much else.
+const poll = time.Minute
 
 func TestGoClientOutlivesACrashOfTheServer(t *testing.T) {
 	t.Parallel()
@@ -31,11 +31,9 @@ func TestGoClientOutlivesACrashOfTheServer(t *testing.T) {
 	// That list enrolled it anew.
 	s.write(http.MethodPost, "/nacos/v1/ns/instance", instance(service, "192.0.2.3", 80))
 	w.await(t, prompt, "192.0.2.1:80 192.0.2.2:80 192.0.2.3:80")
-	if got, want := logged.pushed(service), w.last(); got != want {
-		t.Errorf("the last push tells of %q, want %q", got, want)
-	}
+	wantPushed(t, service, w.last())
 	// Those that nobody beats for go, the other stays.
-	s.awaitList(45*time.Second, "public", service, kept)
+	s.awaitList(2*time.Minute, "public", service, kept)
 	w.await(t, poll, "192.0.2.1:80")
 	if w.timesEmpty() != 0 {
 		t.Errorf("the subscriber was told %d times that there is nothing", w.timesEmpty())
@@ -51,13 +49,13 @@ func TestGoClientBringsBackWhatTheServerLost(t *testing.T) {
 		Metadata: map[string]string{"range": "10%;x=y"}})
 	w := subscribe(t, newGoClient(t, s), service, "192.0.2.1:80")
 	const was = "192.0.2.1:80 cluster bj weight 3 healthy true metadata map[range:10%;x=y]"
-	s.awaitList(time.Second, "public", service, was)
+	s.awaitList(prompt, "public", service, was)
 
 	s.Kill()
 	s.Forget()
 	s.RestartServer()
-	// Two beats, as the first may have met the server while it was not ready.
-	s.awaitList(11*time.Second, "public", service, was)
+	// The first beat may have met the server while it was not ready.
+	s.awaitList(poll, "public", service, was)
 	register(t, c, vo.RegisterInstanceParam{ServiceName: service, Ip: "192.0.2.2", Port: 80})
 	w.await(t, poll, "192.0.2.1:80 192.0.2.2:80")
 }

@@ -19,9 +19,9 @@ func TestGoClientRegistersUpdatesAndDeregisters(t *testing.T) {
 	metadata := map[string]string{"range": "10%;x=y", "name": "größe +1"}
 	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.1", Port: 80, Weight: 2.5, ClusterName: "bj", Metadata: metadata})
 	register(t, c, vo.RegisterInstanceParam{ServiceName: "pay", GroupName: "night", Ip: "192.0.2.9", Port: 80})
-	s.awaitList(time.Second, "public", "pay",
+	s.awaitList(prompt, "public", "pay",
 		"192.0.2.1:80 cluster bj weight 2.5 healthy true metadata map[name:größe +1 range:10%;x=y]")
-	s.awaitList(time.Second, "public", "night@@pay", "192.0.2.9:80 cluster DEFAULT weight 1 healthy true metadata map[]")
+	s.awaitList(prompt, "public", "night@@pay", "192.0.2.9:80 cluster DEFAULT weight 1 healthy true metadata map[]")
 
 	all, err := c.GetAllServicesInfo(vo.GetAllServiceInfoParam{})
 	if err != nil || all.Count != 1 || len(all.Doms) != 1 || all.Doms[0] != "pay" {
@@ -33,14 +33,14 @@ func TestGoClientRegistersUpdatesAndDeregisters(t *testing.T) {
 	if !ok || err != nil {
 		t.Errorf("UpdateInstance() = %t, %v", ok, err)
 	}
-	s.awaitList(time.Second, "public", "pay",
+	s.awaitList(prompt, "public", "pay",
 		"192.0.2.1:80 cluster bj weight 7 healthy true metadata map[name:größe +1 range:11%;x=z]")
 
 	ok, err = c.DeregisterInstance(vo.DeregisterInstanceParam{ServiceName: "pay", Ip: "192.0.2.1", Port: 80, Cluster: "bj", Ephemeral: true})
 	if !ok || err != nil {
 		t.Errorf("DeregisterInstance() = %t, %v", ok, err)
 	}
-	s.awaitList(time.Second, "public", "pay", "")
+	s.awaitList(prompt, "public", "pay", "")
 	// A beat that was under way must not bring it back.
 	if binary.Poll(6*time.Second, func() bool { return s.list("public", "pay") != "" }, nil) {
 		t.Errorf("after it was deregistered: %s", s.list("public", "pay"))
