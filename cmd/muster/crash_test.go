@@ -49,6 +49,9 @@ func (w *writer) run(url string, acknowledged *atomic.Int64) error {
 		if err != nil {
 			return nil //nolint:nilerr // the server was killed, as it should be
 		}
+		if status == http.StatusServiceUnavailable {
+			continue // of an etcd that was late on a busy machine: it may be there or not
+		}
 		if status != http.StatusOK {
 			return fmt.Errorf("registration = %d %q", status, body)
 		}
@@ -65,6 +68,9 @@ func (w *writer) run(url string, acknowledged *atomic.Int64) error {
 			"content", contentOf(id, w.asked[id])))
 		if err != nil {
 			return nil //nolint:nilerr // as above
+		}
+		if status == http.StatusServiceUnavailable {
+			continue // as above
 		}
 		if status != http.StatusOK {
 			return fmt.Errorf("publication = %d %q", status, body)

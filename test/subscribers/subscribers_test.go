@@ -28,7 +28,7 @@ const (
 	services    = 20
 	changes     = 1000
 	writers     = 4
-	patience    = 20 * time.Second // over an enrolment, and a pause before one goes on
+	patience    = time.Minute // over an enrolment, and a pause before one goes on
 )
 
 // subscriber follows all services.

@@ -67,9 +67,16 @@ func (c *center) call(method, path string, body []byte) (int, []byte) {
 	return resp.StatusCode, answer
 }
 
+// put publishes a document, over moments in which a busy machine has the server think
+// that its etcd is away.
 func (c *center) put(name string, content []byte) {
 	c.t.Helper()
-	if status, answer := c.call(http.MethodPut, "/v1/configs/public/DEFAULT_GROUP/"+name, content); status != http.StatusOK {
+	status, answer := 0, []byte(nil)
+	binary.Poll(time.Minute, func() bool {
+		status, answer = c.call(http.MethodPut, "/v1/configs/public/DEFAULT_GROUP/"+name, content)
+		return status != http.StatusServiceUnavailable
+	}, nil)
+	if status != http.StatusOK {
 		c.t.Errorf("PUT %s = %d %.200s", name, status, answer)
 	}
 }

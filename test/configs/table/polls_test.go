@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// prompt is long before a poll ends by itself, and enough for a machine that is busy.
-const prompt = 5 * time.Second
+// prompt is before a poll ends by itself, and enough for a machine that is busy.
+const prompt = 9 * time.Second
 
 // polled is the answer to a poll, and how long it took.
 type polled struct {
