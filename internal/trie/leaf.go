@@ -73,8 +73,8 @@ func (l *leaf[K, V]) own(e *Edit) *leaf[K, V] {
 
 // add adds an entry whose key is not there.
 func (l *leaf[K, V]) add(tag uint64, v entry[K, V]) {
-	if len(l.entries) == cap(l.entries) { // by no more than the allocator gives: there are many leaves
-		l.entries = append(slices.Grow([]entry[K, V](nil), len(l.entries)+1), l.entries...)
+	if n := len(l.entries); n == cap(l.entries) { // by little: there are many leaves
+		l.entries = append(slices.Grow([]entry[K, V](nil), n+1+n/8), l.entries...)
 	}
 	l.entries = append(l.entries, v)
 	l.tag(len(l.entries)-1, tag)
