@@ -37,3 +37,15 @@ func Lost(l *Log) int {
 	defer l.mu.Unlock()
 	return l.lost
 }
+
+// MaxWaiting bounds what waits for a sink.
+const MaxWaiting = maxWaiting
+
+// SinkStats returns how many records wait for a sink, and how many it never got.
+func SinkStats(s *Sink) (waiting int, dropped uint64) {
+	is := s.stats()
+	return is.waiting, is.dropped
+}
+
+// Flush has l write what waits.
+func Flush(l *Log) { l.flush(0) }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -41,6 +42,8 @@ type Config struct {
 	// MaxPending bounds the bytes that wait in memory while they cannot be written; 0
 	// is 4 MiB.
 	MaxPending int
+	// Sinks take every record beside the files. They are this log's alone.
+	Sinks []*Sink
 	// Logger receives what an operator acts on; nil discards.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil shows none.
@@ -156,9 +159,13 @@ func (l *Log) take(e Event) bool {
 
 func (l *Log) chain(e Event) {
 	r := Record{Seq: l.head.Seq + 1, Event: e.bounded(), Prev: l.head.Hash}
+	from := len(l.pending)
 	l.pending, r.Hash = appendLine(l.pending, r)
 	l.head = r.head()
 	l.metrics.count(e.Result)
+	for _, s := range l.cfg.Sinks {
+		s.offer(entry{r.At, r.Result, bytes.Clone(l.pending[from : len(l.pending)-1])})
+	}
 }
 
 // write hands to the system what waits. It is called with mu held, which it lets go
@@ -212,9 +219,14 @@ func (l *Log) put(batch []byte, first uint64) (int, error) {
 	return l.file.Write(batch)
 }
 
-// Run flushes the disk, tells what was repeated and removes what is too old, until
-// ctx ends. It returns nil.
+// Run flushes the disk, tells what was repeated, removes what is too old and feeds the
+// sinks, until ctx ends. It returns nil.
 func (l *Log) Run(ctx context.Context) error {
+	var sinks sync.WaitGroup
+	defer sinks.Wait()
+	for _, s := range l.cfg.Sinks {
+		sinks.Go(func() { s.run(ctx) })
+	}
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	var flushed uint64
@@ -277,14 +289,23 @@ func (l *Log) Head() Head {
 	return l.written
 }
 
-// Close records that the log ends, and flushes and closes its file. What is appended
-// later is lost.
+// Close records that the log ends, flushes and closes its file, and has the sinks take
+// what they can within two seconds. What is appended later is lost.
 func (l *Log) Close() error {
 	if l.isClosed() {
 		return nil
 	}
 	l.tellRepeats(time.Now().Add(repeatEvery))
 	l.append(Event{Op: OpEnd, Result: Done})
+	var sinks sync.WaitGroup
+	for _, s := range l.cfg.Sinks {
+		sinks.Go(s.end)
+	}
+	defer sinks.Wait()
+	return l.closeFile()
+}
+
+func (l *Log) closeFile() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true

@@ -2,7 +2,7 @@ package audit
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are those of a log.
+// metrics are those of a log and its sinks.
 type metrics struct {
 	log     *Log
 	records *prometheus.CounterVec
@@ -12,6 +12,9 @@ type metrics struct {
 var (
 	descHead    = prometheus.NewDesc("muster_audit_head", "Number of the last record of the audit log that was written: a log that ends before it was cut.", nil, nil)
 	descFailing = prometheus.NewDesc("muster_audit_failing", "Whether records of the audit log cannot be written and wait in memory.", nil, nil)
+	descSent    = prometheus.NewDesc("muster_audit_sink_sent_total", "Records of the audit log that a sink has taken.", []string{"sink"}, nil)
+	descDropped = prometheus.NewDesc("muster_audit_sink_dropped_total", "Records that a sink did not get, as it took others too slowly; the files have them.", []string{"sink"}, nil)
+	descWaiting = prometheus.NewDesc("muster_audit_sink_waiting", "Records that wait for a sink.", []string{"sink"}, nil)
 )
 
 func newMetrics(l *Log) *metrics {
@@ -31,7 +34,7 @@ func (m *metrics) count(r Result) { m.records.WithLabelValues(string(r)).Inc() }
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	m.records.Describe(to)
 	m.lost.Describe(to)
-	for _, d := range []*prometheus.Desc{descHead, descFailing} {
+	for _, d := range []*prometheus.Desc{descHead, descFailing, descSent, descDropped, descWaiting} {
 		to <- d
 	}
 }
@@ -46,4 +49,10 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	to <- prometheus.MustNewConstMetric(descHead, prometheus.GaugeValue, float64(m.log.Head().Seq))
 	to <- prometheus.MustNewConstMetric(descFailing, prometheus.GaugeValue, failing)
+	for _, s := range m.log.cfg.Sinks {
+		is := s.stats()
+		to <- prometheus.MustNewConstMetric(descSent, prometheus.CounterValue, float64(is.sent), s.name)
+		to <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(is.dropped), s.name)
+		to <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(is.waiting), s.name)
+	}
 }

@@ -14,6 +14,9 @@ func Open(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg.withDefaults(), progress: make(chan struct{})}
 	l.repeats.init()
 	l.metrics = newMetrics(l)
+	for _, s := range l.cfg.Sinks {
+		s.log = l.cfg.Logger
+	}
 	if err := os.MkdirAll(l.cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/probe"
 )
 
 // Audit says how it is kept who changed what.
@@ -25,6 +26,19 @@ type Audit struct {
 	KeepDays int `yaml:"keep_days"`
 	// Required refuses calls that change something while they cannot be recorded.
 	Required bool `yaml:"required"`
+	// Syslog is a syslog that takes every record, too: unix:///PATH, udp://HOST:PORT or
+	// tcp://HOST:PORT; empty is none.
+	Syslog string `yaml:"syslog"`
+	// Webhook is an HTTP endpoint that does; without a URL there is none.
+	Webhook Webhook `yaml:"webhook"`
+}
+
+// Webhook says where records of the audit log are posted.
+type Webhook struct {
+	// URL is an http or https URL.
+	URL string `yaml:"url"`
+	// Headers are sent with each call.
+	Headers map[string]string `yaml:"headers"`
 }
 
 // DefaultAuditSize is how large a file of the audit log may grow.
@@ -41,7 +55,34 @@ func (a Audit) withDefaults() (Audit, error) {
 	if a.KeepDays < 1 || a.KeepDays > 36500 {
 		return a, fmt.Errorf("audit: keep_days: %d is not 1 to 36500", a.KeepDays)
 	}
+	if _, err := a.sinks(nil); err != nil {
+		return a, fmt.Errorf("audit: %w", err)
+	}
 	return a, nil
+}
+
+// sinks returns what takes every record beside the files. The webhook calls no address
+// that the guard refuses.
+func (a Audit) sinks(guard *probe.Guard) ([]*audit.Sink, error) {
+	var all []*audit.Sink
+	if a.Syslog != "" {
+		s, err := audit.Syslog(a.Syslog)
+		if err != nil {
+			return nil, fmt.Errorf("syslog: %w", err)
+		}
+		all = append(all, s)
+	}
+	if a.Webhook.URL == "" {
+		if len(a.Webhook.Headers) > 0 {
+			return nil, errors.New("webhook: headers are given, and no url")
+		}
+		return all, nil
+	}
+	s, err := audit.Webhook(audit.WebhookConfig{URL: a.Webhook.URL, Headers: a.Webhook.Headers, Refusal: guard.Refusal})
+	if err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	return append(all, s), nil
 }
 
 func (s *Server) openAudit() (*audit.Log, error) {
@@ -49,7 +90,19 @@ func (s *Server) openAudit() (*audit.Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit: max_size: %w", err)
 	}
-	return audit.Open(audit.Config{Dir: filepath.Join(s.cfg.DataDir, audit.Dir), Server: s.id, MaxSize: int64(size), KeepDays: s.cfg.Audit.KeepDays,
+	own, err := netip.ParseAddrPort(s.cfg.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("http: %w", err)
+	}
+	guard, err := probe.NewGuard(probe.GuardConfig{DenyEndpoints: []netip.AddrPort{own}})
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	sinks, err := s.cfg.Audit.sinks(guard)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	return audit.Open(audit.Config{Sinks: sinks, Dir: filepath.Join(s.cfg.DataDir, audit.Dir), Server: s.id, MaxSize: int64(size), KeepDays: s.cfg.Audit.KeepDays,
 		Logger: s.log, Registerer: s.metrics})
 }
 

@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -186,10 +188,40 @@ func TestRequiredAudit(t *testing.T) {
 	})
 }
 
+// journal keeps what is logged.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) has(text string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Contains(j.text.String(), text)
+}
+
+// What a cloud answers to the programs on its hosts is not to be had by naming it as an
+// endpoint, nor is the server itself.
+func TestAuditWebhookIsGuarded(t *testing.T) {
+	logged := new(journal)
+	start(t, server.Config{Logger: slog.New(slog.NewTextHandler(logged, nil)),
+		Audit: server.Audit{Webhook: server.Webhook{URL: "http://169.254.169.254/latest"}}})
+	eventually(t, "the log says why the webhook is not called", func() bool { return logged.has("169.254.169.254 is a") })
+}
+
 func TestAuditSettings(t *testing.T) {
 	for want, a := range map[string]server.Audit{
-		"audit: max_size":  {MaxSize: "1KiB"},
-		"audit: keep_days": {KeepDays: -1},
+		"audit: max_size":         {MaxSize: "1KiB"},
+		"audit: keep_days":        {KeepDays: -1},
+		"audit: syslog":           {Syslog: "localhost:514"},
+		"audit: webhook":          {Webhook: server.Webhook{URL: "example.org"}},
+		"audit: webhook: headers": {Webhook: server.Webhook{Headers: map[string]string{"A": "b"}}},
 	} {
 		if _, err := (server.Config{Audit: a}).WithDefaults(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("WithDefaults(%+v) = %v, want %s", a, err, want)

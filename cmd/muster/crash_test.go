@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 )
 
 // writer is one client that registers and publishes until the server is gone,
@@ -184,7 +187,32 @@ func TestAcknowledgedSurvivesKills(t *testing.T) {
 		w.read(t, s, w.documents)
 		instances, documents = instances+len(w.instances), documents+len(w.documents)
 	}
+	recorded(t, filepath.Join(s.data, audit.Dir), writers)
 	t.Logf("%d kills in %v: %d instances and %d documents acknowledged, all there", kills, time.Since(began), instances, documents)
+}
+
+// recorded demands a record of each acknowledged registration, in a chain that is whole
+// over all kills.
+func recorded(t *testing.T, dir string, writers []*writer) {
+	t.Helper()
+	if report, err := audit.Verify(dir); err != nil || slices.ContainsFunc(report.Findings, func(f audit.Finding) bool { return f.Kind != audit.Unfinished }) {
+		t.Errorf("Verify = %+v, %v, want nothing wrong", report, err)
+	}
+	page, err := audit.Find(dir, audit.Query{Op: "nacosRegisterInstance", Result: audit.Done})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, r := range page.Records {
+		known[r.Item] = true
+	}
+	for _, w := range writers {
+		for port := range w.instances {
+			if at := fmt.Sprintf("%s:%d", w.ip(), port); !known[at] {
+				t.Errorf("nothing records the acknowledged instance %s", at)
+			}
+		}
+	}
 }
 
 // killWhileWriting kills the server once it has acknowledged so many writes,

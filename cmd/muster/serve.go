@@ -86,6 +86,8 @@ func settingFlags() []cli.Flag {
 		&cli.IntFlag{Name: "config-track-days", EnvVars: []string{"MUSTER_CONFIG_TRACK_DAYS"}, Usage: "remember for `N` days which client held which version of a document", DefaultText: strconv.Itoa(server.DefaultTrackDays)},
 		&cli.IntFlag{Name: "audit-keep-days", EnvVars: []string{"MUSTER_AUDIT_KEEP_DAYS"}, Usage: "keep for `N` days who changed what", DefaultText: strconv.Itoa(audit.DefaultKeepDays)},
 		&cli.BoolFlag{Name: "audit-required", EnvVars: []string{"MUSTER_AUDIT_REQUIRED"}, Usage: "refuse calls that change something while they cannot be recorded"},
+		&cli.StringFlag{Name: "audit-syslog", EnvVars: []string{"MUSTER_AUDIT_SYSLOG"}, Usage: "`ADDRESS` of a syslog that takes who changed what, too: unix:///PATH, udp://HOST:PORT or tcp://HOST:PORT"},
+		&cli.StringFlag{Name: "audit-webhook", EnvVars: []string{"MUSTER_AUDIT_WEBHOOK"}, Usage: "`URL` to which it is posted, too; a header for it comes from MUSTER_AUDIT_WEBHOOK_HEADER or the settings file"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback without TLS, or without authentication"},
 		&cli.StringFlag{Name: "auth", EnvVars: []string{"MUSTER_AUTH"}, Usage: "whether callers must log in: `MODE` on, off, or auto, which is on where HTTP is beyond loopback", DefaultText: server.AuthAuto},
 		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"MUSTER_TLS_CERT"}, Usage: "certificate `FILE`, with which HTTP speaks TLS and this server asks others"},
@@ -179,7 +181,7 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "labels-url", c.String, &cfg.Labels.URL)
 	over(c, "labels-interval", c.Duration, &cfg.Labels.Interval)
 	over(c, "labels-timeout", c.Duration, &cfg.Labels.Timeout)
-	if err := labelsHeader(os.Getenv("MUSTER_LABELS_HEADER"), &cfg.Labels); err != nil {
+	if err := headerOf("MUSTER_LABELS_HEADER", &cfg.Labels.Headers); err != nil {
 		return cfg, err
 	}
 	over(c, "corefile", c.String, &cfg.Corefile)
@@ -189,6 +191,11 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "check-deny", c.StringSlice, &cfg.Checks.Deny)
 	over(c, "audit-keep-days", c.Int, &cfg.Audit.KeepDays)
 	over(c, "audit-required", c.Bool, &cfg.Audit.Required)
+	over(c, "audit-syslog", c.String, &cfg.Audit.Syslog)
+	over(c, "audit-webhook", c.String, &cfg.Audit.Webhook.URL)
+	if err := headerOf("MUSTER_AUDIT_WEBHOOK_HEADER", &cfg.Audit.Webhook.Headers); err != nil {
+		return cfg, err
+	}
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	over(c, "auth", c.String, &cfg.Auth)
 	over(c, "tls-cert", c.String, &cfg.TLS.CertFile)
@@ -200,21 +207,22 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	return cfg, nil
 }
 
-// labelsHeader sets the header that the environment has, as NAME: VALUE. It goes
-// before one of the same name in the file.
-func labelsHeader(text string, to *server.Labels) error {
+// headerOf sets the header that a variable of the environment has, as NAME: VALUE. It
+// goes before one of the same name in the file.
+func headerOf(variable string, to *map[string]string) error {
+	text := os.Getenv(variable)
 	if text == "" {
 		return nil
 	}
 	name, value, ok := strings.Cut(text, ":")
 	if !ok {
-		return errors.New("MUSTER_LABELS_HEADER is not of the form NAME: VALUE") // it may be a secret
+		return errors.New(variable + " is not of the form NAME: VALUE") // it may be a secret
 	}
-	maps.DeleteFunc(to.Headers, func(n, _ string) bool { return strings.EqualFold(n, name) })
-	if to.Headers == nil {
-		to.Headers = map[string]string{}
+	maps.DeleteFunc(*to, func(n, _ string) bool { return strings.EqualFold(n, name) })
+	if *to == nil {
+		*to = map[string]string{}
 	}
-	to.Headers[name] = strings.TrimSpace(value)
+	(*to)[name] = strings.TrimSpace(value)
 	return nil
 }
 
