@@ -12,8 +12,9 @@ type room struct {
 	streams     int // event streams
 }
 
-// maxConnections is as many as two gigabytes hold, at 24 KiB for one that waits.
-const maxConnections = 49152
+// maxConnections is as many as 65,536 files leave room for: 50,000 agents, of which each
+// keeps one to beat over, and others. They take 1.3 GiB, at 24 KiB for one that waits.
+const maxConnections = 57344
 
 // roomOf divides what a process has that may have so many files open: the rest is for
 // other calls, one file in eight for what is no connection.

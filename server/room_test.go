@@ -9,7 +9,7 @@ import (
 
 func TestThoseWhoWaitLeaveRoom(t *testing.T) {
 	for _, test := range []struct{ files, polls uint64 }{
-		{1024, 560}, {20_000, 10_937}, {65_536, 30_720}, {math.MaxUint64, 30_720},
+		{1024, 560}, {20_000, 10_937}, {65_536, 35_840}, {math.MaxUint64, 35_840},
 	} {
 		connections, polls, others := server.RoomOf(test.files)
 		if polls != int(test.polls) {
