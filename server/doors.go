@@ -152,7 +152,6 @@ func (s *seated) end() {
 	s.begin(0)
 	if s.held > 0 {
 		s.doors.answer.held.Add(-s.held)
-		_ = http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Time{}) // of what the connection carries next
 	}
 }
 

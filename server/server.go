@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/access"
@@ -81,10 +80,11 @@ type Server struct {
 	audit      *audit.Log
 	auditing   chan struct{} // a seat for who looks at it
 
-	listener net.Listener
-	http     *http.Server
-	dnsMu    sync.Mutex   // a reload may come when the server closes
-	dns      *dnsd.Server // nil once closed; guarded by dnsMu after Open
+	listener    net.Listener
+	connections *connections // of the listener
+	http        *http.Server
+	dnsMu       sync.Mutex   // a reload may come when the server closes
+	dns         *dnsd.Server // nil once closed; guarded by dnsMu after Open
 
 	draining  atomic.Bool
 	twins     bool          // that was said; owned by compare
@@ -135,6 +135,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return fmt.Errorf("http: %w", err)
 	}
 	s.cfg.HTTP = s.listener.Addr().String()
+	s.connections = newConnections(s.room.connections)
+	s.connections.Listener = s.listener
+	s.metrics.MustRegister(s.connections)
 	if err := s.choosePorts(); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTime, IdleTimeout: idleTimeout, ConnState: s.connections.follow,
 		MaxHeaderBytes: maxHeader, ErrorLog: log.New(&s.handshakes, "", 0)}
 	if s.ownCerts != nil {
 		s.http.TLSConfig = s.ownCerts.Server(s.cfg.TLS.ClientRequired, protocols...)
@@ -259,7 +262,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return loop(loops) })
 	}
 	g.Go(func() error {
-		if err := s.serve(netutil.LimitListener(s.listener, s.room.connections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.serve(s.connections); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http: %w", err)
 		}
 		return nil

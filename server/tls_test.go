@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/musterhq/muster/internal/authority"
 	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/server"
+	"github.com/musterhq/muster/server/events"
 )
 
 // secured returns the settings of a server with a certificate, and its authority.
@@ -156,6 +158,30 @@ func TestEventsOverTLS(t *testing.T) {
 	})
 	if err != io.EOF { //nolint:errorlint // it is this very one
 		t.Errorf("Watch() = %v, want that everything was told", err)
+	}
+}
+
+// A stream over HTTP/2 that has nothing to tell for longer than its reader may take to
+// read goes on.
+func TestQuietEventsOverHTTP2(t *testing.T) {
+	defer server.SetEvents(func(c *events.Config) { c.Within = 50 * time.Millisecond })()
+	conf, a := secured(t)
+	s, _ := start(t, server.Config{TLS: conf})
+	c := over(t, certs.Files{CA: a.File}, "h2")
+	c.Timeout = 0
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.Addresses().HTTP+api.PathEvents, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the stream ended with %v, want that it went on", err)
 	}
 }
 

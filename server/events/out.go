@@ -78,8 +78,9 @@ func (o *out) flush() error {
 	if o.err == nil {
 		o.err = o.control.Flush()
 	}
+	o.release() // over HTTP/2 a deadline ends the stream, also one that has nothing to tell
 	return o.err
 }
 
-// release takes the deadline off the connection, which may serve other calls.
+// release takes the deadline off the stream.
 func (o *out) release() { _ = o.control.SetWriteDeadline(time.Time{}) }
