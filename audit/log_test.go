@@ -347,3 +347,64 @@ func TestFind(t *testing.T) {
 		})
 	}
 }
+
+// What others put into the directory does not stop the log.
+func TestLogGoesOnWhateverLiesThere(t *testing.T) {
+	t.Run("lines that are no records", func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, audit.FileName(1)), []byte("what?\nindeed\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := open(t, audit.Config{Dir: dir})
+		l.Append(done("one"))
+		if err := l.Failing(); err != nil {
+			t.Errorf("Failing = %v", err)
+		}
+		report, err := l.Verify()
+		if got, want := brief(report), []string{"unreadable 1 0", "unreadable 2 0"}; err != nil || !slices.Equal(got, want) || report.Records != 2 {
+			t.Errorf("Verify = %+v, %v, want %q and two records", report, err, want)
+		}
+	})
+	t.Run("the file that is to come", func(t *testing.T) {
+		dir := t.TempDir()
+		l := open(t, audit.Config{Dir: dir, MaxSize: 1})
+		if err := os.WriteFile(filepath.Join(dir, audit.FileName(2)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.Append(done("one"))
+		l.Append(done("two"))
+		if err := l.Failing(); err != nil {
+			t.Errorf("Failing = %v", err)
+		}
+		if r := sound(t, dir, l.Head()); r.Records != 3 {
+			t.Errorf("Verify = %+v, want three records", r)
+		}
+	})
+	t.Run("nothing any more", func(t *testing.T) {
+		dir := t.TempDir()
+		l := open(t, audit.Config{Dir: dir})
+		if err := os.Remove(filepath.Join(dir, audit.FileName(1))); err != nil {
+			t.Fatal(err)
+		}
+		report, err := l.Verify()
+		if got, want := brief(report), []string{"cut 0 1"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("Verify = %+v, %v, want %q", report, err, want)
+		}
+	})
+}
+
+// BenchmarkAppend is what a record costs a call, with many at once.
+func BenchmarkAppend(b *testing.B) {
+	l, err := audit.Open(audit.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	e := done("orders")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			l.Append(e)
+		}
+	})
+}
