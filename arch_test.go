@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"config":         {"internal/trie", "internal/view", "internal/digest"},
 	"config/syntax":  nil,
 	"access":         nil,
+	"auth":           {"access", "internal/view", "internal/atomicfile"},
 	"config/vault":   {"internal/atomicfile"},
 	"config/archive": {"config"},
 	"answer":         {"registry", "internal/nearest"},
@@ -69,7 +70,7 @@ var arrows = map[string][]string{
 	"audit": nil,
 
 	// Adapters.
-	"etcdstore":          {"registry", "config"},
+	"etcdstore":          {"registry", "config", "auth"},
 	"etcdstore/embedded": nil,
 	"etcdstore/keeper":   {"etcdstore/embedded"},
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile", "internal/boltpages"},
@@ -92,7 +93,7 @@ var arrows = map[string][]string{
 	"server/waiters":        {"config"},
 	"server/track":          {"config", "internal/boltpages"},
 	"server": {
-		"access", "registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "audit", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"access", "auth", "registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "audit", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
 		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman", "internal/certs",
 	},
@@ -103,7 +104,7 @@ var arrows = map[string][]string{
 	"cmd/muster": {
 		"registry", "config", "config/vault", "audit", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
 		"agent/...", "internal/nearest", "internal/folder", "internal/diff", "internal/sdnotify",
-		"internal/certs", "internal/authority",
+		"internal/atomicfile", "internal/certs", "internal/authority",
 	},
 	"cmd/muster-bench": {
 		"registry", "etcdstore/...", "api", "internal/nearest", "internal/nacoswire", "internal/latency", "internal/openloop",

@@ -3,9 +3,9 @@
 //
 // It is the only package that knows etcd: where a record lies, how writes that
 // come together travel together, how list and watch become snapshots, how old
-// those are, and who holds the judge's office. [Store] serves the registry;
-// [Store.Configs] the configuration centre. Nothing is answered before
-// [Store.Run] runs.
+// those are, and who holds the judge's office. [Store] serves the registry,
+// [Store.Configs] the configuration centre, [Store.Auth] users and keys. Nothing
+// is answered before [Store.Run] runs.
 package etcdstore
 
 import (
@@ -82,6 +82,7 @@ type Store struct {
 
 	view    registry.View
 	configs Configs
+	auth    Auth
 	feeds   [domains]*feed
 	inbox   *inbox // of the committer
 
@@ -111,6 +112,7 @@ func New(client *clientv3.Client, cfg Config) *Store {
 		inbox: newInbox(), guard: guard{ask: make(chan struct{}, 1)},
 	}
 	s.epoch.highest = cfg.HighestSerial
+	s.auth.store = s
 	s.epochRead.Store(epochUnread)
 	s.configs.store, s.configs.cache, s.configs.vault = s, newCache(contentCacheBytes), cfg.Vault
 	s.feeds = [domains]*feed{registryDomain: s.registryFeed(), configDomain: s.configs.feed()}
@@ -151,7 +153,7 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 		for _, part := range []func(context.Context) error{
 			s.commitLoop, s.watchQuota, s.watchSpace, s.reconcileLoop,
-			s.followServers, // who follows something else in etcd belongs here
+			s.followServers, s.auth.follow, // who follows something else in etcd belongs here
 		} {
 			run(part)
 		}

@@ -1,0 +1,146 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/access"
+)
+
+// Identify returns who shows these credentials. The error is an *access.Refused, or
+// ErrUnavailable before users and keys are known.
+func (a *Authority) Identify(ctx context.Context, c access.Credentials) (access.Subject, error) {
+	s := a.Snapshot()
+	switch {
+	case s == nil:
+		return access.Subject{}, ErrUnavailable
+	case len(c.Token) > maxToken:
+		return access.Subject{}, refused(access.ReasonMalformed)
+	case isOpaque(c.Token):
+		return s.byOpaque(c.Token, a.cfg.Now())
+	case c.Token != "":
+		return a.bySession(c.Token)
+	case c.User != "" || c.Password != "":
+		u, err := a.password(ctx, c)
+		if err != nil {
+			return access.Subject{}, err
+		}
+		return u.subject(), nil
+	case c.Certificate != nil:
+		return ofCertificate(c.Certificate)
+	}
+	return access.Subject{}, refused(access.ReasonNone)
+}
+
+// AgentRole is the role of agents that show a certificate: there is no token that names
+// others. Administrators make it.
+const AgentRole = "agent"
+
+// ofCertificate returns whom a certificate is of, which has been verified: its one URI,
+// muster://server/NAME or muster://agent/ID, says so. What else it names are hosts.
+func ofCertificate(c *x509.Certificate) (access.Subject, error) {
+	if len(c.URIs) != 1 || c.URIs[0].Scheme != "muster" {
+		return access.Subject{}, refused(access.ReasonUnknown)
+	}
+	switch name := strings.TrimPrefix(c.URIs[0].Path, "/"); {
+	case name == "" || name == AnyAgent:
+	case c.URIs[0].Host == "server":
+		return access.Subject{Type: access.Server, Name: name}, nil
+	case c.URIs[0].Host == "agent":
+		return access.Subject{Type: access.Agent, Name: name, Roles: []string{AgentRole}}, nil
+	}
+	return access.Subject{}, refused(access.ReasonUnknown)
+}
+
+// byOpaque finds a token by its digest: how long that takes tells nothing of others.
+func (s *Snapshot) byOpaque(token string, now time.Time) (access.Subject, error) {
+	t := s.digests[sha256.Sum256([]byte(token))]
+	switch {
+	case t == nil:
+		return access.Subject{}, refused(access.ReasonUnknown)
+	case t.Expires != nil && !now.Before(*t.Expires):
+		return access.Subject{}, refused(access.ReasonExpired)
+	}
+	return access.Subject{Type: access.Agent, Name: t.Subject, Roles: t.Roles}, nil
+}
+
+func (a *Authority) bySession(token string) (access.Subject, error) {
+	keys, err := a.keys()
+	if err != nil {
+		return access.Subject{}, err
+	}
+	c, err := keys.parse(token, a.cfg.Now())
+	if err != nil {
+		return access.Subject{}, err
+	}
+	switch c.Type {
+	case typeServer:
+		return access.Subject{Type: access.Server, Name: c.Subject}, nil
+	case typeUser:
+		u := keys.of.User(c.Subject)
+		if u == nil || u.Epoch != c.Epoch || c.Epoch == "" {
+			return access.Subject{}, refused(access.ReasonRevoked)
+		}
+		return u.subject(), nil
+	}
+	return access.Subject{}, refused(access.ReasonMalformed)
+}
+
+func (u *User) subject() access.Subject {
+	return access.Subject{Type: access.User, Name: u.Name, Roles: u.Roles}
+}
+
+// crowdedRetry is when to try again after too many logins at once.
+const crowdedRetry = 2 * time.Second
+
+// password returns the user whose name and password c has.
+func (a *Authority) password(ctx context.Context, c access.Credentials) (*User, error) {
+	s := a.Snapshot()
+	if s == nil {
+		return nil, ErrUnavailable
+	}
+	if len(c.Password) > maxPassword || !nameForm.MatchString(c.User) {
+		return nil, refused(access.ReasonUnknown) // no user has them
+	}
+	now := time.Now() // monotonic: a wall clock that is set unlocks nobody
+	wait, done := a.limiter.admit(c.User, c.From, now)
+	if wait > 0 {
+		return nil, &access.Refused{Reason: access.ReasonBusy, Retry: wait}
+	}
+	u := s.User(c.User)
+	ok, err := a.matches(ctx, u, c.Password)
+	switch {
+	case err != nil:
+		done(untold)
+		if errors.Is(err, errCrowded) {
+			err = &access.Refused{Reason: access.ReasonBusy, Retry: crowdedRetry}
+		}
+		return nil, err
+	case !ok:
+		done(wrong)
+		return nil, refused(access.ReasonUnknown)
+	}
+	done(right)
+	return u, nil
+}
+
+// matches reports whether a user has a password; nil has none, and takes as long.
+func (a *Authority) matches(ctx context.Context, u *User, password string) (bool, error) {
+	if u == nil {
+		return a.hasher.verify(ctx, "", password, func() bool { return false })
+	}
+	mark := a.verified.mark(u, password)
+	known := func() bool { return a.verified.has(mark, time.Now()) }
+	if known() {
+		return true, nil
+	}
+	ok, err := a.hasher.verify(ctx, u.Password, password, known)
+	if ok {
+		a.verified.add(mark, time.Now())
+	}
+	return ok, err
+}
