@@ -35,7 +35,6 @@ import (
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
-	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
@@ -64,6 +63,10 @@ type Config struct {
 	DataDir string `yaml:"data_dir,omitempty"`
 	// Servers are URLs or host:port; none means client.DefaultServer.
 	Servers []string `yaml:"servers,omitempty"`
+	// TokenFile holds the token that the servers let the agent in by; empty means
+	// none. It is read again when it changes. A file that is missing, or a token that
+	// is refused, is waited for: what runs here goes on.
+	TokenFile string `yaml:"token_file,omitempty"`
 	// CAFile holds the authorities of https servers; empty means those of the
 	// system. CertFile and KeyFile are a certificate to show to them. All are read
 	// again when they change.
@@ -250,22 +253,6 @@ func New(cfg Config) (*Agent, error) {
 		Problem: func() string { return a.announce.Status().Error },
 	})
 	return a, nil
-}
-
-// callPatience bounds one call to a server.
-const callPatience = 3 * time.Second
-
-// dial returns a client that says it is the agent of that id.
-func (c Config) dial(id string) (*client.Client, error) {
-	trust, err := certs.Open(certs.Files{Cert: c.CertFile, Key: c.KeyFile, CA: c.CAFile}, c.Logger)
-	if err != nil {
-		return nil, err
-	}
-	// The agent's loops do their own waiting, and know better for how long.
-	return client.New(c.Servers, client.Config{
-		Rounds: 1, Timeout: callPatience, DialTLS: trust.Dialer("h2", "http/1.1"), UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
-		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
-	})
 }
 
 // Reload reads the definition files and local templates now, and tries again

@@ -93,7 +93,7 @@ func (c *Client) try(ctx context.Context, server string, r call) (answer, error)
 	}
 	maps.Copy(req.Header, r.header)
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if err != nil {
 		return answer{}, c.unreachable(ctx, bounded, server, err)
 	}
@@ -117,6 +117,9 @@ func (c *Client) try(ctx context.Context, server string, r call) (answer, error)
 // unreachable returns the error of a try that got no answer. A caller who
 // called it off learns that alone, for then nothing is known of the server.
 func (c *Client) unreachable(ctx, bounded context.Context, server string, err error) error {
+	if none, ok := errors.AsType[*tokenError](err); ok {
+		return none
+	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
@@ -155,14 +158,8 @@ func exchange[T any](ctx context.Context, c *Client, r call, in any) (T, error) 
 
 // tagged is exchange for an answer with an entity tag.
 func tagged[T any](ctx context.Context, c *Client, r call, in any) (out T, tag string, err error) {
-	if in != nil {
-		if r.body, err = json.Marshal(in); err != nil {
-			return out, "", fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
-		}
-		if r.header == nil {
-			r.header = http.Header{}
-		}
-		r.header.Set("Content-Type", "application/json")
+	if r, err = withJSON(r, in); err != nil {
+		return out, "", err
 	}
 	a, err := c.do(ctx, r)
 	if err != nil {
@@ -172,4 +169,20 @@ func tagged[T any](ctx context.Context, c *Client, r call, in any) (out T, tag s
 		return out, "", fmt.Errorf("%s %s: the answer is not the expected JSON, is this a Muster server: %w", r.method, r.path, err)
 	}
 	return out, unquote(a.header.Get("ETag")), nil
+}
+
+// withJSON returns r with in as its body, unless that is nil.
+func withJSON(r call, in any) (call, error) {
+	if in == nil {
+		return r, nil
+	}
+	var err error
+	if r.body, err = json.Marshal(in); err != nil {
+		return r, fmt.Errorf("%s %s: %w: %w", r.method, r.path, ErrInvalid, err)
+	}
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	r.header.Set("Content-Type", "application/json")
+	return r, nil
 }

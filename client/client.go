@@ -41,6 +41,9 @@ type Config struct {
 	// DialTLS opens the connections to https servers, handshake and all; nil trusts
 	// the authorities of the system. It is of no account beside Transport.
 	DialTLS func(ctx context.Context, network, address string) (net.Conn, error)
+	// Token returns the token that requests bear, "" for none; nil means none. It is
+	// asked for each of them.
+	Token func() (string, error)
 	// UserAgent is sent with every request; empty means "muster-client".
 	UserAgent string
 	// Identity is who reads and watches configuration; the zero Identity is

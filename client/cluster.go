@@ -90,7 +90,7 @@ func (c *Client) begin(ctx context.Context, server, path string) (*http.Response
 		return nil, fmt.Errorf("GET %s: %w", path, err)
 	}
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if !late.Stop() && err == nil { // too late by a hair: the body is cut off already
 		_ = resp.Body.Close()
 		err = context.Cause(bounded)

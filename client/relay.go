@@ -80,7 +80,7 @@ func (c *Client) relay(ctx context.Context, server string, r Relayed) (a Relayed
 		return a, fmt.Errorf("%s: %w", r.Method, ErrInvalid) // the path may hold anything
 	}
 	maps.Copy(req.Header, r.Header)
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if err != nil {
 		return a, c.unreachable(ctx, bounded, server, err)
 	}

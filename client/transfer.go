@@ -36,7 +36,7 @@ func (c *Client) ImportConfigs(ctx context.Context, archive io.Reader, size int6
 	req.ContentLength = size
 	req.Header.Set("Content-Type", "application/zip")
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
-	resp, err := c.http.Do(req)
+	resp, err := c.send(req)
 	if err != nil {
 		return out, c.unreachable(ctx, ctx, server, err)
 	}

@@ -60,6 +60,8 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	f.mountMembers(a)
 	f.mountBackup(a)
 	f.mountAudit(a)
+	f.mountLogin(a)
+	f.mountUsers(a)
 	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "status", Method: http.MethodGet, Path: api.PathStatus,
 		Summary: "What this server says of itself", Tags: []string{"server"}}, f.getStatus)
 	return a

@@ -76,6 +76,10 @@ type Config struct {
 	// TrackDays is for how many days it is remembered which client held which version
 	// of a document; 0 is 7.
 	TrackDays int `yaml:"config_track_days"`
+	// AuthKeyFile is the file of the keys under which those that sign sessions lie in
+	// etcd; empty is auth.key in DataDir, which the first start makes. All servers are
+	// to have the same.
+	AuthKeyFile string `yaml:"auth_key_file"`
 	// Audit says how it is kept who changed what.
 	Audit Audit `yaml:"audit"`
 	// Insecure allows the HTTP edge beyond loopback without TLS, and without

@@ -38,6 +38,11 @@ var bodies = map[string]any{
 	"watch-configs":    api.ConfigWatch{Configs: []api.ConfigRef{{DataID: "app.properties"}}, Wait: 100},
 	"add-member":       api.MemberSpec{Name: "d", Peer: "192.0.2.14:2380"},
 	"heard":            "agent/web-1\n",
+	"login":            api.Login{User: "ann", Password: "correct horse battery"},
+	"put-password":     api.PasswordChange{Current: "correct horse battery", Password: "staple correct horse"},
+	"put-user":         api.UserSpec{Password: "correct horse battery", Roles: []string{"reader"}},
+	"put-role":         api.RoleSpec{Rules: []api.AccessRule{{Kind: "naming", Namespace: "dev", Group: "*", Verbs: "rw"}}},
+	"add-token":        api.TokenSpec{Subject: "web-1", Roles: []string{"reader"}, Seconds: 2592000},
 }
 
 // exemplify completes the document of our own operations: examples of bodies, and

@@ -13,16 +13,11 @@ const (
 	AuthOff  = "off"
 )
 
-// gated says whether there is a gate that asks callers who they are. There is none
-// so far, so nothing can be enforced, and to listen beyond loopback is to let
-// everybody in.
-const gated = false
-
 // Enforces reports whether callers of the HTTP edge must say who they are. It is the
 // one place that decides: Auth does, and where that is auto, whether HTTP is beyond
 // loopback.
 func (c Config) Enforces() bool {
-	return gated && (c.Auth == AuthOn || c.Auth != AuthOff && c.beyond())
+	return c.Auth == AuthOn || c.Auth != AuthOff && c.beyond()
 }
 
 // beyond reports whether others than this host reach the HTTP edge.
@@ -48,13 +43,7 @@ func (c Config) exposures() []string {
 
 // guarded returns an error where something lies open that nobody allowed.
 func (c Config) guarded() error {
-	switch c.Auth {
-	case AuthAuto, AuthOff:
-	case AuthOn:
-		if !gated {
-			return fmt.Errorf("auth: %s is not to be had yet: nobody can log in", AuthOn)
-		}
-	default:
+	if c.Auth != AuthAuto && c.Auth != AuthOn && c.Auth != AuthOff {
 		return fmt.Errorf("auth: %q is not one of auto, on, off", c.Auth)
 	}
 	if open := c.exposures(); len(open) > 0 && !c.Insecure {

@@ -55,6 +55,9 @@ func (s *Server) ask(ctx context.Context, method, target string, body io.Reader,
 	if body != nil {
 		req.Header.Set("Content-Type", "text/plain")
 	}
+	if err := s.sayWho(req); err != nil {
+		return err
+	}
 	resp, err := s.peers.Do(req)
 	if err != nil {
 		return err

@@ -14,6 +14,11 @@ func (s *Server) notReady() string {
 	case !s.store.Ready():
 		return s.notListed()
 	}
+	if s.auth != nil {
+		if err := s.auth.Ready(); err != nil {
+			return err.Error()
+		}
+	}
 	return ""
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/auth"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/config/syntax"
 	"github.com/musterhq/muster/config/vault"
@@ -50,6 +51,7 @@ type Server struct {
 	room    room
 	doors   *doors
 	gate    *access.Gate
+	auth    *auth.Authority // nil where nobody has to log in
 	pulse   *pulse
 	beats   *beats
 	started time.Time
@@ -157,6 +159,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+	if err := s.openAuth(); err != nil {
 		return err
 	}
 	if s.dns, err = s.openDNS(); err != nil {
@@ -294,6 +299,9 @@ func (s *Server) loops() []func(context.Context) error {
 	}
 	if s.labels != nil {
 		loops = append(loops, s.labels.Run)
+	}
+	if s.auth != nil {
+		loops = append(loops, s.auth.Run)
 	}
 	return loops
 }

@@ -191,13 +191,14 @@ func TestBeyondLoopback(t *testing.T) {
 		cfg  server.Config
 		want string // of the error; empty: none
 	}{
-		"loopback":                     {server.Config{HTTP: "127.0.0.1:8848"}, ""},
-		"beyond it":                    {server.Config{HTTP: "0.0.0.0:8848"}, "where nobody has to log in and there is no TLS; --insecure allows it"},
-		"beyond it, allowed":           {server.Config{HTTP: "0.0.0.0:8848", Insecure: true}, ""},
-		"beyond it with TLS":           {server.Config{HTTP: "0.0.0.0:8848", TLS: secure}, "where nobody has to log in; --insecure allows it"},
-		"beyond it with TLS, allowed":  {server.Config{HTTP: "0.0.0.0:8848", TLS: secure, Insecure: true}, ""},
-		"an unknown mode":              {server.Config{Auth: "maybe"}, "auth: \"maybe\" is not one of auto, on, off"},
-		"authentication that is to be": {server.Config{Auth: server.AuthOn}, "auth: on is not to be had yet"},
+		"loopback":                    {server.Config{HTTP: "127.0.0.1:8848"}, ""},
+		"beyond it":                   {server.Config{HTTP: "0.0.0.0:8848"}, "where there is no TLS; --insecure allows it"},
+		"beyond it without logins":    {server.Config{HTTP: "0.0.0.0:8848", Auth: server.AuthOff}, "where nobody has to log in and there is no TLS; --insecure allows it"},
+		"beyond it, allowed":          {server.Config{HTTP: "0.0.0.0:8848", Insecure: true}, ""},
+		"beyond it with TLS":          {server.Config{HTTP: "0.0.0.0:8848", TLS: secure}, ""},
+		"beyond it with TLS alone":    {server.Config{HTTP: "0.0.0.0:8848", TLS: secure, Auth: server.AuthOff}, "where nobody has to log in; --insecure allows it"},
+		"beyond it with TLS, allowed": {server.Config{HTTP: "0.0.0.0:8848", TLS: secure, Auth: server.AuthOff, Insecure: true}, ""},
+		"an unknown mode":             {server.Config{Auth: "maybe"}, "auth: \"maybe\" is not one of auto, on, off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.cfg.Advertise = "192.0.2.1"
@@ -211,7 +212,7 @@ func TestBeyondLoopback(t *testing.T) {
 
 // What lies open is said by the status for as long as it does.
 func TestStatusTellsWhatLiesOpen(t *testing.T) {
-	s, _ := startAt(t, server.Config{HTTP: "0.0.0.0:0", Advertise: "127.0.0.1", Insecure: true})
+	s, _ := startAt(t, server.Config{HTTP: "0.0.0.0:0", Advertise: "127.0.0.1", Auth: server.AuthOff, Insecure: true})
 	if got := strings.Join(s.Status().Insecure, ", "); got != "nobody has to log in, there is no TLS" {
 		t.Errorf("insecure = %q, want both", got)
 	}

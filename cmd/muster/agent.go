@@ -77,6 +77,7 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	over(c, "ca", c.String, &cfg.CAFile)
 	over(c, "cert", c.String, &cfg.CertFile)
 	over(c, "key", c.String, &cfg.KeyFile)
+	over(c, "token-file", c.String, &cfg.TokenFile)
 	over(c, "tag", c.String, &cfg.Tag)
 	over(c, "stay", c.Bool, &cfg.Stay)
 	over(c, "insecure", c.Bool, &cfg.Insecure)

@@ -125,7 +125,7 @@ func (w wanted) held(ctx context.Context) []candidate {
 	if err != nil {
 		return nil
 	}
-	remote, err := client.New(servers, client.Config{Rounds: 1, Timeout: patience, UserAgent: "muster/" + version, DialTLS: trust.Dialer("h2", "http/1.1")})
+	remote, err := client.New(servers, client.Config{Rounds: 1, Timeout: patience, UserAgent: "muster/" + version, Token: tokenIn(w.flag("token-file", "MUSTER_TOKEN_FILE", "")), DialTLS: trust.Dialer("h2", "http/1.1")})
 	if err != nil {
 		return nil
 	}

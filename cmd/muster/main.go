@@ -88,7 +88,7 @@ func newApp() *cli.App {
 		Commands: []*cli.Command{
 			devCommand(), serverCommand(), agentCommand(),
 			serviceCommand(), instanceCommand(), namespaceCommand(), configCommand(),
-			resolveCommand(), statusCommand(), memberCommand(), protectionCommand(), tlsCommand(), backupCommand(), restoreCommand(), auditCommand(),
+			resolveCommand(), statusCommand(), memberCommand(), protectionCommand(), authCommand(), tlsCommand(), backupCommand(), restoreCommand(), auditCommand(),
 			checkCommand(), completionCommand(), versionCommand(), etcdCommand(), completeCommand(),
 		},
 		Action: func(c *cli.Context) error { return unknownCommand(c, "") },

@@ -17,18 +17,22 @@ func remoteFlags(more ...cli.Flag) []cli.Flag {
 
 // trustFlags say whom a command trusts that asks a server, and who it is itself.
 func trustFlags() []cli.Flag {
-	return []cli.Flag{
+	return []cli.Flag{tokenFlag(),
 		&cli.StringFlag{Name: "ca", EnvVars: []string{"MUSTER_CA"}, Usage: "`FILE` with the authorities of https servers", DefaultText: "those of the system"},
 		&cli.StringFlag{Name: "cert", EnvVars: []string{"MUSTER_CERT"}, Usage: "certificate `FILE` to show to https servers"},
 		&cli.StringFlag{Name: "key", EnvVars: []string{"MUSTER_KEY"}, Usage: "key `FILE` of that certificate"},
 	}
 }
 
-// newClient returns a client of servers that trusts what the flags of a command say.
+// newClient returns a client of servers that trusts what the flags of a command say, and
+// bears the token that they name unless cfg has one.
 func newClient(c *cli.Context, servers []string, cfg client.Config) (*client.Client, error) {
 	trust, err := certs.Open(certs.Files{Cert: c.String("cert"), Key: c.String("key"), CA: c.String("ca")}, nil)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if cfg.Token == nil {
+		cfg.Token = tokenOf(c)
 	}
 	cfg.UserAgent, cfg.DialTLS = "muster/"+version, trust.Dialer("h2", "http/1.1")
 	remote, err := client.New(servers, cfg)

@@ -90,6 +90,7 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "audit-webhook", EnvVars: []string{"MUSTER_AUDIT_WEBHOOK"}, Usage: "`URL` to which it is posted, too; a header for it comes from MUSTER_AUDIT_WEBHOOK_HEADER or the settings file"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback without TLS, or without authentication"},
 		&cli.StringFlag{Name: "auth", EnvVars: []string{"MUSTER_AUTH"}, Usage: "whether callers must log in: `MODE` on, off, or auto, which is on where HTTP is beyond loopback", DefaultText: server.AuthAuto},
+		&cli.StringFlag{Name: "auth-key", EnvVars: []string{"MUSTER_AUTH_KEY"}, Usage: "`FILE` of the keys that guard those of sessions; all servers have the same", DefaultText: "auth.key in the data directory, made at the first start"},
 		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"MUSTER_TLS_CERT"}, Usage: "certificate `FILE`, with which HTTP speaks TLS and this server asks others"},
 		&cli.StringFlag{Name: "tls-key", EnvVars: []string{"MUSTER_TLS_KEY"}, Usage: "key `FILE` of that certificate"},
 		&cli.StringFlag{Name: "tls-ca", EnvVars: []string{"MUSTER_TLS_CA"}, Usage: "`FILE` with the authorities of other servers' certificates", DefaultText: "those of the system"},
@@ -203,6 +204,7 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "tls-ca", c.String, &cfg.TLS.CAFile)
 	over(c, "tls-client-ca", c.String, &cfg.TLS.ClientCAFile)
 	over(c, "tls-client-required", c.Bool, &cfg.TLS.ClientRequired)
+	over(c, "auth-key", c.String, &cfg.AuthKeyFile)
 	cfg.Version = version
 	return cfg, nil
 }

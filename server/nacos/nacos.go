@@ -105,6 +105,8 @@ type Config struct {
 	// Switches are what operators turn on and off; nil means a board over the
 	// settings of the registry.
 	Switches *switches.Board
+	// Login judges the logins of clients; nil answers all of them, as nobody has to.
+	Login LoginFunc
 	// Registerer takes the metrics that dashboards of Nacos know; nil means none.
 	Registerer prometheus.Registerer
 	// Metrics answers /actuator/prometheus; nil means that it is 404.

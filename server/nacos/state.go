@@ -63,7 +63,7 @@ func (h *Handler) state(c *call) (any, error) {
 		"standalone_mode":               mode, // up to 2.2
 		"startup_mode":                  mode,
 		"function_mode":                 nil,
-		"auth_enabled":                  "false",
+		"auth_enabled":                  strconv.FormatBool(h.cfg.Login != nil),
 		"auth_system_type":              "nacos",
 		"auth_admin_request":            "false",
 		"login_page_enabled":            "false",
@@ -105,23 +105,4 @@ func (h *Handler) actuatorMetrics(c *call) error {
 	}
 	h.cfg.Metrics.ServeHTTP(c.w, c.r)
 	return nil
-}
-
-// login is what a client without a token asks for; nobody needs one.
-type login struct {
-	AccessToken string `json:"accessToken"`
-	TokenTTL    int64  `json:"tokenTtl"` // seconds; a number, or clients fail
-	GlobalAdmin bool   `json:"globalAdmin"`
-	Username    string `json:"username"`
-}
-
-const (
-	noToken  = "AUTH_DISABLED"
-	tokenTTL = 18000
-)
-
-// login answers as Nacos does with authentication off, whoever asks.
-func (h *Handler) login(c *call) (any, error) {
-	c.w.Header().Set("Authorization", "Bearer "+noToken)
-	return login{noToken, tokenTTL, true, c.or("username", "nacos")}, nil
 }

@@ -6,9 +6,10 @@ import (
 )
 
 var (
-	notReady = Response{http.StatusInternalServerError, typeText, "What is not ready"}
-	ofLogin  = []Parameter{query("username", "User"), query("password", "Password; nobody checks it")}
-	ofScope  = []Parameter{
+	notReady  = Response{http.StatusInternalServerError, typeText, "What is not ready"}
+	ofLogin   = []Parameter{query("username", "User"), query("password", "Its password; where nobody has to log in it is not looked at")}
+	forbidden = Response{http.StatusForbidden, typeText, "User or password is wrong, or it was tried too often"}
+	ofScope   = []Parameter{
 		query("namespaceId", "Id (customNamespaceId in a console); a random one when absent"),
 		query("namespaceName", "Name").must(), query("namespaceDesc", "Description"),
 	}
@@ -37,7 +38,7 @@ var serverOps = []op{
 		at(get, "/actuator/health", root)},
 	{"ActuatorMetrics", "The metrics of this server, as at /metrics", nil, text("Metrics"), nothing, readsNaming, direct((*Handler).actuatorMetrics),
 		at(get, "/actuator/prometheus", root)},
-	{"Login", "Answers everybody: there is no authentication", ofLogin, object("A token that is none"), nothing, anybody, (*Handler).login,
+	{"Login", "Log in; where nobody has to, everybody is answered", ofLogin, object("A token", forbidden), nothing, anybody, (*Handler).login,
 		append(append(at(post, "/users/login", auth1), at(post, "/login", auth1)...), at(post, "/user/login", auth3)...)},
 }
 

@@ -1,0 +1,29 @@
+package agent
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
+)
+
+// callPatience bounds one call to a server.
+const callPatience = 3 * time.Second
+
+// dial returns a client that says it is the agent of that id.
+func (c Config) dial(id string) (*client.Client, error) {
+	trust, err := certs.Open(certs.Files{Cert: c.CertFile, Key: c.KeyFile, CA: c.CAFile}, c.Logger)
+	if err != nil {
+		return nil, err
+	}
+	var token func() (string, error)
+	if c.TokenFile != "" {
+		token = client.TokenFile(c.TokenFile)
+	}
+	// The agent's loops do their own waiting, and know better for how long.
+	return client.New(c.Servers, client.Config{
+		Token: token, Rounds: 1, Timeout: callPatience, DialTLS: trust.Dialer("h2", "http/1.1"), UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
+		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
+	})
+}

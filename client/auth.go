@@ -1,0 +1,98 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/musterhq/muster/api"
+)
+
+// Login returns a session of who knows the password of a user.
+func (c *Client) Login(ctx context.Context, user, password string) (api.Session, error) {
+	return exchange[api.Session](ctx, c, call{method: http.MethodPost, path: api.PathLogin}, api.Login{User: user, Password: password})
+}
+
+// WhoAmI returns whom the servers take this client for.
+func (c *Client) WhoAmI(ctx context.Context) (api.Subject, error) {
+	return exchange[api.Subject](ctx, c, call{method: http.MethodGet, path: api.PathWhoAmI}, nil)
+}
+
+// SetPassword gives a user another password. Who changes its own names the current one.
+func (c *Client) SetPassword(ctx context.Context, user, current, password string) error {
+	return c.tell(ctx, call{method: http.MethodPut, path: fill(api.PathPassword, user)}, api.PasswordChange{Current: current, Password: password})
+}
+
+// Users returns all users.
+func (c *Client) Users(ctx context.Context) (api.UserList, error) {
+	return exchange[api.UserList](ctx, c, call{method: http.MethodGet, path: api.PathUsers}, nil)
+}
+
+// PutUser makes a user, or changes what spec names. Of terms it knows CreateOnly.
+func (c *Client) PutUser(ctx context.Context, name string, spec api.UserSpec, on ...Terms) error {
+	return c.tell(ctx, under(call{method: http.MethodPut, path: fill(api.PathUser, name)}, on), spec)
+}
+
+// DeleteUser ends a user and its sessions.
+func (c *Client) DeleteUser(ctx context.Context, name string) error {
+	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathUser, name)}, nil)
+}
+
+// SignOut ends all sessions of a user.
+func (c *Client) SignOut(ctx context.Context, name string) error {
+	return c.tell(ctx, call{method: http.MethodPost, path: fill(api.PathSignOut, name)}, nil)
+}
+
+// Roles returns all roles that were made.
+func (c *Client) Roles(ctx context.Context) (api.RoleList, error) {
+	return exchange[api.RoleList](ctx, c, call{method: http.MethodGet, path: api.PathRoles}, nil)
+}
+
+// PutRole says what a role allows.
+func (c *Client) PutRole(ctx context.Context, name string, spec api.RoleSpec) error {
+	return c.tell(ctx, call{method: http.MethodPut, path: fill(api.PathRole, name)}, spec)
+}
+
+// DeleteRole removes a role that nobody has.
+func (c *Client) DeleteRole(ctx context.Context, name string) error {
+	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathRole, name)}, nil)
+}
+
+// Tokens returns all tokens, without the tokens themselves.
+func (c *Client) Tokens(ctx context.Context) (api.TokenList, error) {
+	return exchange[api.TokenList](ctx, c, call{method: http.MethodGet, path: api.PathTokens}, nil)
+}
+
+// AddToken makes a token. The token itself is in the answer, and nowhere else.
+func (c *Client) AddToken(ctx context.Context, spec api.TokenSpec) (api.Token, error) {
+	return exchange[api.Token](ctx, c, call{method: http.MethodPost, path: api.PathTokens, once: true}, spec)
+}
+
+// RevokeToken ends a token.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathToken, id)}, nil)
+}
+
+// Keys returns the keys that sessions are signed with, the newest first.
+func (c *Client) Keys(ctx context.Context) (api.KeyList, error) {
+	return exchange[api.KeyList](ctx, c, call{method: http.MethodGet, path: api.PathKeys}, nil)
+}
+
+// RotateKeys makes a new key. With atOnce the old ones, and all sessions, end now.
+func (c *Client) RotateKeys(ctx context.Context, atOnce bool) (api.SigningKey, error) {
+	r := call{method: http.MethodPost, path: api.PathKeys, once: true}
+	if atOnce {
+		r.query = url.Values{"now": {"true"}}
+	}
+	return exchange[api.SigningKey](ctx, c, r, nil)
+}
+
+// tell does a call whose answer says nothing. A nil in sends no body.
+func (c *Client) tell(ctx context.Context, r call, in any) error {
+	r, err := withJSON(r, in)
+	if err != nil {
+		return err
+	}
+	_, err = c.do(ctx, r)
+	return err
+}
