@@ -15,11 +15,11 @@ func (c *call) changes() bool {
 
 // note tells the trail of a call what it changes.
 func (c *call) note() {
-	trail := audit.From(c.r.Context())
-	trail.Operation("nacos" + c.id + c.on.id)
 	if !c.changes() {
 		return
 	}
+	trail := audit.From(c.r.Context())
+	trail.Operation("nacos" + c.id + c.on.id)
 	trail.Changes()
 	if c.id == "Login" {
 		trail.As("user", c.value("username"))
