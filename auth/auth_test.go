@@ -83,7 +83,7 @@ func open(t testing.TB, client *clientv3.Client, keyFile string) (s site, ended 
 			t.Errorf("Run of the store = %v", err)
 		}
 	})
-	running.Go(func() { done <- s.Authority.Run(ctx) })
+	running.Go(func() { done <- s.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	return s, done
 }
