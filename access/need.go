@@ -36,10 +36,10 @@ func Writes(kind Kind, where string) Need {
 // String returns the need as documents show it, such as "w naming, path".
 func (n Need) String() string {
 	text := string(n.Level)
-	switch {
-	case n.Level == "":
+	switch n.Level {
+	case "":
 		return "undeclared"
-	case n.Level == Right:
+	case Right:
 		text = string(n.Verb) + " " + string(n.Kind)
 		if n.Where != "" {
 			text += ", " + n.Where

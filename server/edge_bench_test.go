@@ -37,8 +37,20 @@ type asked struct {
 	method, target, kind, body string
 }
 
+// showing is a call with a token.
+type showing struct {
+	asked
+
+	token string
+}
+
 // answer has a handler answer a call, and fails unless that is what was wanted.
 func (a asked) answer(b *testing.B, h http.Handler, to *sink, body *strings.Reader) {
+	b.Helper()
+	showing{a, ""}.answer(b, h, to, body)
+}
+
+func (a showing) answer(b *testing.B, h http.Handler, to *sink, body *strings.Reader) {
 	b.Helper()
 	at, err := url.ParseRequestURI(a.target)
 	if err != nil {
@@ -47,6 +59,9 @@ func (a asked) answer(b *testing.B, h http.Handler, to *sink, body *strings.Read
 	body.Reset(a.body)
 	r := &http.Request{Method: a.method, URL: at, RequestURI: a.target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: "127.0.0.1:8848",
 		RemoteAddr: "127.0.0.1:40000", Header: http.Header{"User-Agent": {"Nacos-Java-Client:v1.4.8"}}, Body: http.NoBody}
+	if a.token != "" {
+		r.Header.Set("Authorization", "Bearer "+a.token)
+	}
 	if a.body != "" {
 		r.Header.Set("Content-Type", a.kind)
 		r.ContentLength, r.Body = int64(len(a.body)), io.NopCloser(body)
@@ -92,6 +107,18 @@ func BenchmarkEdge(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				bench.answer(b, h, to, body)
+			}
+		})
+	}
+	server.SetGate(s, callers(b))
+	for name, call := range map[string]showing{
+		"agent beat, logged in": {beat, "any-agent"},
+		"light beat, logged in": {asked{http.MethodPut, "/nacos/v1/ns/instance/beat?serviceName=DEFAULT_GROUP@@order-api&ip=10.0.0.9&port=8080&namespaceId=public", "", ""}, "all"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				call.answer(b, h, to, body)
 			}
 		})
 	}

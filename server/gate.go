@@ -133,9 +133,14 @@ func credentials(r *http.Request) (access.Credentials, error) {
 func shutOut(w http.ResponseWriter, r *http.Request, err error) {
 	audit.From(r.Context()).Because(err.Error())
 	refused, ok := errors.AsType[*access.Refused](err)
+	_, denied := errors.AsType[*access.Denied](err)
 	switch {
-	case !ok:
+	case denied:
 		turnAway(w, r, http.StatusForbidden, err.Error())
+		return
+	case !ok: // nobody can tell now
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		turnAway(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	case refused.Reason == access.ReasonBusy:
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(refused.Retry.Seconds()))))

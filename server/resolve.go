@@ -19,7 +19,7 @@ import (
 )
 
 func (f *face) mountResolve(a huma.API) {
-	register(a, access.Reads(access.Naming, each), huma.Operation{OperationID: "resolve", Method: http.MethodGet, Path: api.PathResolve,
+	register(a, access.Reads(access.DNS, each), huma.Operation{OperationID: "resolve", Method: http.MethodGet, Path: api.PathResolve,
 		Summary: "Explain how a DNS question comes by its answer", Tags: []string{"dns"}}, f.resolve)
 }
 
@@ -57,12 +57,12 @@ func (f *face) resolve(ctx context.Context, q *resolveQuery) (*explanationAnswer
 	return &explanationAnswer{out}, nil
 }
 
-// mayExplain checks that the caller may see what an explanation shows: of one service to
-// who may read that, without the others that it names; any other one to who may read all.
+// mayExplain checks that the caller may see what an explanation shows: to who may read the
+// zone all of it, of one service to who may read that, without the others that it names.
 func mayExplain(c *access.Caller, e *api.Explanation) error {
-	all := access.Resource{Kind: access.Naming}
-	if e.Service == nil || c.May(access.Read, all) {
-		return c.Check(access.Read, all)
+	zone := access.Resource{Kind: access.DNS, Namespace: strings.TrimSuffix(e.Zone, ".")}
+	if e.Service == nil || c.May(access.Read, zone) {
+		return c.Check(access.Read, zone)
 	}
 	e.Near, e.Claim, e.Service.DNSHolder = nil, nil, nil
 	return c.Check(access.Read, access.Resource{Kind: access.Naming, Namespace: e.Service.Namespace, Group: e.Service.Group})

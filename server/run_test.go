@@ -23,6 +23,12 @@ func start(t testing.TB, cfg server.Config) (s *server.Server, stop func()) {
 // startAt is start at an HTTP address that the test chooses.
 func startAt(t testing.TB, cfg server.Config) (s *server.Server, stop func()) {
 	t.Helper()
+	return startAfter(t, cfg, func(*server.Server) {})
+}
+
+// startAfter is startAt with something done to the server before it takes calls.
+func startAfter(t testing.TB, cfg server.Config, ready func(*server.Server)) (s *server.Server, stop func()) {
+	t.Helper()
 	cfg.DNS, cfg.Throwaway = "127.0.0.1:0", true
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()
@@ -31,6 +37,7 @@ func startAt(t testing.TB, cfg server.Config) (s *server.Server, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ready(s)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var wg sync.WaitGroup
 	wg.Go(func() {

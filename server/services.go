@@ -145,7 +145,11 @@ type serviceWrite struct {
 }
 
 func (f *face) claimName(ctx context.Context, in *serviceWrite) (*serviceAnswer, error) {
-	if err := f.mayTakeName(ctx, in.key()); err != nil {
+	snap, err := f.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	if err := mayTakeName(access.From(ctx), snap, in.key()); err != nil {
 		return nil, f.failure(err)
 	}
 	under, err := f.changing(in.Matching, &registry.ServiceRecord{Key: in.key()})
@@ -157,14 +161,10 @@ func (f *face) claimName(ctx context.Context, in *serviceWrite) (*serviceAnswer,
 }
 
 // mayTakeName checks that the caller may change whoever holds the name now: it loses it.
-func (f *face) mayTakeName(ctx context.Context, k registry.ServiceKey) error {
-	snap, err := f.snapshot()
-	if err != nil {
-		return err
-	}
+func mayTakeName(c *access.Caller, snap *registry.Snapshot, k registry.ServiceKey) error {
 	name, _ := k.Folded()
 	if holder, _, held := snap.Holder(name); held {
-		return access.From(ctx).Check(access.Write, namingIn(holder))
+		return c.Check(access.Write, namingIn(holder))
 	}
 	return nil
 }

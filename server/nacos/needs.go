@@ -34,6 +34,9 @@ func (c *call) enter() error {
 	c.caller = access.From(c.r.Context())
 	c.caller.Operation = "nacos" + c.id + c.on.id
 	if err := c.h.cfg.Gate.Enter(c.r.Context(), c.caller, c.asks, c.credentials); err != nil {
+		if turnedAway(err) == nil { // nobody can tell now
+			return notNow("%s", err)
+		}
 		return err
 	}
 	if c.asks.Level == access.Right && c.asks.Where != "" {
