@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/auth"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
@@ -87,6 +88,7 @@ func (f *face) login(ctx context.Context, in *loginIn) (*sessionAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	audit.From(ctx).As(string(access.User), in.Body.User) // who wants to log in, whatever comes of it
 	got, err := a.Login(ctx, access.Credentials{User: in.Body.User, Password: in.Body.Password, From: peerOf(ctx)}, auth.SessionLife)
 	if err != nil {
 		return nil, f.authFailure(err)
