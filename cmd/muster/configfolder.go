@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -37,7 +40,8 @@ func folderCommands() []*cli.Command {
 }
 
 // folderFlags are those of commands about a folder, which knows its server. The
-// variable MUSTER_SERVER must not lead a folder to another one.
+// variable MUSTER_SERVER must not lead a folder to another one, and says whether it may
+// have the token.
 func folderFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "server", Usage: "`URL` of the folder's server, if that moved: it is remembered; repeatable"},
@@ -54,7 +58,7 @@ func cloneFolder(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	remote, err := folderServer(c, c.StringSlice("server"))
+	remote, err := folderServer(c, c.StringSlice("server"), nil)
 	if err != nil {
 		return err
 	}
@@ -66,32 +70,65 @@ func cloneFolder(c *cli.Context) error {
 	return showResult(c, r, func(e folder.Entry) string { return e.There })
 }
 
-// folderServer is for many documents at once, which take their time.
-func folderServer(c *cli.Context, servers []string) (*client.Client, error) {
-	return newClient(c, servers, client.Config{Timeout: time.Minute})
+// folderServer is for many documents at once, which take their time. A nil token is
+// the one that the flags name.
+func folderServer(c *cli.Context, servers []string, token func() (string, error)) (*client.Client, error) {
+	return newClient(c, servers, client.Config{Timeout: time.Minute, Token: token})
 }
 
 // openFolder opens the folder that is named, or the one around where this is, and
-// its server.
-func openFolder(c *cli.Context, dir string, servers []string) (*folder.Folder, folder.Server, error) {
+// its server. Who made the folder may be somebody else, and would be sent the token:
+// it is for servers alone that the user named too. The last of what it returns says of
+// an error that it comes of that.
+func openFolder(c *cli.Context, dir string, servers []string) (*folder.Folder, folder.Server, func(error) error, error) {
 	find := folder.Open
 	if dir == "" {
 		dir, find = ".", folder.Find
 	}
 	f, err := find(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	of := f.Origin()
+	token, explain := tokenOf(c), func(err error) error { return err }
 	if len(servers) > 0 {
 		of.Servers = servers
+	} else if token != nil && !namesAll(c, of.Servers) {
+		token, explain = func() (string, error) { return "", nil }, func(err error) error { return withoutToken(err, of.Servers) }
 	}
-	remote, err := folderServer(c, of.Servers)
+	remote, err := folderServer(c, of.Servers, token)
 	if err != nil {
 		f.Close()
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return f, namespaceDocuments{remote, of.Namespace}, nil
+	return f, namespaceDocuments{remote, of.Namespace}, explain, nil
+}
+
+// namesAll reports whether the user named all of these servers: by a flag, by
+// MUSTER_SERVER, or by naming none.
+func namesAll(c *cli.Context, servers []string) bool {
+	own := c.StringSlice("server")
+	if text := os.Getenv("MUSTER_SERVER"); len(own) == 0 && text != "" {
+		for one := range strings.SplitSeq(text, ",") {
+			own = append(own, strings.TrimSpace(one))
+		}
+	}
+	named, err := client.New(own, client.Config{})
+	if err != nil {
+		return false
+	}
+	others, err := client.New(servers, client.Config{})
+	return err == nil && !slices.ContainsFunc(others.Servers(), func(s string) bool { return !slices.Contains(named.Servers(), s) })
+}
+
+// withoutToken says of a refusal that no token was sent, and how one would be.
+func withoutToken(err error, servers []string) error {
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Status != http.StatusUnauthorized {
+		return err
+	}
+	all := strings.Join(servers, " --server ")
+	return fmt.Errorf("%w; no token was sent to %s, which only the folder names: if it is to have yours, say --server %s, or so in MUSTER_SERVER",
+		err, strings.Join(servers, ", "), all)
 }
 
 // openAround opens the folder dir, or the one that it lies in.
@@ -109,12 +146,12 @@ func withFolder(c *cli.Context, do func(*folder.Folder, folder.Server) error) er
 	if err != nil {
 		return err
 	}
-	f, server, err := openFolder(c, args[0], c.StringSlice("server"))
+	f, server, explain, err := openFolder(c, args[0], c.StringSlice("server"))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return do(f, server)
+	return explain(do(f, server))
 }
 
 func choiceOf(c *cli.Context) folder.Choice {
@@ -234,14 +271,14 @@ func diffFolder(c *cli.Context) error {
 		return err
 	}
 	f.Close()
-	f, server, err := openFolder(c, f.Dir(), nil)
+	f, server, explain, err := openFolder(c, f.Dir(), nil)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	seen, err := f.Compare(c.Context, server)
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	all := []folder.Conflict{}
 	for _, e := range seen.Entries {
