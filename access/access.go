@@ -122,6 +122,9 @@ func (c *Caller) May(verb Verb, on Resource) bool {
 	return c.by == Everything || c.by.Decide(c.Who, verb, on).Allowed
 }
 
+// Decide returns whether the caller may do it, for who asks just that.
+func (c *Caller) Decide(verb Verb, on Resource) Decision { return c.by.Decide(c.Who, verb, on) }
+
 // Checked reports whether the caller was asked for any right so far, or may anything
 // anyway.
 func (c *Caller) Checked() bool { return c.checked || c.by == Everything }

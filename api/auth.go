@@ -128,8 +128,9 @@ type KeyList struct {
 // Decision is whether somebody may do something.
 type Decision struct {
 	Subject string `json:"subject" example:"user ann"`
+	Token   string `json:"token,omitempty" doc:"Id of the token by which an agent may; absent for its certificate"`
 	Allowed bool   `json:"allowed"`
-	Why     string `json:"why" doc:"The role and the rule that decide"`
+	Why     string `json:"why" doc:"The role and the rule that decide" example:"role dev: allow rw naming dev/*"`
 }
 
 // DecisionList is who may do something.

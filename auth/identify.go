@@ -51,7 +51,7 @@ func ofCertificate(c *x509.Certificate) (access.Subject, error) {
 	case c.URIs[0].Host == "server":
 		return access.Subject{Type: access.Server, Name: name}, nil
 	case c.URIs[0].Host == "agent":
-		return access.Subject{Type: access.Agent, Name: name, Roles: []string{AgentRole}}, nil
+		return byCertificate(name), nil
 	}
 	return access.Subject{}, refused(access.ReasonUnknown)
 }
@@ -62,10 +62,21 @@ func (s *Snapshot) byOpaque(token string, now time.Time) (access.Subject, error)
 	switch {
 	case t == nil:
 		return access.Subject{}, refused(access.ReasonUnknown)
-	case t.Expires != nil && !now.Before(*t.Expires):
+	case t.expired(now):
 		return access.Subject{}, refused(access.ReasonExpired)
 	}
-	return access.Subject{Type: access.Agent, Name: t.Subject, Roles: t.Roles}, nil
+	return t.subject(), nil
+}
+
+func (t *Token) expired(now time.Time) bool { return t.Expires != nil && !now.Before(*t.Expires) }
+
+func (t *Token) subject() access.Subject {
+	return access.Subject{Type: access.Agent, Name: t.Subject, Roles: t.Roles}
+}
+
+// byCertificate is the agent of an id that shows a certificate.
+func byCertificate(id string) access.Subject {
+	return access.Subject{Type: access.Agent, Name: id, Roles: []string{AgentRole}}
 }
 
 func (a *Authority) bySession(token string) (access.Subject, error) {

@@ -87,6 +87,35 @@ func (c *Client) RotateKeys(ctx context.Context, atOnce bool) (api.SigningKey, e
 	return exchange[api.SigningKey](ctx, c, r, nil)
 }
 
+// Act is what somebody may do or not: a verb, r or w, and a kind, naming, config, dns or
+// admin, of the namespace and the group, each empty for all.
+type Act struct{ Verb, Kind, Namespace, Group string }
+
+func (a Act) query() url.Values {
+	q := url.Values{}
+	for name, v := range map[string]string{"verb": a.Verb, "kind": a.Kind, "namespace": a.Namespace, "group": a.Group} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	return q
+}
+
+// Can returns whether a user may do something, and why; an empty user is whom the servers
+// take this client for.
+func (c *Client) Can(ctx context.Context, user string, a Act) (api.Decision, error) {
+	r := call{method: http.MethodGet, path: api.PathCan, query: a.query()}
+	if user != "" {
+		r.query.Set("user", user)
+	}
+	return exchange[api.Decision](ctx, c, r, nil)
+}
+
+// WhoCan returns who may do something.
+func (c *Client) WhoCan(ctx context.Context, a Act) (api.DecisionList, error) {
+	return exchange[api.DecisionList](ctx, c, call{method: http.MethodGet, path: api.PathWhoCan, query: a.query()}, nil)
+}
+
 // tell does a call whose answer says nothing. A nil in sends no body.
 func (c *Client) tell(ctx context.Context, r call, in any) error {
 	r, err := withJSON(r, in)

@@ -62,6 +62,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	f.mountAudit(a)
 	f.mountLogin(a)
 	f.mountUsers(a)
+	f.mountRights(a)
 	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "status", Method: http.MethodGet, Path: api.PathStatus,
 		Summary: "What this server says of itself", Tags: []string{"server"}}, f.getStatus)
 	return a

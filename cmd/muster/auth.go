@@ -14,7 +14,7 @@ import (
 )
 
 func authCommand() *cli.Command {
-	return &cli.Command{Name: "auth", Usage: "log in; users, roles, tokens and keys", Subcommands: []*cli.Command{
+	return &cli.Command{Name: "auth", Usage: "log in; users, roles, tokens and keys", Subcommands: append([]*cli.Command{
 		{Name: "login", Usage: "log in and keep the token in a file, or write it out", ArgsUsage: "[USER]",
 			Description: "The password is read from a file, or from the standard input. Where --token-file or MUSTER_TOKEN_FILE names a file, the token goes there, for its owner alone.",
 			Flags:       remoteFlags(passwordFlag("password-file", "the password")), Action: logIn},
@@ -23,7 +23,7 @@ func authCommand() *cli.Command {
 			Description: "Who changes its own names the current one too. All sessions of the user end.",
 			Flags:       remoteFlags(passwordFlag("current-file", "the current password"), passwordFlag("password-file", "the new password")), Action: setPassword},
 		authUserCommand(), authRoleCommand(), authTokenCommand(), authKeyCommand(),
-	}}
+	}, rightsCommands()...)}
 }
 
 func passwordFlag(name, what string) cli.Flag {

@@ -24,7 +24,7 @@ var choices = map[string]string{
 	"output": "table json yaml", "check": "tcp http mysql redis grpc none", "dns-mode": "ordered sampled single", "dns-topology": "prefer pin",
 	"log-level": "debug info warn error", "log-format": "text json", "type": "properties xml json text html yaml toml",
 	"validate": "off warn refuse", "secrets": "clear omit", "on-conflict": "abort skip overwrite",
-	"SHELL": "bash zsh fish", "TYPE": "SRV A AAAA TXT HTTPS SVCB PTR",
+	"SHELL": "bash zsh fish", "TYPE": "SRV A AAAA TXT HTTPS SVCB PTR", "VERB": "r w", "KIND": "naming config dns admin",
 }
 
 // patience is how long somebody who pressed a key waits for a server.

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/client"
+)
+
+// actUsage are the names of a command about what somebody may do.
+const actUsage = "VERB KIND [NAMESPACE/GROUP]"
+
+const actDescription = "VERB is r or w, KIND naming, config, dns or admin. NAMESPACE, of dns a zone, and GROUP are names; * or none is all of them."
+
+func rightsCommands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "can-i", Usage: "tell whether one may do something, and which rule of which role says so", ArgsUsage: actUsage,
+			Description: actDescription + "\nThe exit code is 0 for yes and 5 for no.",
+			Flags:       remoteFlags(&cli.StringFlag{Name: "user", Usage: "`USER` of whom it is asked, by an administrator"}), Action: canI},
+		{Name: "who-can", Usage: "list who may do something, and which rule of which role says so", ArgsUsage: actUsage,
+			Description: actDescription + "\nOf agents it names the tokens; agent * without one is all that show a certificate.",
+			Flags:       remoteFlags(), Action: whoCan},
+	}
+}
+
+// actCall returns what a command asks about, and its client.
+func actCall(c *cli.Context) (client.Act, *client.Client, error) {
+	args, remote, err := authCall(c, strings.Fields(actUsage)...)
+	if err != nil {
+		return client.Act{}, nil, err
+	}
+	a := client.Act{Verb: args[0], Kind: args[1]}
+	if a.Verb != "r" && a.Verb != "w" {
+		return a, nil, usagef("verb: %q is neither r nor w", a.Verb)
+	}
+	a.Namespace, a.Group, _ = strings.Cut(args[2], "/")
+	for _, part := range []*string{&a.Namespace, &a.Group} {
+		if *part == "*" {
+			*part = ""
+		}
+	}
+	return a, remote, nil
+}
+
+func canI(c *cli.Context) error {
+	act, remote, err := actCall(c)
+	if err != nil {
+		return err
+	}
+	d, err := remote.Can(c.Context, c.String("user"), act)
+	if err != nil {
+		return err
+	}
+	word := "no"
+	if d.Allowed {
+		word = "yes"
+	}
+	if err := show(c, d, "", [][]string{{"allowed", word}, {"who", d.Subject}, {"why", d.Why}}); err != nil || d.Allowed {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errReported, client.ErrNotAllowed)
+}
+
+func whoCan(c *cli.Context) error {
+	act, remote, err := actCall(c)
+	if err != nil {
+		return err
+	}
+	all, err := remote.WhoCan(c.Context, act)
+	if err != nil {
+		return err
+	}
+	return show(c, all.Decisions, "WHO TOKEN WHY", rows(all.Decisions, func(d api.Decision) []string {
+		return []string{d.Subject, orDash(d.Token), d.Why}
+	}))
+}
