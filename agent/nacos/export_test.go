@@ -1,9 +1,10 @@
 package nacos
 
-// Parsers of what clients send, for fuzzing.
+// Parsers of what clients send, for tests.
 var (
-	MetadataOf    = metadataOf
-	CanonicalHost = canonicalHost
+	MetadataOf     = metadataOf
+	CanonicalHost  = canonicalHost
+	WithoutSecrets = withoutSecrets
 )
 
 // Parameters reads one encoded text.

@@ -5,7 +5,8 @@
 // beats that they send here: a server that is away costs them nothing. Lists are
 // the servers' own answers, and the last ones known while no server answers.
 // Documents that the agent keeps are answered from memory; all others, and what
-// is written, go to the servers. Answers have the bytes that the servers' would
+// is written, go to the servers, which let in the agent: what clients log in with
+// stays here. Answers have the bytes that the servers' would
 // have: clients compare them.
 package nacos
 
@@ -189,7 +190,8 @@ func (h *Handler) alive(c *call) error { return c.text("OK") }
 // serverList is for clients that ask an address server where servers are: here.
 func (h *Handler) serverList(c *call) error { return c.text(c.r.Host + "\n") }
 
-// login answers as the servers do, whoever asks: there is no authentication.
+// login lets in whoever asks, as a server does where nobody has to log in: on this host
+// the agent calls the servers for all, as itself.
 func (h *Handler) login(c *call) error {
 	c.w.Header().Set("Authorization", "Bearer AUTH_DISABLED")
 	return c.json(struct {

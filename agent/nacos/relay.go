@@ -14,12 +14,38 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/nacoswire"
 )
 
 // passedOn are the headers of a call that go with it to the servers: what a client
 // says of itself and of a publish. What it says of where it comes from is not
-// believed, and who reads documents is the agent.
-var passedOn = []string{"User-Agent", "Client-Version", "Client-AppName", "App", "Content-Type", "BetaIps", "CasMd5", "Vipserver-Tag", "Authorization", "Accesstoken"}
+// believed, and who calls, be it to read documents, is the agent.
+var passedOn = []string{"User-Agent", "Client-Version", "Client-AppName", "App", "Content-Type", "BetaIps", "CasMd5", "Vipserver-Tag"}
+
+// secrets are the parameters that servers would take for credentials. They stay here:
+// beside the token of the agent they would be a second one, which servers refuse, and
+// answers that are kept are for all who ask.
+var secrets = []string{"accessToken", "password"}
+
+// withoutSecrets returns encoded parameters without those, in the same memory: a body
+// may be large.
+func withoutSecrets(encoded []byte) []byte {
+	rest := encoded[:0]
+	for pair := range bytes.SplitSeq(encoded, []byte("&")) {
+		name, _, _ := bytes.Cut(pair, []byte("="))
+		if len(pair) == 0 || len(name) <= longestSecret && slices.Contains(secrets, nacoswire.Decode(string(name))) {
+			continue
+		}
+		if len(rest) > 0 {
+			rest = append(rest, '&')
+		}
+		rest = append(rest, pair...)
+	}
+	return rest
+}
+
+// longestSecret is the length of the longest name of secrets with all of it escaped.
+const longestSecret = 3 * len("accessToken")
 
 // handedBack are the headers of an answer that a client gets.
 var handedBack = []string{
@@ -30,8 +56,9 @@ var handedBack = []string{
 
 // relayed returns the call as it goes to the servers, with another query.
 func (c *call) relayed(query string) client.Relayed {
+	c.body = withoutSecrets(c.body)
 	r := client.Relayed{Method: c.r.Method, Path: c.r.URL.EscapedPath(), Header: c.h.cfg.Client.IdentityHeader(), Body: c.body}
-	if query != "" {
+	if query = string(withoutSecrets([]byte(query))); query != "" {
 		r.Path += "?" + query
 	}
 	if r.Header == nil {
