@@ -8,10 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/musterhq/muster/test/binary"
 )
 
 // slowCaller is somebody who opens connections and does as little as possible.
@@ -46,6 +47,10 @@ var slowly = []slowCaller{
 // seconds and nobody else up, in the clear and over TLS, and costs little memory.
 func TestSlowCallers(t *testing.T) {
 	t.Parallel()
+	program, err := binary.Build(t.Context(), "../..", t.TempDir()) // as it is used: its memory is judged
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := newAuthority(t)
 	cert, key := a.issue(t, "server")
 	for _, tt := range []struct {
@@ -57,7 +62,7 @@ func TestSlowCallers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := limited(t, newServer(t, t.TempDir(), tt.args...))
+			s := limited(newServer(t, t.TempDir(), tt.args...), program)
 			s.start()
 			t.Cleanup(s.stop)
 			before := s.resident()
@@ -83,13 +88,8 @@ func TestSlowCallers(t *testing.T) {
 	}
 }
 
-// limited has a server run with few files.
-func limited(t *testing.T, s *serverProcess) *serverProcess {
-	t.Helper()
-	program, err := exec.LookPath("muster")
-	if err != nil {
-		t.Fatal(err)
-	}
+// limited has a server run a program with few files.
+func limited(s *serverProcess, program string) *serverProcess {
 	s.args = append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, files), program}, s.args...)
 	s.program = "sh"
 	return s
