@@ -1,6 +1,7 @@
 package dns_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -124,23 +125,24 @@ func wantAddresses(n int) func([]byte) error {
 	}
 }
 
-// middle returns the medians of several measurements, and of what was lost the sum.
-func middle(all []lab.Latencies) (m lab.Latencies) {
-	median := func(of func(lab.Latencies) time.Duration) time.Duration {
-		var values []time.Duration
-		for _, l := range all {
-			values = append(values, of(l))
-		}
-		slices.Sort(values)
-		return values[len(values)/2]
+// middle returns the medians of several measurements with as many questions each.
+func middle(all []lab.Latencies) lab.Latencies {
+	return lab.Latencies{
+		P50:   median(all, func(l lab.Latencies) time.Duration { return l.P50 }),
+		P99:   median(all, func(l lab.Latencies) time.Duration { return l.P99 }),
+		Max:   median(all, func(l lab.Latencies) time.Duration { return l.Max }),
+		Asked: all[0].Asked,
+		Lost:  median(all, func(l lab.Latencies) int { return l.Lost }),
 	}
-	m.P50 = median(func(l lab.Latencies) time.Duration { return l.P50 })
-	m.P99 = median(func(l lab.Latencies) time.Duration { return l.P99 })
-	m.Max = median(func(l lab.Latencies) time.Duration { return l.Max })
+}
+
+func median[T cmp.Ordered](all []lab.Latencies, of func(lab.Latencies) T) T {
+	var values []T
 	for _, l := range all {
-		m.Asked, m.Lost = m.Asked+l.Asked, m.Lost+l.Lost
+		values = append(values, of(l))
 	}
-	return m
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 // usage is what a server takes up.
