@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -59,7 +60,7 @@ func (c *conn) try(ctx context.Context, timeout time.Duration, r request) (statu
 		if err == nil {
 			return
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) { // either may come first
 			err = errTimeout
 		}
 		c.close()
