@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// library is which documents there are, as one version of the HTTP API speaks of them.
-type library struct {
+// collection is which documents there are, as one version of the HTTP API speaks of them.
+type collection struct {
 	api       string
 	namespace string
 	documents int
@@ -26,8 +26,8 @@ type library struct {
 // maxSize is what servers take of a content, by their defaults.
 const maxSize = 10 << 20
 
-func libraryOf(c *cli.Context) (l library, err error) {
-	l = library{api: c.String("api"), namespace: c.String("namespace")}
+func collectionOf(c *cli.Context) (l collection, err error) {
+	l = collection{api: c.String("api"), namespace: c.String("namespace")}
 	if err := numbers(c, map[string]*int{"documents": &l.documents, "groups": &l.groups}); err != nil {
 		return l, err
 	}
@@ -38,7 +38,7 @@ func libraryOf(c *cli.Context) (l library, err error) {
 func dataID(n int) string { return fmt.Sprintf("bench-%06d.txt", n) }
 
 // params names the document n; by hold the versions have other names for the same.
-func (l library) params(n int) url.Values {
+func (l collection) params(n int) url.Values {
 	v, group, namespace := url.Values{"dataId": {dataID(n)}}, "group", "namespaceId"
 	switch l.api {
 	case "v1":
@@ -54,7 +54,7 @@ func (l library) params(n int) url.Values {
 }
 
 // path returns where documents are read, or written.
-func (l library) path(write bool) string {
+func (l collection) path(write bool) string {
 	switch {
 	case l.api == "v1":
 		return "/nacos/v1/cs/configs"
@@ -67,23 +67,23 @@ func (l library) path(write bool) string {
 }
 
 // publish gives the document n the content that it has after so many changes.
-func (l library) publish(n int, edition int64) request {
+func (l collection) publish(n int, edition int64) request {
 	v := l.params(n)
 	v.Set("content", l.content(n, edition))
 	v.Set("type", "text")
 	return request{method: http.MethodPost, path: l.path(true), body: v.Encode(), mime: mimeForm}
 }
 
-func (l library) get(n int) request {
+func (l collection) get(n int) request {
 	return request{method: http.MethodGet, path: l.path(false), query: l.params(n).Encode()}
 }
 
-func (l library) remove(n int) request {
+func (l collection) remove(n int) request {
 	return request{method: http.MethodDelete, path: l.path(true), query: l.params(n).Encode()}
 }
 
 // content begins with the edition, so that whoever reads it knows how new it is.
-func (l library) content(n int, edition int64) string {
+func (l collection) content(n int, edition int64) string {
 	head := fmt.Sprintf("%d of %d\n", edition, n)
 	return head + strings.Repeat("x", max(0, l.size-len(head)))
 }
@@ -96,7 +96,7 @@ func editionOf(content []byte) (int64, bool) {
 }
 
 // stored tells the answer to a document that was published or deleted.
-func (l library) stored(body []byte) bool {
+func (l collection) stored(body []byte) bool {
 	if l.api == "v1" {
 		return string(bytes.TrimSpace(body)) == "true"
 	}
@@ -104,7 +104,7 @@ func (l library) stored(body []byte) bool {
 }
 
 // read tells a content that one of ours has.
-func (l library) read(body []byte) bool {
+func (l collection) read(body []byte) bool {
 	if l.api == "v1" {
 		_, ok := editionOf(body)
 		return ok
@@ -114,7 +114,7 @@ func (l library) read(body []byte) bool {
 
 // listen waits until the document n has another content than one, for at most so many
 // milliseconds. There is one way of it over HTTP, that of version 1.
-func (l library) listen(n int, content []byte, milliseconds int) request {
+func (l collection) listen(n int, content []byte, milliseconds int) request {
 	sum := md5.Sum(content) //nolint:gosec // see above
 	fields := []string{dataID(n), groupOf(n, l.groups), hex.EncodeToString(sum[:])}
 	if l.namespace != "" && l.namespace != defaultNamespace {

@@ -68,11 +68,11 @@ func TestRequests(t *testing.T) {
 		{got(naming{r, "v3", false, false}.beat(m)), "POST /nacos/v3/client/ns/instance?" + "ephemeral=true&heartBeat=true&ip=10.0.0.0&namespaceId=staging&port=8080&serviceName=bench-000000"},
 		{got(naming{r, "v2", false, false}.deregister(m)), "DELETE /nacos/v2/ns/instance?" + who},
 		{got(naming{r, "v2", false, false}.list("a", "G")), "GET /nacos/v2/ns/instance/list?groupName=G&healthyOnly=true&namespaceId=staging&serviceName=a"},
-		{got(library{api: "v1", namespace: "staging"}.get(0)), "GET /nacos/v1/cs/configs?dataId=bench-000000.txt&group=DEFAULT_GROUP&tenant=staging"},
-		{got(library{api: "v2"}.get(0)), "GET /nacos/v2/cs/config?dataId=bench-000000.txt&group=DEFAULT_GROUP"},
-		{got(library{api: "v3"}.get(0)), "GET /nacos/v3/client/cs/config?dataId=bench-000000.txt&groupName=DEFAULT_GROUP"},
-		{got(library{api: "v3"}.publish(0, 1)), "POST /nacos/v3/admin/cs/config?content=1+of+0%0A&dataId=bench-000000.txt&groupName=DEFAULT_GROUP&type=text"},
-		{got(library{api: "v1"}.listen(0, []byte("x"), 1000)),
+		{got(collection{api: "v1", namespace: "staging"}.get(0)), "GET /nacos/v1/cs/configs?dataId=bench-000000.txt&group=DEFAULT_GROUP&tenant=staging"},
+		{got(collection{api: "v2"}.get(0)), "GET /nacos/v2/cs/config?dataId=bench-000000.txt&group=DEFAULT_GROUP"},
+		{got(collection{api: "v3"}.get(0)), "GET /nacos/v3/client/cs/config?dataId=bench-000000.txt&groupName=DEFAULT_GROUP"},
+		{got(collection{api: "v3"}.publish(0, 1)), "POST /nacos/v3/admin/cs/config?content=1+of+0%0A&dataId=bench-000000.txt&groupName=DEFAULT_GROUP&type=text"},
+		{got(collection{api: "v1"}.listen(0, []byte("x"), 1000)),
 			"POST /nacos/v1/cs/configs/listener?Listening-Configs=bench-000000.txt%02DEFAULT_GROUP%029dd4e461268c8034f5c8564e155c67a6%01"},
 	} {
 		if c.got != c.want {

@@ -21,14 +21,14 @@ func getCommand() *cli.Command {
 
 // shelf is what a command has published.
 type shelf struct {
-	library
+	collection
 
 	caller *caller
 }
 
 // shelfOf returns what the flags say of documents; nothing is published yet.
 func shelfOf(c *cli.Context) (shelf, error) {
-	l, err := libraryOf(c)
+	l, err := collectionOf(c)
 	if err != nil {
 		return shelf{}, err
 	}

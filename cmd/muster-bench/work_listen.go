@@ -124,7 +124,7 @@ func (a *audience) publish(ctx context.Context, at openloop.Slot) (int, string) 
 	}
 	a.sent[n][edition] = time.Now()
 	a.mu.Unlock()
-	return 0, a.caller.call(ctx, at.Worker, a.library.publish(n, edition), a.stored)
+	return 0, a.caller.call(ctx, at.Worker, a.collection.publish(n, edition), a.stored)
 }
 
 // listen polls for a document until ctx ends.
@@ -150,7 +150,7 @@ func (a *audience) listen(ctx context.Context, seats *caller, seat int) {
 		}
 		var changed bool
 		for !changed && ctx.Err() == nil {
-			body, fault = seats.ask(ctx, seat, hold+seats.timeout, a.library.listen(n, content, int(hold.Milliseconds())), nil)
+			body, fault = seats.ask(ctx, seat, hold+seats.timeout, a.collection.listen(n, content, int(hold.Milliseconds())), nil)
 			changed = fault == "" && len(body) > 0
 			if a.faulty(ctx, fault) {
 				break

@@ -81,7 +81,7 @@ func benchMixed(c *cli.Context) (err error) {
 		return err
 	}
 	defer f.caller.close()
-	l, err := libraryOf(c)
+	l, err := collectionOf(c)
 	if err != nil {
 		return err
 	}
