@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+
+	"github.com/musterhq/muster/internal/ldh"
 )
 
 // Instance is one instance as readers see it: what its owner declared, with the
@@ -189,4 +191,4 @@ func (i *Instance) Version() int64 { return max(i.Revision, i.Edited) }
 
 // ClusterFilter returns the filter for one cluster as its owner spells it; empty
 // is any.
-func ClusterFilter(cluster string) Filter { return Filter{Cluster: foldLabel(cluster)} }
+func ClusterFilter(cluster string) Filter { return Filter{Cluster: ldh.Label(cluster)} }

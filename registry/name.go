@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
+
+	"github.com/musterhq/muster/internal/ldh"
 )
 
 // Kind labels of names below a zone (dns.md 2).
@@ -77,9 +79,9 @@ func (k ServiceKey) Label() (label string, ok bool) {
 }
 
 // scopeLabel folds a group, namespace, cluster or version, which are one label
-// each; empty when it has none (F4).
+// each (F2, as package ldh does); empty when it has none (F4).
 func scopeLabel(s string) string {
-	label := foldLabel(s)
+	label := ldh.Label(s)
 	if len(label) > maxLabel || !isASCII(s) {
 		return ""
 	}
@@ -88,7 +90,7 @@ func scopeLabel(s string) string {
 
 // foldService applies F1, F2 and F4 to the service part.
 func foldService(name string) (string, bool) {
-	if plainLabel(name) && len(name) <= maxLabel {
+	if ldh.Is(name) && len(name) <= maxLabel {
 		return name, foldedService(name)
 	}
 	b, ok := appendService(make([]byte, 0, len(name)), 0, name)
@@ -105,7 +107,7 @@ func appendService(b []byte, start int, name string) ([]byte, bool) {
 			b = append(b, '.')
 		}
 		from := len(b)
-		b = appendLabel(b, piece)
+		b = ldh.Append(b, piece)
 		switch n := len(b) - from; {
 		case n > maxLabel || !isASCII(piece):
 			return b, false
@@ -118,51 +120,6 @@ func appendService(b []byte, start int, name string) ([]byte, bool) {
 
 // foldedService reports whether the folded text of a service may be one (F4).
 func foldedService(s string) bool { return s != "" && len(s) <= 120 && !looksExact(s) }
-
-// foldLabel applies F2 to one label: lower case, - for all that is not a
-// letter, digit or hyphen, runs squeezed, both ends trimmed.
-func foldLabel(s string) string {
-	if plainLabel(s) {
-		return s
-	}
-	return string(appendLabel(make([]byte, 0, len(s)), s))
-}
-
-// appendLabel appends what foldLabel returns.
-func appendLabel(b []byte, s string) []byte {
-	start := len(b)
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
-		default:
-			c = '-'
-		}
-		if c == '-' && (len(b) == start || b[len(b)-1] == '-') {
-			continue
-		}
-		b = append(b, c)
-	}
-	if len(b) > start && b[len(b)-1] == '-' {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-// plainLabel reports whether folding s would change nothing, without a copy.
-func plainLabel(s string) bool {
-	last := byte('-')
-	for i := range len(s) {
-		c := s[i]
-		if c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9') || c == '-' && last == '-' {
-			return false
-		}
-		last = c
-	}
-	return last != '-'
-}
 
 func isASCII(s string) bool {
 	for i := range len(s) {

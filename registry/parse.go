@@ -3,6 +3,8 @@ package registry
 import (
 	"strings"
 	"unsafe"
+
+	"github.com/musterhq/muster/internal/ldh"
 )
 
 // Name is a DNS name below the zone, taken apart (rules F5 to F7).
@@ -122,7 +124,7 @@ func (n *Name) fold(room []byte, labels []string, raw bool) ([]byte, bool) {
 	}
 	for _, l := range labels {
 		switch {
-		case plainLabel(l) && len(l) <= maxLabel:
+		case ldh.Is(l) && len(l) <= maxLabel:
 			if len(room) > start {
 				room = append(room, '.')
 			}
@@ -142,7 +144,7 @@ func (n *Name) fold(room []byte, labels []string, raw bool) ([]byte, bool) {
 
 // spelled reports whether a label may be one of those of a service.
 func spelled(label string, raw bool) bool {
-	if strings.Contains(label, "*") || !raw && !plainLabel(Lower(label)) {
+	if strings.Contains(label, "*") || !raw && !ldh.Is(Lower(label)) {
 		return false
 	}
 	return strings.ContainsAny(label, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") // else nothing is left of it
@@ -150,11 +152,11 @@ func spelled(label string, raw bool) bool {
 
 // scopeLabelIn is scopeLabel with room for what is not spelled so already.
 func scopeLabelIn(room []byte, s string) (string, []byte) {
-	if plainLabel(s) && len(s) <= maxLabel {
+	if ldh.Is(s) && len(s) <= maxLabel {
 		return s, room
 	}
 	start := len(room)
-	room = appendLabel(room, s)
+	room = ldh.Append(room, s)
 	if len(room)-start > maxLabel || !isASCII(s) {
 		return "", room
 	}
