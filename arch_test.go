@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"registry":       {"internal/trie", "internal/view", "internal/digest", "internal/ldh"},
 	"config":         {"internal/trie", "internal/view", "internal/digest"},
 	"config/syntax":  nil,
-	"access":         nil,
+	"access":         {"internal/ldh"},
 	"auth":           {"access", "internal/view", "internal/atomicfile"},
 	"config/vault":   {"internal/atomicfile"},
 	"config/archive": {"config"},

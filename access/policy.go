@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/musterhq/muster/internal/ldh"
 )
 
 const all = "*"
@@ -60,7 +62,7 @@ func (r *Rule) allows(verb Verb, on *Resource) bool {
 
 // denies reports whether the rule speaks of any of what is asked for.
 func (r *Rule) denies(verb Verb, on *Resource) bool {
-	return r.of(verb, on) && (on.Namespace == "" || covers(r.Namespace, on.Namespace)) && (on.Group == "" || covers(r.Group, on.Group))
+	return r.of(verb, on) && (on.Namespace == "" || bars(on.Kind, r.Namespace, on.Namespace)) && (on.Group == "" || bars(on.Kind, r.Group, on.Group))
 }
 
 func (r *Rule) of(verb Verb, on *Resource) bool {
@@ -74,6 +76,24 @@ func covers(pattern, name string) bool {
 		return strings.HasPrefix(name, begins) && (name != "" || begins == "")
 	}
 	return name != "" && pattern == name
+}
+
+// bars is covers for denials. Names of services are known to DNS by what they fold to:
+// who is kept from PROD and not from prod could take the name that is PROD's there.
+func bars(kind Kind, pattern, name string) bool {
+	if covers(pattern, name) {
+		return true
+	}
+	if kind != Naming {
+		return false
+	}
+	name = ldh.Label(name)
+	begins, open := strings.CutSuffix(pattern, all)
+	if !open {
+		return name != "" && name == ldh.Label(begins)
+	}
+	start := string(ldh.AppendStart(make([]byte, 0, len(begins)), begins))
+	return start != "" && strings.HasPrefix(name, start)
 }
 
 // Policy says what roles may. It does not change.
@@ -172,16 +192,26 @@ func (p *Policy) byRoles(roles []string, verb Verb, on *Resource) (d Decision) {
 // of namespaces may name it.
 func (p *Policy) Sees(who Subject, namespace string) bool {
 	for _, kind := range []Kind{Naming, Config} {
-		if p.Decide(who, Read, Resource{kind, namespace, ""}).Allowed {
+		if p.Decide(who, Read, Resource{kind, namespace, ""}).Allowed || p.some(who.Roles, kind, namespace) {
 			return true
-		}
-		for _, role := range who.Roles {
-			for _, r := range p.roles[role] {
-				if !r.Deny && r.of(Read, &Resource{Kind: kind}) && covers(r.Namespace, namespace) {
-					return true
-				}
-			}
 		}
 	}
 	return false
+}
+
+// some reports whether roles allow to read anything of a kind in a namespace, where they
+// do not deny all of it.
+func (p *Policy) some(roles []string, kind Kind, namespace string) (allowed bool) {
+	for _, role := range roles {
+		for _, r := range p.roles[role] {
+			switch {
+			case !r.of(Read, &Resource{Kind: kind}):
+			case r.Deny && r.Group == all && bars(kind, r.Namespace, namespace):
+				return false
+			case !r.Deny && covers(r.Namespace, namespace):
+				allowed = true
+			}
+		}
+	}
+	return allowed
 }

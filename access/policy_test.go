@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/registry"
 )
 
 func policy(t *testing.T) *access.Policy {
@@ -14,7 +15,13 @@ func policy(t *testing.T) *access.Policy {
 		"teams":   {{Kind: "*", Namespace: "team-*", Group: "app*", Verbs: "rw"}},
 		"all":     {{Kind: "*", Namespace: "*", Group: "*", Verbs: "rw"}},
 		"no-prod": {{Kind: access.Naming, Namespace: "prod*", Group: "*", Verbs: "w", Deny: true}},
-		"auditor": {{Kind: access.Admin, Namespace: "*", Group: "*", Verbs: "r"}},
+		"no-core": {
+			{Kind: "*", Namespace: "*", Group: "CORE-*", Verbs: "rw", Deny: true}, {Kind: "*", Namespace: "*", Group: "_key.store_", Verbs: "rw", Deny: true},
+			{Kind: "*", Namespace: "*", Group: "_*", Verbs: "rw", Deny: true},
+		},
+		"no-lab":       {{Kind: "*", Namespace: "lab*", Group: "*", Verbs: "r", Deny: true}},
+		"no-lab-names": {{Kind: access.Naming, Namespace: "lab*", Group: "*", Verbs: "rw", Deny: true}},
+		"auditor":      {{Kind: access.Admin, Namespace: "*", Group: "*", Verbs: "r"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +67,13 @@ func TestDecide(t *testing.T) {
 		"zones":                                    {user("teams"), access.Read, access.Resource{Kind: access.DNS, Namespace: "team-a", Group: "app"}, true},
 		"denied beats allowed":                     {user("all", "no-prod"), access.Write, naming("prod-1", "g"), false},
 		"denied beats allowed, whatever the order": {user("no-prod", "all"), access.Write, naming("prod", "g"), false},
+		"denied in small letters":                  {user("all", "no-core"), access.Write, naming("dev", "core-1"), false},
+		"denied in other marks":                    {user("all", "no-core"), access.Write, naming("dev", "-Core._1"), false},
+		"denied by its whole name in other marks":  {user("all", "no-core"), access.Write, naming("dev", "KEY-STORE"), false},
+		"begins alike and is another":              {user("all", "no-core"), access.Write, naming("dev", "corelight"), true},
+		"its namespace in capitals":                {user("all", "no-prod"), access.Write, naming("PROD-1", "g"), false},
+		"documents have no names in DNS":           {user("all", "no-core"), access.Write, access.Resource{Kind: access.Config, Namespace: "dev", Group: "core-1"}, true},
+		"and are denied as they are called":        {user("all", "no-core"), access.Write, access.Resource{Kind: access.Config, Namespace: "dev", Group: "CORE-1"}, false},
 		"the other verb is not denied":             {user("all", "no-prod"), access.Read, naming("prod", "g"), true},
 		"another kind is not denied":               {user("all", "no-prod"), access.Write, access.Resource{Kind: access.Config, Namespace: "prod"}, true},
 		"a part of all is denied":                  {user("all", "no-prod"), access.Write, naming("", ""), false},
@@ -120,11 +134,16 @@ func TestRulesThatAreWrong(t *testing.T) {
 func TestSees(t *testing.T) {
 	p := policy(t)
 	for _, c := range []struct {
-		role, namespace string
-		want            bool
-	}{{"dev", "dev", true}, {"dev", "prod", false}, {"teams", "team-a", true}, {"teams", "dev", false}, {"reader", "prod", true}, {"admin", "prod", true}, {"no-prod", "prod", false}} {
-		if got := p.Sees(access.Subject{Type: access.User, Roles: []string{c.role}}, c.namespace); got != c.want {
-			t.Errorf("Sees(%s, %s) = %v, want %v", c.role, c.namespace, got, c.want)
+		roles, namespace string
+		want             bool
+	}{
+		{"dev", "dev", true}, {"dev", "prod", false}, {"teams", "team-a", true}, {"teams", "dev", false}, {"reader", "prod", true}, {"admin", "prod", true},
+		{"no-prod", "prod", false}, {"reader no-prod", "prod", true}, // it denies to write
+		{"reader no-lab", "lab", false}, {"no-lab reader", "lab-1", false}, {"reader no-lab", "dev", true}, {"reader no-core", "dev", true}, // of some groups
+		{"reader no-lab-names", "lab", true}, // documents are left
+	} {
+		if got := p.Sees(access.Subject{Type: access.User, Roles: strings.Fields(c.roles)}, c.namespace); got != c.want {
+			t.Errorf("Sees(%s, %s) = %v, want %v", c.roles, c.namespace, got, c.want)
 		}
 	}
 }
@@ -156,10 +175,12 @@ func TestDecideTakesNoMemory(t *testing.T) {
 	}
 }
 
-// FuzzDecide holds that denying takes away alone, and that who may all may each.
+// FuzzDecide holds that denying takes away alone, that who may all may each, and that
+// nobody gets the name in DNS of what is denied.
 func FuzzDecide(f *testing.F) {
 	f.Add("dev", "g", "dev*", "*", true)
 	f.Add("", "", "*", "*", false)
+	f.Add("dev", "_prod.1", "Dev", "PROD-1", true)
 	f.Fuzz(func(t *testing.T, namespace, group, ofNamespace, ofGroup string, deny bool) {
 		rule := access.Rule{Kind: access.Naming, Namespace: ofNamespace, Group: ofGroup, Verbs: "r", Deny: deny}
 		p, err := access.NewPolicy(map[string][]access.Rule{"x": {rule}, "all": {{Kind: "*", Namespace: "*", Group: "*", Verbs: "r"}}})
@@ -171,6 +192,13 @@ func FuzzDecide(f *testing.F) {
 		}
 		if deny && reads(namespace, group, "x") {
 			t.Error("a denial allows")
+		}
+		if deny && !strings.Contains(ofNamespace+ofGroup, "*") && reads(namespace, group, "all", "x") {
+			name, ok := registry.ServiceKey{Namespace: namespace, Group: group, Name: "s"}.Folded()
+			of, found := registry.ServiceKey{Namespace: ofNamespace, Group: ofGroup, Name: "s"}.Folded()
+			if ok && found && name == of && namespace != "" && group != "" {
+				t.Errorf("%q/%q is allowed and has the name of %q/%q: %s", namespace, group, ofNamespace, ofGroup, name)
+			}
 		}
 		for _, roles := range [][]string{{"x"}, {"x", "all"}, {"all", "x"}} {
 			if reads("", "", roles...) && !reads(namespace, group, roles...) {
