@@ -159,9 +159,11 @@ var translated = []struct {
 
 	at int
 }{
-	{netip.MustParsePrefix("::/96"), 12},        // IPv4-compatible
-	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64, RFC 6052
-	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4
+	{netip.MustParsePrefix("::/96"), 12},           // IPv4-compatible
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},    // NAT64, RFC 6052
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},  // NAT64 of a site, RFC 8215, by a part of 96 bits
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, // SIIT, RFC 2765
+	{netip.MustParsePrefix("2002::/16"), 2},        // 6to4
 }
 
 // inside returns the address of IPv4 that ip holds, if it does.

@@ -65,6 +65,8 @@ func TestGuard(t *testing.T) {
 		{"alike, with a zone", none, "[::ffff:100.100.100.200%eth0]:80", "metadata"},
 		{"unspecified mapped into IPv6", none, "[::ffff:0.0.0.0]:80", "unspecified"},
 		{"metadata through NAT64", none, "[64:ff9b::a9fe:a9fe]:80", "169.254.169.254 is"},
+		{"metadata through NAT64 of a site", none, "[64:ff9b:1:ff::a9fe:a9fe]:80", "169.254.169.254 is"},
+		{"metadata translated", none, "[::ffff:0:169.254.169.254]:80", "169.254.169.254 is"},
 		{"metadata through 6to4", none, "[2002:a9fe:a9fe::1]:80", "169.254.169.254 is"},
 		{"metadata in a compatible address", none, "[::a9fe:a9fe]:80", "169.254.169.254 is"},
 		{"another through NAT64", none, "[64:ff9b::c000:201]:80", ""},
