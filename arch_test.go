@@ -96,11 +96,11 @@ var arrows = map[string][]string{
 	"server": {
 		"access", "auth", "registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "audit", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
-		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman", "internal/certs",
+		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman", "internal/ratelimit", "internal/masked", "internal/browsers", "internal/panics", "internal/certs", "internal/origin", "internal/seats", "internal/freeport",
 	},
 	"agent/...": {
 		"agent/...", "config/syntax", "client", "api", "probe", "dnsd", "internal/nearest", "internal/atomicfile", "internal/generation", "internal/filename", "internal/dirlock", "internal/sdnotify", "internal/diff",
-		"internal/command", "internal/seats", "internal/resident", "internal/nacoswire", "internal/certs",
+		"internal/command", "internal/browsers", "internal/panics", "internal/seats", "internal/resident", "internal/nacoswire", "internal/certs", "internal/freeport",
 	},
 	"cmd/muster": {
 		"registry", "config", "config/vault", "audit", "answer", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/...",
@@ -118,7 +118,7 @@ var arrows = map[string][]string{
 	"test/binary":           {"internal/freeport"},
 	"test/wire":             nil,
 	"test/strange":          nil,
-	"test/targets":          {"internal/peer", "test/binary"},
+	"test/targets":          {"internal/freeport", "internal/peer", "test/binary"},
 	"test/benchdns/blast":   nil,
 	"test/benchdns/account": nil,
 	"test/benchdns/dnsperf": nil,

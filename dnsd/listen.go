@@ -24,17 +24,6 @@ func (e *InUseError) Error() string {
 // Unwrap returns [syscall.EADDRINUSE].
 func (e *InUseError) Unwrap() error { return syscall.EADDRINUSE }
 
-// FreePort returns a port that was free for both UDP and TCP on host a moment
-// ago; an empty host means all addresses. It serves callers that write a
-// Corefile for port 0.
-func FreePort(host string) (uint16, error) {
-	udp, tcp, err := listen(context.Background(), net.JoinHostPort(host, "0"), false, 1)
-	if err != nil {
-		return 0, err
-	}
-	return localAddr(udp[0]).Port(), errors.Join(closeAll(udp), tcp.Close())
-}
-
 // portTries bounds the search for a port free for UDP and TCP. A port that the
 // system chose for UDP is seldom taken for TCP.
 const portTries = 32

@@ -195,27 +195,6 @@ func TestWhoamiSeesTheClientThroughAWildcard(t *testing.T) {
 	}
 }
 
-func TestFreePortIsFreeForBoth(t *testing.T) {
-	port, err := dnsd.FreePort("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	udp, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", addr)
-	if err != nil {
-		t.Fatalf("port %d over udp: %v", port, err)
-	}
-	defer udp.Close()
-	tcp, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
-	if err != nil {
-		t.Fatalf("port %d over tcp: %v", port, err)
-	}
-	defer tcp.Close()
-	if _, err := dnsd.FreePort("no such host"); err == nil {
-		t.Error("FreePort of a bad host = nil, want an error")
-	}
-}
-
 // eventually polls a condition that other goroutines bring about.
 func eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()

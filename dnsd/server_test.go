@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/internal/freeport"
 )
 
 // open starts a server with a Corefile in which PORT stands for a free port, and
@@ -37,9 +38,9 @@ func open(tb testing.TB, corefile string, cfg dnsd.Config) (*dnsd.Server, string
 
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	port, err := dnsd.FreePort("")
+	port, err := freeport.Find("")
 	if err != nil {
-		tb.Fatalf("FreePort() = %v", err)
+		tb.Fatalf("Find() = %v", err)
 	}
 	return fmt.Sprint(port)
 }

@@ -6,7 +6,7 @@ import (
 	"net"
 	"strings"
 
-	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/internal/freeport"
 )
 
 // dnsFace is one address at which DNS is answered, in the clear or over TLS.
@@ -58,7 +58,7 @@ func (s *Server) choosePorts() error {
 		if err != nil {
 			return err
 		}
-		free, err := dnsd.FreePort(host)
+		free, err := freeport.Find(host)
 		if err != nil {
 			return fmt.Errorf("dns: %w", err)
 		}

@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/internal/freeport"
 )
 
 // DefaultListen is where a Config listens that does not say where.
@@ -177,7 +178,7 @@ func Open(cfg Config) (*Resolver, error) {
 		return nil, err
 	}
 	if cfg.listen.Port() == 0 && cfg.Corefile == "" {
-		port, err := dnsd.FreePort(cfg.listen.Addr().String())
+		port, err := freeport.Find(cfg.listen.Addr().String())
 		if err != nil {
 			return nil, fmt.Errorf("dns: %w", err)
 		}

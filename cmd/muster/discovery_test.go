@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
-	"github.com/musterhq/muster/dnsd"
+	"github.com/musterhq/muster/internal/freeport"
 	"github.com/musterhq/muster/internal/peer"
 )
 
@@ -216,7 +216,7 @@ stub-zone:
 func startUnbound(t *testing.T, addr string) string {
 	t.Helper()
 	program := peer.Path(t, "unbound")
-	port, err := dnsd.FreePort("127.0.0.1")
+	port, err := freeport.Find("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

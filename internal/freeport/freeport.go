@@ -1,8 +1,9 @@
-// Package freeport finds ports for tests that restart a server where it was.
+// Package freeport finds ports for what is bound a moment later, or again after
+// a restart.
 //
 // The port that the system hands out for port 0 is one that it also hands out
-// to outgoing connections: while the server is down, any program may have it as
-// the source of one. Ports below that range stay free until somebody asks for
+// to outgoing connections: until it is bound, any program may have it as the
+// source of one. Ports below that range stay free until somebody asks for
 // them by number.
 package freeport
 
@@ -29,8 +30,8 @@ var (
 	given = map[int]bool{} // guarded by mu
 )
 
-// Find returns a port that was free for UDP and TCP on host a moment ago. It
-// returns none twice. Another process may find the same one at the same time,
+// Find returns a port that was free for UDP and TCP on host a moment ago; an empty
+// host means all addresses. It returns none twice. Another process may find the same one at the same time,
 // if it is very lucky.
 func Find(host string) (uint16, error) {
 	mu.Lock()

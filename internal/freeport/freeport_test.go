@@ -39,7 +39,9 @@ func TestFind(t *testing.T) {
 }
 
 func TestFindElsewhere(t *testing.T) {
-	if port, err := freeport.Find("192.0.2.1"); err == nil {
-		t.Errorf("Find at an address of another host = %d, want an error", port)
+	for _, host := range []string{"192.0.2.1", "no such host"} {
+		if port, err := freeport.Find(host); err == nil {
+			t.Errorf("Find at %s, which is not here, = %d, want an error", host, port)
+		}
 	}
 }

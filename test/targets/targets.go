@@ -3,10 +3,12 @@ package targets
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
 
+	"github.com/musterhq/muster/internal/freeport"
 	"github.com/musterhq/muster/internal/peer"
 	"github.com/musterhq/muster/test/binary"
 )
@@ -18,15 +20,14 @@ type Server struct {
 	Address string
 }
 
-// FreeAddress returns one of loopback where nobody listens.
+// FreeAddress returns one of loopback where nobody listens, and nobody comes to by chance.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
-	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	port, err := freeport.Find("127.0.0.1")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // Start starts a program that is to listen at address. It may not do so yet.
