@@ -114,6 +114,7 @@ var arrows = map[string][]string{
 	// For tests: nobody has an arrow to these.
 	"internal/peer":         nil,
 	"internal/freeport":     nil,
+	"internal/mountspace":   nil,
 	"test/faults/...":       {"agent/...", "api", "client", "internal/peer", "internal/authority", "test/faults/..."},
 	"test/binary":           {"internal/freeport"},
 	"test/wire":             nil,

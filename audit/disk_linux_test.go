@@ -4,29 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/internal/mountspace"
 )
-
-// isolated is set in the process that runs a test as root of a mount namespace.
-const isolated = "MUSTER_TEST_ISOLATED"
 
 // A disk that is full stops nobody: records wait, within bounds, and are written when
 // there is room again, what was lost is told, and the chain holds.
 func TestFullDisk(t *testing.T) {
-	if os.Getenv(isolated) == "" {
-		inNamespace(t)
+	if !mountspace.Enter(t) {
 		return
 	}
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	mountspace.Mount(t, dir, "size=256k")
 	log := filepath.Join(dir, audit.Dir)
 	l := open(t, audit.Config{Dir: log, MaxSize: 40 << 10, MaxPending: 64 << 10})
 	n := 0
@@ -44,9 +37,7 @@ func TestFullDisk(t *testing.T) {
 		l.Append(done(fmt.Sprint(n)))
 	}
 	lost := audit.Lost(l)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=4m"); err != nil {
-		t.Fatal(err)
-	}
+	mountspace.Change(t, dir, "size=4m")
 	audit.Flush(l)
 	l.Append(done("last"))
 	if err := l.Close(); err != nil {
@@ -64,15 +55,11 @@ func TestFullDisk(t *testing.T) {
 
 // A log that cannot even begin, as the disk is full, is no reason not to start.
 func TestBeginOnFullDisk(t *testing.T) {
-	if os.Getenv(isolated) == "" {
-		inNamespace(t)
+	if !mountspace.Enter(t) {
 		return
 	}
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	mountspace.Mount(t, dir, "size=64k")
 	if err := os.Mkdir(filepath.Join(dir, audit.Dir), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -95,24 +82,4 @@ func TestBeginOnFullDisk(t *testing.T) {
 	if r := sound(t, filepath.Join(dir, audit.Dir)); r.Records != 4 {
 		t.Errorf("%d records, want 4", r.Records)
 	}
-}
-
-// inNamespace runs the test again where it may mount file systems.
-func inNamespace(t *testing.T) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), isolated+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("in a mount namespace: %v", err)
-	}
-	t.Logf("%s", out)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,35 +12,8 @@ import (
 
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/mountspace"
 )
-
-// isolated is set in the process that runs a test as root of a mount namespace.
-const isolated = "MUSTER_TEST_ISOLATED"
-
-// isolate runs the test again where it may mount file systems, and returns true
-// there.
-func isolate(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(isolated) == t.Name() {
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), isolated+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("in a mount namespace: %v", err)
-	}
-	t.Logf("%s", out)
-	return false
-}
 
 // disk is a small file system of its own.
 type disk struct {
@@ -54,10 +26,7 @@ func mount(t *testing.T, dir string) disk {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	mountspace.Mount(t, dir, "size=64k,mode=755")
 	return disk{t, dir}
 }
 
@@ -87,7 +56,7 @@ func (d disk) free() {
 // A full disk at the files' place, or at the agent's own: the old stays whole, the
 // status says why, and all goes on once there is space.
 func TestFullDisk(t *testing.T) {
-	if !isolate(t) {
+	if !mountspace.Enter(t) {
 		return
 	}
 	t.Run("a file", func(t *testing.T) {

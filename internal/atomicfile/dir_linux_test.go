@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,50 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/internal/mountspace"
 )
 
 // stranger is a user that is neither root nor who runs the tests.
 const stranger = 65533
 
-// isolated is set in the process that runs a test as root of a mount namespace.
-const isolated = "MUSTER_TEST_ISOLATED"
-
-// isolate runs the test again where it may mount file systems and give files
-// away, and returns true there.
-func isolate(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(isolated) == t.Name() {
-		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-			t.Fatal(err)
-		}
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), isolated+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		}
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("in a mount namespace: %v", err)
-	}
-	t.Logf("%s", out)
-	return false
-}
-
 // mount mounts a small tmpfs at a new directory.
 func mount(t *testing.T, options string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	mountspace.Mount(t, dir, options)
 	return dir
 }
 
@@ -153,7 +119,7 @@ func TestTrusts(t *testing.T) {
 // What is neither a regular file nor a link is not written over, and not waited
 // for; other names of a file keep the old content.
 func TestPlanted(t *testing.T) {
-	if !isolate(t) {
+	if !mountspace.Enter(t) {
 		return
 	}
 	dir := mount(t, "size=1m,mode=755")
@@ -207,7 +173,7 @@ func TestPlanted(t *testing.T) {
 }
 
 func TestLabelIsKept(t *testing.T) {
-	if !isolate(t) {
+	if !mountspace.Enter(t) {
 		return
 	}
 	dir := mount(t, "size=1m,mode=755")
@@ -285,7 +251,7 @@ func TestLabelIsKept(t *testing.T) {
 }
 
 func TestSmallDisk(t *testing.T) {
-	if !isolate(t) {
+	if !mountspace.Enter(t) {
 		return
 	}
 	dir := mount(t, "size=64k,mode=755")
