@@ -37,12 +37,20 @@ type maintenance struct {
 }
 
 // makeRoom defragments by policy, and leads etcd out of an alarm when there is
-// room again.
+// room again. While so much is used that nothing new is taken it compacts: deletes
+// free nothing before, and are what is asked for then.
 func (s *Store) makeRoom(ctx context.Context, members []*clientv3.StatusResponse) {
 	var err error
-	if s.guard.alarm.Load() {
+	own := usageOf(members[0])
+	switch {
+	case s.guard.alarm.Load():
 		err = s.leaveAlarm(ctx, members)
-	} else if own := usageOf(members[0]); s.cfg.Maintain && s.worthIt(own) && time.Since(s.guard.defragmented) > defragEvery {
+	case !s.cfg.Maintain:
+	case own.part(own.InUse, fullPart):
+		if err = s.compact(ctx); err == nil {
+			err = s.recount(ctx)
+		}
+	case s.worthIt(own) && time.Since(s.guard.defragmented) > defragEvery:
 		err = s.exclusively(ctx, own.Size, func() error { return s.defragment(ctx, own.Size) })
 	}
 	switch {
@@ -129,6 +137,16 @@ func (s *Store) compact(ctx context.Context) error {
 	if err == nil || errors.Is(err, rpctypes.ErrCompacted) {
 		s.guard.compacted = resp.Header.Revision
 		return nil
+	}
+	return err
+}
+
+// recount makes etcd count what is in use: what a write frees it counts with the next
+// one, and there may be no next one while nothing new is taken. A lease is the smallest.
+func (s *Store) recount(ctx context.Context) error {
+	lease, err := s.grant(ctx, int64(defragFloor/time.Second))
+	if err == nil {
+		s.revoke(ctx, lease)
 	}
 	return err
 }

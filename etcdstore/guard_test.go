@@ -2,9 +2,11 @@ package etcdstore_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -115,6 +117,49 @@ func TestStoreThatFillsUpAndIsFull(t *testing.T) {
 			t.Errorf("Usage().Full = %q, want why", s.Usage().Full)
 		}
 	})
+	t.Run("much of it deleted", func(t *testing.T) {
+		if _, err := client.Delete(t.Context(), "/stuff/", clientv3.WithPrefix()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, time.Minute, "writes go on", func() bool {
+			_, err := r.Register(t.Context(), instance("s", 6))
+			return err == nil
+		})
+	})
+}
+
+// etcd counts what was freed beside a reader with a later write, and while nothing new is
+// taken there may be none.
+func TestStoreThatIsFullComesBackThoughNobodyWrites(t *testing.T) {
+	t.Parallel()
+	client := startServing(t, smallQuota)
+	s := runWith(t, client, etcdstore.Config{GuardEvery: 50 * time.Millisecond, Maintain: true})
+	if err := stuff(t, client, s, 85); err != nil {
+		t.Fatal(err)
+	}
+	reading, end := context.WithCancel(t.Context())
+	defer end()
+	backup, err := client.Snapshot(reading)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(backup, make([]byte, 1)); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	gone, err := client.Delete(t.Context(), "/stuff/", clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "it is compacted", func() bool {
+		_, err := client.Get(t.Context(), "/stuff/", clientv3.WithRev(gone.Header.Revision-1))
+		return errors.Is(err, rpctypes.ErrCompacted)
+	})
+	<-time.After(500 * time.Millisecond) // for the file to have it: nobody tells when
+	if s.Usage().Full == "" {
+		t.Fatal("what is deleted was freed under a reader")
+	}
+	end()
+	eventually(t, time.Minute, "writes go on", func() bool { return s.Usage().Full == "" })
 }
 
 func TestStoreThatIsFullDeletesAndComesBack(t *testing.T) {
