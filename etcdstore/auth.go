@@ -109,7 +109,7 @@ func (a *Auth) follow(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) > a.store.cfg.ReconcileEvery/2 {
+		if time.Since(began) > a.listEvery()/2 {
 			pause.reset()
 		}
 		if !errors.Is(err, errListAgain) {
@@ -120,11 +120,18 @@ func (a *Auth) follow(ctx context.Context) error {
 	return nil
 }
 
+// maxListAge bounds how long a revocation goes unheard that etcd did not tell: every server
+// is to know of it within 5 s. The records are few.
+const maxListAge = 4 * time.Second
+
+// listEvery is after what time all is listed again.
+func (a *Auth) listEvery() time.Duration { return min(a.store.cfg.ReconcileEvery, maxListAge) }
+
 // errListAgain ends a watch that did nothing wrong.
 var errListAgain = errors.New("time to list again")
 
 func (a *Auth) listAndWatch(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(clientv3.WithRequireLeader(ctx), a.store.cfg.ReconcileEvery, errListAgain)
+	ctx, cancel := context.WithTimeoutCause(clientv3.WithRequireLeader(ctx), a.listEvery(), errListAgain)
 	defer cancel()
 	resp, err := a.list(ctx)
 	if err != nil {
@@ -137,12 +144,16 @@ func (a *Auth) listAndWatch(ctx context.Context) error {
 		if err := resp.Err(); err != nil {
 			return fmt.Errorf("watch %s: %w", authPrefix, err)
 		}
-		if len(resp.Events) == 0 {
+		events := resp.Events
+		if a.store.spoil != nil {
+			events = a.store.spoil(events)
+		}
+		if len(events) == 0 {
 			continue
 		}
 		// Of several changes of one record the last counts.
 		last := map[string]*mvccpb.KeyValue{}
-		for _, e := range resp.Events {
+		for _, e := range events {
 			revision = e.Kv.ModRevision
 			last[string(e.Kv.Key)] = e.Kv
 		}
@@ -161,7 +172,8 @@ func (a *Auth) list(ctx context.Context) (*clientv3.GetResponse, error) {
 }
 
 // changes decodes records; a key with no value was deleted. One that cannot be read is
-// left out as if it was not there: then somebody is refused, and nobody let in.
+// what Decode makes of it, or left out as if it was not there: then somebody is refused,
+// and nobody let in.
 func (a *Auth) changes(kvs []*mvccpb.KeyValue) []auth.Change {
 	all := make([]auth.Change, 0, len(kvs))
 	for _, kv := range kvs {
@@ -174,7 +186,6 @@ func (a *Auth) changes(kvs []*mvccpb.KeyValue) []auth.Change {
 		if len(kv.Value) > 0 {
 			if c.Record, err = auth.Decode(k, kv.Value); err != nil {
 				a.store.unreadable(err)
-				c.Record = nil
 			}
 		}
 		all = append(all, c)
