@@ -92,7 +92,9 @@ func (*Start) RecordKey() Key { return startKey }
 
 var startKey = Key{KindStart, "admin"}
 
-// Decode reads the stored form of a record, which is its JSON.
+// Decode reads the stored form of a record, which is its JSON. Of a role that cannot be
+// read the record is one that denies all, beside the error: what it denied, as one of a
+// newer server may in words of its own, must not be allowed by the others of who has it.
 func Decode(k Key, value []byte) (Record, error) {
 	var rec Record
 	switch k.Kind {
@@ -109,20 +111,38 @@ func Decode(k Key, value []byte) (Record, error) {
 	default:
 		return nil, fmt.Errorf("%q is no kind of records", k.Kind)
 	}
-	if err := json.Unmarshal(value, rec); err != nil {
-		return nil, fmt.Errorf("%s: %w", k, err)
+	err := json.Unmarshal(value, rec)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", k, err)
 	}
-	if r, ok := rec.(*Role); ok {
-		if err := r.check(); err != nil {
-			return nil, err
-		}
+	r, isRole := rec.(*Role)
+	if isRole && err == nil {
+		err = r.check()
 	}
-	return rec, nil
+	switch {
+	case err == nil:
+		return rec, nil
+	case isRole && checkRoleName(k.Name) == nil:
+		return &Role{Name: k.Name, Rules: denyAll}, err
+	}
+	return nil, err
+}
+
+var denyAll = []access.Rule{
+	{Kind: "*", Namespace: "*", Group: "*", Verbs: "rw", Deny: true}, {Kind: access.Admin, Namespace: "*", Group: "*", Verbs: "rw", Deny: true},
+}
+
+// checkRoleName returns what is wrong with the name of a role that is made here.
+func checkRoleName(name string) error {
+	if name == access.RoleAdmin || name == access.RoleReader {
+		return fmt.Errorf("%w: role %s is built in", ErrInvalid, name)
+	}
+	return checkName(KindRole, name)
 }
 
 // check returns what is wrong with a role.
 func (r *Role) check() error {
-	if err := checkName(KindRole, r.Name); err != nil {
+	if err := checkRoleName(r.Name); err != nil {
 		return err
 	}
 	if _, err := access.NewPolicy(map[string][]access.Rule{r.Name: r.Rules}); err != nil {

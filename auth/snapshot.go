@@ -60,7 +60,7 @@ func (s *Snapshot) Apply(revision int64, changes iter.Seq[Change]) *Snapshot {
 		}
 	}
 	// Every role was checked when it was decoded; one that is wrong for all that leaves
-	// nobody but administrators with rights.
+	// nobody with rights.
 	next.policy, _ = access.NewPolicy(rules)
 	return next
 }
