@@ -68,6 +68,7 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "peer-cert", EnvVars: []string{"MUSTER_PEER_CERT"}, Usage: "certificate `FILE` of this member, for server and client"},
 		&cli.StringFlag{Name: "peer-key", EnvVars: []string{"MUSTER_PEER_KEY"}, Usage: "key `FILE` of that certificate"},
 		&cli.StringFlag{Name: "peer-ca", EnvVars: []string{"MUSTER_PEER_CA"}, Usage: "`FILE` with the authority of the members' certificates, and of nothing else"},
+		&cli.StringFlag{Name: "peer-crl", EnvVars: []string{"MUSTER_PEER_CRL"}, Usage: "`FILE` that lists, in DER, certificates of that authority that are refused; it is read for each connection"},
 		&cli.StringSliceFlag{Name: "etcd", EnvVars: []string{"MUSTER_ETCD"}, Usage: "`URL` of an external etcd, repeatable; embedded when not given"},
 		&cli.StringFlag{Name: "etcd-cert", EnvVars: []string{"MUSTER_ETCD_CERT"}, Usage: "client certificate `FILE` for etcd"},
 		&cli.StringFlag{Name: "etcd-key", EnvVars: []string{"MUSTER_ETCD_KEY"}, Usage: "key `FILE` of the client certificate"},
@@ -170,6 +171,7 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	over(c, "peer-cert", c.String, &cfg.Cluster.CertFile)
 	over(c, "peer-key", c.String, &cfg.Cluster.KeyFile)
 	over(c, "peer-ca", c.String, &cfg.Cluster.CAFile)
+	over(c, "peer-crl", c.String, &cfg.Cluster.CRLFile)
 	over(c, "etcd", c.StringSlice, &cfg.Etcd.URLs)
 	over(c, "etcd-cert", c.String, &cfg.Etcd.CertFile)
 	over(c, "etcd-key", c.String, &cfg.Etcd.KeyFile)

@@ -41,6 +41,9 @@ type Cluster struct {
 	// CAFile is the authority of the members' certificates. Whoever has one from
 	// it may join in: it must be there for the members alone.
 	CAFile string `json:"ca_file" yaml:"ca_file"`
+	// CRLFile lists, in DER, certificates of it that are refused all the same when a
+	// connection opens; it is read each time. Empty is none.
+	CRLFile string `json:"crl_file,omitempty" yaml:"crl_file"`
 }
 
 // addresses are those of the members at the first start, by name.
@@ -154,6 +157,15 @@ func (c *Cluster) check() error {
 	if _, own, err := net.SplitHostPort(c.Listen); err == nil && own != port && c.Advertise == "" {
 		return fmt.Errorf("listen: has port %s, and initial has %s for %s: is the name right? If others do reach this member "+
 			"by another port, say so with advertise", own, port, c.Name)
+	}
+	if c.CRLFile != "" { // one that cannot be read has every connection refused
+		der, err := os.ReadFile(c.CRLFile)
+		if err != nil {
+			return fmt.Errorf("crl_file: %w", err)
+		}
+		if _, err := x509.ParseRevocationList(der); err != nil {
+			return fmt.Errorf("crl_file: %s is no list of revoked certificates in DER: %w", c.CRLFile, err)
+		}
 	}
 	return c.checkCertificate(host)
 }

@@ -2,11 +2,13 @@ package embedded_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -390,6 +392,66 @@ func TestPeersWithoutACertificateAreRefused(t *testing.T) {
 	}
 }
 
+// A certificate that the list names is refused from the next connection on, and no other.
+func TestPeersWithARevokedCertificateAreRefused(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	cfg := embedded.Config{Dir: t.TempDir(), Cluster: a.member(t, "a")}
+	cfg.Cluster.Initial, cfg.Cluster.CRLFile = "a="+cfg.Cluster.Listen, filepath.Join(t.TempDir(), "revoked.crl")
+	lost, other := a.pair(t, "lost"), a.pair(t, "other")
+	revoke(t, cfg.Cluster.CRLFile)
+	e, err := tryStart(t, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	roots := x509.NewCertPool()
+	roots.AddCert(a.Cert)
+	letIn := func(pair tls.Certificate) bool {
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}, DisableKeepAlives: true}, Timeout: time.Minute}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+cfg.Cluster.Listen+"/members", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}
+	if !letIn(lost) {
+		t.Error("a certificate is refused before it is on the list")
+	}
+	revoke(t, cfg.Cluster.CRLFile, lost)
+	if letIn(lost) {
+		t.Error("a certificate that is on the list is let in")
+	}
+	if !letIn(other) {
+		t.Error("a certificate that is not on the list is refused")
+	}
+}
+
+// revoke writes a list of certificates that were revoked. Nobody looks at who signed it.
+func revoke(t *testing.T, path string, all ...tls.Certificate) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+	for _, c := range all {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.Leaf.SerialNumber, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(nil, list, &x509.Certificate{KeyUsage: x509.KeyUsageCRLSign, SubjectKeyId: []byte{1}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, der, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSettingsOfAClusterAreChecked(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -424,6 +486,8 @@ func TestSettingsOfAClusterAreChecked(t *testing.T) {
 		"an authority without one":    {func(c *embedded.Cluster) { c.CAFile = empty }, "ca_file:"},
 		"a certificate of another":    {func(c *embedded.Cluster) { c.CAFile = strange.CAFile }, "cert_file:"},
 		"a certificate for elsewhere": {func(c *embedded.Cluster) { c.CertFile, c.KeyFile = elsewhere.CertFile, elsewhere.KeyFile }, "192.0.2.1"},
+		"no list of revoked":          {func(c *embedded.Cluster) { c.CRLFile = empty + "x" }, "crl_file:"},
+		"a list that is none":         {func(c *embedded.Cluster) { c.CRLFile = c.CAFile }, "crl_file:"},
 		"a certificate that expired":  {func(c *embedded.Cluster) { c.CertFile, c.KeyFile = expired.CertFile, expired.KeyFile }, "expired"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // maxTxnOps lets one transaction publish many documents; etcd's own 128 lets
@@ -44,7 +45,9 @@ func (e *Etcd) settings() (*embed.Config, error) {
 		ec.QuotaBackendBytes = quotaBytes
 	}
 	ec.MaxTxnOps = maxTxnOps
-	ec.UnsafeNoFsync = cfg.NoSync
+	if ec.UnsafeNoFsync = cfg.NoSync; cfg.NoSync {
+		ec.BcryptCost = uint(bcrypt.MinCost) // of users, whom tests alone make
+	}
 	if cfg.Cluster != nil {
 		return ec, cfg.Cluster.apply(ec)
 	}
@@ -76,7 +79,7 @@ func (c *Cluster) apply(ec *embed.Config) error {
 		ec.ClusterState = embed.ClusterStateFlagExisting
 	}
 	ec.PeerTLSInfo.CertFile, ec.PeerTLSInfo.KeyFile, ec.PeerTLSInfo.TrustedCAFile = c.CertFile, c.KeyFile, c.CAFile
-	ec.PeerTLSInfo.ClientCertAuth = true
+	ec.PeerTLSInfo.ClientCertAuth, ec.PeerTLSInfo.CRLFile = true, c.CRLFile
 	// A peer's address need not be in its certificate: behind a translating
 	// router or a bridge it never is. What lets a peer in is the authority.
 	ec.PeerTLSInfo.SkipClientSANVerify = true
