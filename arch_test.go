@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 	"internal/ldh":       nil,
 	"internal/nacoswire": nil,
 	"internal/diff":      nil,
+	"internal/masked":    nil,
 	"internal/ratelimit": nil,
 	"internal/doorman":   nil,
 	"internal/latency":   nil,
@@ -68,7 +69,7 @@ var arrows = map[string][]string{
 	"internal/sdnotify": nil,
 
 	// Who changed what, in files of its own.
-	"audit": nil,
+	"audit": {"internal/masked"},
 
 	// Adapters.
 	"etcdstore":          {"registry", "config", "auth"},
@@ -79,7 +80,7 @@ var arrows = map[string][]string{
 	"dnsd":               {"internal/tally"},
 	"probe":              {"internal/crew", "internal/command"},
 	"api":                nil,
-	"client":             {"api"},
+	"client":             {"api", "internal/masked"},
 	"internal/folder":    {"config", "internal/atomicfile", "internal/dirlock", "internal/diff", "internal/filename"},
 
 	// Processes and their parts.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/musterhq/muster/internal/masked"
 )
 
 // Syslog returns a sink that leads to a syslog, in messages of RFC 5424 whose text is
@@ -19,7 +21,7 @@ import (
 func Syslog(address string) (*Sink, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return nil, fmt.Errorf("%q is not the address of a syslog", address)
+		return nil, fmt.Errorf("%q is not the address of a syslog", masked.URL(address))
 	}
 	s := &syslog{network: u.Scheme, address: u.Host}
 	switch {

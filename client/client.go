@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/musterhq/muster/internal/masked"
 )
 
 // DefaultServer is asked when no server is named.
@@ -122,8 +124,11 @@ func serverURL(s string) (string, error) {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
+	if err == nil && u.User != nil {
+		return "", fmt.Errorf("server %q names a user, which no server takes in a URL: a token lets in: %w", masked.URL(s), ErrInvalid)
+	}
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("server %q is neither an http or https URL nor host:port: %w", s, ErrInvalid)
+		return "", fmt.Errorf("server %q is neither an http or https URL nor host:port: %w", masked.URL(s), ErrInvalid)
 	}
 	return strings.TrimRight(u.String(), "/"), nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/etcdstore/embedded"
+	"github.com/musterhq/muster/internal/masked"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
@@ -186,7 +187,7 @@ func (c Config) WithDefaults() (Config, error) {
 	if c.AdvertiseHTTP != "" {
 		if u, err := url.Parse(c.AdvertiseHTTP); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
 			u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return c, fmt.Errorf("advertise_http: %q is not an http or https URL without user, query and fragment", c.AdvertiseHTTP)
+			return c, fmt.Errorf("advertise_http: %q is not an http or https URL without user, query and fragment", masked.URL(c.AdvertiseHTTP))
 		}
 	}
 	if err := c.TLS.check(); err != nil {
