@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/origin"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/events"
 )
@@ -49,7 +50,7 @@ func (f *face) watchServices(ctx context.Context, q *eventsQuery) (*huma.StreamR
 	if !hub.Ready() || f.server.draining.Load() {
 		return nil, f.failure(registry.ErrUnavailable)
 	}
-	client := author(ctx).IP
+	client := origin.Network(peerOf(ctx)).String()
 	if !hub.Enter(client) {
 		return nil, huma.ErrorWithHeaders(huma.Error429TooManyRequests("too many event streams are open"), http.Header{"Retry-After": {"5"}})
 	}
