@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/musterhq/muster/internal/origin"
 )
 
 // Bounds of wrong passwords. Right ones are not counted, so that a thousand clients
@@ -15,21 +17,22 @@ const (
 	forgetPair = time.Hour // without a try
 
 	// A source may try that many users, and a user may be tried by that many
-	// sources, at once and then every so often.
+	// sources, at once and then every so often. The server's own host may still when others
+	// have used up what there is for a user: an operator gets in there.
 	sourceBurst, sourceEvery = 60, 2 * time.Second
 	userBurst, userEvery     = 100, 2 * time.Second
-	// maxTracked bounds each of the tables. When one is full, the one that was tried
-	// longest ago is forgotten.
+	// maxTracked bounds each of the tables.
 	maxTracked = 10000
 )
 
 // limiter bounds how often passwords are tried. A try counts as wrong before it is
 // known, so that many at once are no way around.
 type limiter struct {
-	mu      sync.Mutex // guards what follows
-	pairs   map[pair]*tries
-	sources map[netip.Prefix]*credit
-	users   map[string]*credit
+	mu      sync.Mutex           // guards what follows
+	pairs   recent[pair, *tries] // that were never right
+	known   recent[pair, *tries] // that were: others cannot lock them out, nor have them forgotten
+	sources recent[netip.Prefix, *credit]
+	users   recent[string, *credit]
 }
 
 type pair struct {
@@ -42,7 +45,6 @@ type tries struct {
 	wrong int // in a row
 	until time.Time
 	last  time.Time
-	known bool // it was right once: others cannot lock this source out
 }
 
 // credit is what is left of tries that may be wrong.
@@ -52,34 +54,24 @@ type credit struct {
 }
 
 func newLimiter() *limiter {
-	return &limiter{pairs: map[pair]*tries{}, sources: map[netip.Prefix]*credit{}, users: map[string]*credit{}}
-}
-
-// sourceOf is the network that one caller can have all addresses of.
-func sourceOf(from netip.Addr) netip.Prefix {
-	from = from.Unmap().WithZone("")
-	bits := 32
-	if from.Is6() {
-		bits = 64
-	}
-	p, _ := from.Prefix(bits) // fails for the zero address, which is one source as well
-	return p
+	return &limiter{pairs: newRecent[pair, *tries](), known: newRecent[pair, *tries](), sources: newRecent[netip.Prefix, *credit](), users: newRecent[string, *credit]()}
 }
 
 // admit takes a try into account as a wrong one. It returns how long to wait instead
-// of trying, or what to call with what became of it.
+// of trying, or what to call with what became of it. A try that has to wait takes no place
+// in the tables: else who makes thousands would have those forgotten who were right.
 func (l *limiter) admit(user string, from netip.Addr, now time.Time) (wait time.Duration, done func(outcome)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	source := sourceOf(from)
+	source := origin.Network(from)
 	at := pair{user, source}
-	t := l.pairs[at]
-	if t == nil || now.Sub(t.last) > forgetPair && !t.known {
-		makeRoom(l.pairs, func(t *tries) time.Time { return t.last })
-		t = &tries{}
-		l.pairs[at] = t
+	of := l.known
+	t, known := of.get(at)
+	if !known {
+		of = l.pairs
+		t, _ = of.get(at)
 	}
-	if now.Before(t.until) {
+	if t != nil && now.Before(t.until) {
 		return t.until.Sub(now), nil
 	}
 	bySource := creditOf(l.sources, source, sourceBurst, sourceEvery, now)
@@ -87,9 +79,13 @@ func (l *limiter) admit(user string, from netip.Addr, now time.Time) (wait time.
 		return sourceEvery, nil
 	}
 	byUser := creditOf(l.users, user, userBurst, userEvery, now)
-	if !t.known && byUser.left < 1 {
+	if !known && !from.Unmap().IsLoopback() && byUser.left < 1 {
 		return userEvery, nil
 	}
+	if t == nil || !known && now.Sub(t.last) > forgetPair {
+		t = &tries{}
+	}
+	of.use(at, t)
 	bySource.left--
 	byUser.left--
 	t.last = now
@@ -108,7 +104,9 @@ func (l *limiter) admit(user string, from netip.Addr, now time.Time) (wait time.
 			t.wrong--
 			return
 		}
-		t.wrong, t.known = 0, true
+		t.wrong = 0
+		l.pairs.drop(at)
+		l.known.use(at, t)
 	}
 }
 
@@ -123,29 +121,13 @@ const (
 
 // creditOf returns the credit of a key, with what has come back since it was asked
 // for last: one every so often, up to burst.
-func creditOf[K comparable](table map[K]*credit, key K, burst float64, every time.Duration, now time.Time) *credit {
-	c := table[key]
-	if c == nil {
-		makeRoom(table, func(c *credit) time.Time { return c.last })
+func creditOf[K comparable](table recent[K, *credit], key K, burst float64, every time.Duration, now time.Time) *credit {
+	c, ok := table.get(key)
+	if !ok {
 		c = &credit{left: burst, last: now}
-		table[key] = c
 	}
 	c.left = min(burst, c.left+max(0, now.Sub(c.last).Seconds())/every.Seconds())
 	c.last = now
+	table.use(key, c)
 	return c
-}
-
-// makeRoom forgets the oldest entry of a full table.
-func makeRoom[K comparable, V any](table map[K]V, last func(V) time.Time) {
-	if len(table) < maxTracked {
-		return
-	}
-	var oldest K
-	var when time.Time
-	for k, v := range table {
-		if at := last(v); when.IsZero() || at.Before(when) {
-			oldest, when = k, at
-		}
-	}
-	delete(table, oldest)
 }
