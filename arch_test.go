@@ -70,7 +70,7 @@ var arrows = map[string][]string{
 	"internal/sdnotify": nil,
 
 	// Who changed what, in files of its own.
-	"audit": {"internal/masked"},
+	"audit": {"internal/masked", "internal/origin"},
 
 	// Adapters.
 	"etcdstore":          {"registry", "config", "auth"},

@@ -4,9 +4,10 @@ import "time"
 
 // Constants of the chain.
 const (
-	MaxRepeats  = maxRepeats
-	MaxText     = maxText
-	RepeatEvery = repeatEvery
+	MaxRepeats   = maxRepeats
+	MaxOfNetwork = maxOfNetwork
+	MaxText      = maxText
+	RepeatEvery  = repeatEvery
 )
 
 // Chain returns the lines of records made of events.

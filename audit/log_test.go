@@ -278,7 +278,7 @@ func TestWhatRepeatsItselfIsCounted(t *testing.T) {
 		t.Errorf("Find = %+v, want that it has come 4 times more", page)
 	}
 	for i := range 2 * audit.MaxRepeats {
-		refused.Name = fmt.Sprint(i)
+		refused.Name, refused.From = fmt.Sprint(i), fmt.Sprintf("192.0.2.%d", i%32)
 		l.Append(refused)
 	}
 	if n := l.Head().Seq; n > audit.MaxRepeats+10 {
@@ -288,6 +288,29 @@ func TestWhatRepeatsItselfIsCounted(t *testing.T) {
 	page, _ = audit.Find(dir, audit.Query{Op: audit.OpRepeat})
 	if len(page.Records) != 1 || page.Records[0].Times < audit.MaxRepeats {
 		t.Errorf("Find = %+v, want how many there were more", page)
+	}
+	sound(t, dir, l.Head())
+}
+
+// Who makes thousands of calls that come to nothing hides none that others make.
+func TestNobodyHidesWhatOthersTry(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir})
+	for i := range 2 * audit.MaxRepeats {
+		l.Append(audit.Event{Op: "login", Kind: "user", Who: fmt.Sprint("u", i), From: fmt.Sprintf("2001:db8:0:1::%x", i), Result: audit.Refused, Status: http.StatusUnauthorized})
+	}
+	l.Append(audit.Event{Op: "login", Kind: "user", Who: "admin", From: "2001:db8:0:2::1", Result: audit.Refused, Status: http.StatusUnauthorized})
+	page, err := audit.Find(dir, audit.Query{Who: "admin"})
+	if err != nil || len(page.Records) != 1 {
+		t.Errorf("Find = %+v, %v, want what another one tried", page, err)
+	}
+	if n := l.Head().Seq; n > audit.MaxOfNetwork+10 {
+		t.Errorf("%d records, want about %d", n, audit.MaxOfNetwork)
+	}
+	audit.TellRepeats(l, time.Now().Add(2*audit.RepeatEvery))
+	page, _ = audit.Find(dir, audit.Query{Op: audit.OpRepeat})
+	if len(page.Records) != 1 || page.Records[0].Times != 2*audit.MaxRepeats-audit.MaxOfNetwork || page.Records[0].From != "2001:db8:0:1::/64" {
+		t.Errorf("Find = %+v, want how many of the network there were more", page)
 	}
 	sound(t, dir, l.Head())
 }

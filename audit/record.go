@@ -28,7 +28,7 @@ const (
 	OpTorn   = "audit-torn"   // an unfinished record at its end was cut off
 	OpLost   = "audit-lost"   // Times records could not be written
 	OpTrim   = "audit-trim"   // old records went: those before the one whose number Item is
-	OpRepeat = "audit-repeat" // Times refused or failed calls were more than are recorded
+	OpRepeat = "audit-repeat" // Times refused or failed calls were more than are recorded, of the network From where it says one
 )
 
 // Event is what happened, without its place in the log.
