@@ -260,7 +260,7 @@ func followDrain(c *cli.Context, a *calls.Client, patience time.Duration, begin 
 	if d, err = begin(ctx); err != nil {
 		return d, false, err
 	}
-	say := func(format string, args ...any) { fmt.Fprintf(c.App.ErrWriter, "muster: "+format+"\n", args...) }
+	say := func(format string, args ...any) { remark(c, format, args...) }
 	left := func() string {
 		text := (time.Duration(d.LeftMs) * time.Millisecond).Round(100*time.Millisecond).String() + " are left"
 		if d.Untold {

@@ -97,7 +97,7 @@ func listAudit(c *cli.Context) error {
 		return err
 	}
 	if page.Unsound > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "muster: %d lines are no sound records: muster audit verify says which\n", page.Unsound)
+		remark(c, "%d lines are no sound records: muster audit verify says which", page.Unsound)
 	}
 	return show(c, page.Records, "SEQ AT OP RESULT STATUS BY FROM WHAT REVISION NOTE", rows(page.Records, auditRow))
 }

@@ -72,7 +72,7 @@ func TestLedger(t *testing.T) {
 
 func TestPrintout(t *testing.T) {
 	for format, want := range map[string]string{
-		"table": "CHANGE  NAME\nadded   a\nadded   a-long-one\nremoved  a\nadded    another-long-one  x\n",
+		"table": "CHANGE  NAME\nadded   a\nadded   a-long-one\nremoved  a\nadded    another-long-one  \\x1b[2J\\u202e\n",
 		"json":  "\"a\"\n\"a-long-one\"\n\"a\"\n\"another-long-one\"\n",
 		"yaml":  "---\na\n---\na-long-one\n---\na\n---\nanother-long-one\n",
 	} {
@@ -91,7 +91,7 @@ func TestPrintout(t *testing.T) {
 			}
 		}
 		add("removed", "a")
-		add("added", "another-long-one", "x")
+		add("added", "another-long-one", "\x1b[2J\u202e")
 		if diff := cmp.Diff(want, b.String()); diff != "" {
 			t.Errorf("printout as %s (-want +got):\n%s", format, diff)
 		}

@@ -121,7 +121,7 @@ func getConfig(c *cli.Context) error {
 		return err
 	}
 	if d.Why != "" {
-		fmt.Fprintf(c.App.ErrWriter, "muster: release %s: %s\n", d.Release, d.Why)
+		remark(c, "release %s: %s", d.Release, d.Why)
 	}
 	_, err = c.App.Writer.Write(d.Content)
 	return err
@@ -168,7 +168,7 @@ func showWritten(c *cli.Context, done string, head api.ConfigWritten) error {
 
 func warn(c *cli.Context, warnings []string) {
 	for _, text := range warnings {
-		fmt.Fprintln(c.App.ErrWriter, "muster: warning:", text)
+		remark(c, "warning: %s", text)
 	}
 }
 

@@ -62,7 +62,7 @@ func trackConfig(c *cli.Context) error {
 // tellSilent says which servers' clients are not in what follows.
 func tellSilent(c *cli.Context, all []api.ServerSilent) {
 	for _, s := range all {
-		fmt.Fprintf(c.App.ErrWriter, "muster: server %s does not say what it heard: %s\n", cmp.Or(s.Name, s.ID), s.Error)
+		remark(c, "server %s does not say what it heard: %s", cmp.Or(s.Name, s.ID), s.Error)
 	}
 }
 

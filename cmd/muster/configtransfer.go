@@ -108,7 +108,7 @@ func importConfigs(c *cli.Context) error {
 func showImport(c *cli.Context, out api.ConfigImport) error {
 	warn(c, out.Warnings)
 	for _, s := range out.Skipped {
-		fmt.Fprintf(c.App.ErrWriter, "muster: skipped %s/%s/%s: %s\n", s.Namespace, s.Group, s.DataID, s.Reason)
+		remark(c, "skipped %s/%s/%s: %s", s.Namespace, s.Group, s.DataID, s.Reason)
 	}
 	return show(c, out, "", [][]string{{"restored", strconv.Itoa(out.Restored)}, {"published", strconv.Itoa(out.Published)},
 		{"skipped", strconv.Itoa(len(out.Skipped))}, {"policies", strconv.Itoa(out.Policies)}})

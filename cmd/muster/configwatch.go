@@ -121,7 +121,7 @@ func printDocument(c *cli.Context, d client.Document, missing bool) error {
 	if line.Release != "" {
 		text += "  release " + line.Release
 	}
-	if line.Content != nil {
+	if text = visible(text, ""); line.Content != nil {
 		text += "\n" + *line.Content
 	}
 	_, err := fmt.Fprintln(c.App.Writer, text)

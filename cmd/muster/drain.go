@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -127,7 +126,7 @@ func await(c *cli.Context, wait time.Duration, signals <-chan os.Signal) error {
 	if wait <= 0 {
 		return nil
 	}
-	fmt.Fprintf(c.App.ErrWriter, "muster: no traffic from here on; waiting %v until no answer is kept\n", wait)
+	remark(c, "no traffic from here on; waiting %v until no answer is kept", wait)
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	until := time.Now().Add(wait)
@@ -142,7 +141,7 @@ func await(c *cli.Context, wait time.Duration, signals <-chan os.Signal) error {
 			if warned {
 				return nil
 			}
-			fmt.Fprintf(c.App.ErrWriter, "muster: %v are left; another interrupt skips them\n", time.Until(until).Round(time.Second))
+			remark(c, "%v are left; another interrupt skips them", time.Until(until).Round(time.Second))
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (h hostChange) print(c *cli.Context, done string) error {
 	}
 	_, err := fmt.Fprint(w, h.Diff)
 	for _, n := range h.Notes {
-		fmt.Fprintln(c.App.ErrWriter, "muster:", n)
+		remark(c, "%s", n)
 	}
 	return err
 }

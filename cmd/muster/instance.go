@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -97,7 +96,7 @@ func keepBeating(c *cli.Context, remote *client.Client, n client.Name, i api.Ins
 			_, err = remote.Register(c.Context, n, i)
 		}
 		if err != nil && c.Err() == nil {
-			fmt.Fprintln(c.App.ErrWriter, "muster: beat:", err)
+			remark(c, "beat: %v", err)
 		}
 		wait = max(next, time.Second)
 	}

@@ -43,7 +43,7 @@ func run(args []string) int {
 	app := newApp()
 	err := app.RunContext(ctx, permute(app, args))
 	if err != nil && !errors.Is(err, errReported) {
-		fmt.Fprintln(os.Stderr, "muster:", err)
+		fmt.Fprintln(os.Stderr, "muster:", visible(err.Error(), "\n\t"))
 	}
 	return exitCode(err)
 }

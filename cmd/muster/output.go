@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v2"
@@ -65,7 +67,37 @@ func table(w io.Writer, heading string, rows [][]string) error {
 		fmt.Fprintln(t, strings.ReplaceAll(heading, " ", "\t"))
 	}
 	for _, r := range rows {
-		fmt.Fprintln(t, strings.Join(r, "\t"))
+		cells := make([]string, len(r))
+		for i, cell := range r {
+			cells[i] = visible(cell, "")
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
+}
+
+// remark says something beside what was asked for, on standard error.
+func remark(c *cli.Context, format string, args ...any) {
+	fmt.Fprintln(c.App.ErrWriter, "muster:", visible(fmt.Sprintf(format, args...), "\n\t"))
+}
+
+// visible returns a text as a terminal may get it. Others choose much of what is shown, such
+// as by what name somebody wanted to log in: what would move the cursor, change colours, end
+// a row or turn the direction of writing is escaped, but for what is one of but.
+func visible(text, but string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
+	shown := func(r rune) bool { return unicode.IsPrint(r) || strings.ContainsRune(but, r) }
+	if !strings.ContainsFunc(text, func(r rune) bool { return !shown(r) }) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if shown(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
 }

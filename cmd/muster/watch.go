@@ -129,6 +129,9 @@ func (l *printout) add(v any, cells []string) error {
 		}
 		return writeYAML(l.w, v)
 	}
+	for i, cell := range cells {
+		cells[i] = visible(cell, "")
+	}
 	l.fit(cells)
 	if !l.flushed {
 		l.held = append(l.held, cells)
