@@ -60,6 +60,8 @@ var arrows = map[string][]string{
 	"internal/dirlock":    nil,
 	"internal/certs":      nil,
 	"internal/authority":  {"internal/atomicfile"},
+	"internal/browsers":   nil,
+	"internal/panics":     nil,
 	"internal/seats":      nil,
 	"internal/origin":     nil,
 	"internal/resident":   nil,

@@ -308,6 +308,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		Host: face{a}, Sources: a.sources, Keeper: a.keeper, Operator: a, Nacos: sdk, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger,
 		Extra: a.operatorPaths(),
 	})
+	if err := a.cfg.Registry.Register(api); err != nil {
+		return err
+	}
 	// Everything declared is known before the first set is sent, which would
 	// otherwise withdraw it.
 	a.sources.Scan()

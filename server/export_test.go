@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
@@ -153,4 +156,10 @@ func Misknown(s *Server) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// Safe returns a handler behind what answers panics, and how many there were.
+func Safe(next http.HandlerFunc) (h http.Handler, panics func() float64) {
+	s := &Server{log: slog.New(slog.DiscardHandler), panics: newPanics()}
+	return s.safe(next), func() float64 { return testutil.ToFloat64(s.panics) }
 }

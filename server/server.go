@@ -50,6 +50,7 @@ type Server struct {
 	log     *slog.Logger
 	room    room
 	doors   *doors
+	panics  prometheus.Counter
 	gate    *access.Gate
 	auth    *auth.Authority // nil where nobody has to log in
 	pulse   *pulse
@@ -115,10 +116,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
+	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), panics: newPanics(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
 		stopping: make(chan struct{}), auditing: make(chan struct{}, 1)}
 	s.switches = switches.NewBoard(s.sharedSwitches)
-	s.metrics.MustRegister(s.doors)
+	s.metrics.MustRegister(s.doors, s.panics)
 	s.handshakes.log = s.log
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

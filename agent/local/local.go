@@ -18,11 +18,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/musterhq/muster/agent/calls"
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/browsers"
+	"github.com/musterhq/muster/internal/panics"
 	"github.com/musterhq/muster/internal/seats"
 )
 
@@ -81,18 +85,30 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// API is the local API of one agent.
+// API is the local API of one agent. It collects its own metrics.
 type API struct {
 	cfg     Config
 	polls   *seats.Seats
 	streams *seats.Seats
+	panics  prometheus.Counter
 	stopped chan struct{} // closed when it stops: what is held is let go
 	stop    sync.Once
 }
 
 // New returns the API that cfg describes.
 func New(cfg Config) *API {
-	return &API{cfg: cfg, polls: seats.New(maxPolls, maxPolls), streams: seats.New(maxStreams, maxStreams), stopped: make(chan struct{})}
+	return &API{cfg: cfg, polls: seats.New(maxPolls, maxPolls), streams: seats.New(maxStreams, maxStreams), stopped: make(chan struct{}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_agent_http_panics_total", Help: "calls of the local API whose handler panicked: each is a mistake in the agent, and in its log"})}
+}
+
+// Describe implements prometheus.Collector.
+func (a *API) Describe(to chan<- *prometheus.Desc) {
+	a.panics.Describe(to)
+}
+
+// Collect implements prometheus.Collector.
+func (a *API) Collect(to chan<- prometheus.Metric) {
+	a.panics.Collect(to)
 }
 
 // Serve serves the API on all listeners until ctx ends, and returns nil then.
@@ -187,14 +203,25 @@ func (a *API) handler() http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fail(w, http.StatusForbidden, "a page of another origin may not write here")
 	}))
-	return a.guard(origin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return a.safe(a.guard(origin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.cfg.Nacos != nil && strings.HasPrefix(r.URL.Path, "/nacos/") {
 			a.cfg.Nacos.ServeHTTP(w, r) // it has bounds of its own
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxLocalBody)
 		mux.ServeHTTP(w, r)
-	})))
+	}))))
+}
+
+// safe answers calls whose handler panics: nobody else notices.
+func (a *API) safe(next http.Handler) http.Handler {
+	return panics.Handler(panics.Config{Logger: a.cfg.Logger, Count: a.panics.Inc, Answer: func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/nacos/") {
+			http.Error(w, "unexpected failure, see the log of the agent", http.StatusInternalServerError)
+			return
+		}
+		fail(w, http.StatusInternalServerError, "unexpected failure, see the log of the agent")
+	}}, next)
 }
 
 // guard lets only requests through that name this host by a loopback name or
@@ -203,13 +230,13 @@ func (a *API) handler() http.Handler {
 // page reaches a unix socket, whose callers name what they like.
 func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		browsers.Tell(w.Header())
 		host := HostOf(r.Host)
 		_, err := netip.ParseAddr(host)
 		if allowed := overSocket(r) || IsLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
 			fail(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
 			return
 		}
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
 	})
 }

@@ -243,7 +243,6 @@ func (h *Handler) Drain() { h.drain.Do(func() { close(h.drained) }) }
 // ServeHTTP answers one call.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{h: h, w: w, r: r}
-	w.Header().Set("X-Content-Type-Options", "nosniff") // answers repeat what callers sent
 	began := time.Now()
 	defer func() { h.requests.done(c, began) }()
 	defer c.release()
