@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +34,7 @@ import (
 	"github.com/musterhq/muster/agent/roll"
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
@@ -77,9 +77,12 @@ type Config struct {
 	// It may come to be later.
 	ServicesDir string `yaml:"services_dir,omitempty"`
 	// HTTP is the address of the local API, port 0 for any free one; empty
-	// means DefaultHTTP. It must be on loopback unless Insecure is set.
-	HTTP     string `yaml:"http,omitempty"`
-	Insecure bool   `yaml:"insecure,omitempty"`
+	// means DefaultHTTP. TLS says how it speaks TLS there; without a certificate it
+	// does not. Beyond loopback it must, and its callers must show certificates, unless
+	// Insecure is set.
+	HTTP     string         `yaml:"http,omitempty"`
+	TLS      certs.Listener `yaml:"tls,omitempty"`
+	Insecure bool           `yaml:"insecure,omitempty"`
 	// Socket is the path of the local API's unix socket, NoSocket for none; empty
 	// means SocketName in DataDir. SocketMode and SocketOwner say who may use it;
 	// empty means 0660, and the agent's user and group.
@@ -175,32 +178,23 @@ func (c Config) validate() error {
 			return fmt.Errorf("address %w", err)
 		}
 	}
-	host, _, err := net.SplitHostPort(c.HTTP)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
 		return fmt.Errorf("http address %q is not host:port", c.HTTP)
 	}
-	if !c.Insecure && !local.IsLoopback(host) {
-		return fmt.Errorf("http address %q is not on loopback, where there is no authentication: set insecure to allow it", c.HTTP)
+	if err := c.TLS.Check(); err != nil {
+		return err
+	}
+	if err := c.guarded(); err != nil {
+		return err
 	}
 	return c.validateDNS()
-}
-
-// onLoopback reports whether all servers are on this host.
-func (c Config) onLoopback() bool {
-	return !slices.ContainsFunc(c.Servers, func(server string) bool {
-		_, rest, found := strings.Cut(server, "://")
-		if !found {
-			rest = server
-		}
-		rest, _, _ = strings.Cut(rest, "/")
-		return !local.IsLoopback(local.HostOf(rest))
-	})
 }
 
 // Agent is one agent. Its methods may be called by several goroutines.
 type Agent struct {
 	cfg     Config
 	client  *client.Client
+	certs   *certs.Store // of the local API; nil: it speaks no TLS
 	started time.Time
 
 	roll     *roll.Roll
@@ -232,6 +226,9 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{cfg: cfg, client: c, started: time.Now(), reload: make(chan struct{}, 1)}
+	if err := a.openCerts(); err != nil {
+		return nil, err
+	}
 	a.keeper, err = configfile.New(configfile.Config{
 		Files: cfg.Files, Bundles: cfg.Bundles, Mirrors: cfg.Mirrors, Dir: filepath.Join(cfg.DataDir, "configs"), Namespace: cfg.Namespace, Logger: cfg.Logger,
 		Turn: func() { a.pulses.files.Beat() },
@@ -311,6 +308,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.cfg.Registry.Register(api); err != nil {
 		return err
 	}
+	a.warnOfExposure()
 	// Everything declared is known before the first set is sent, which would
 	// otherwise withdraw it.
 	a.sources.Scan()
@@ -327,6 +325,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.runDNS(inner) })
 	g.Go(func() error { return api.Serve(inner, listeners...) })
 	g.Go(func() error { return sdk.Run(inner) })
+	g.Go(func() error { return a.keepCerts(inner) })
 	g.Go(func() error {
 		defer close(silent)
 		return a.announce.Run(beats, a.agentID())

@@ -21,6 +21,7 @@ import (
 	"github.com/musterhq/muster/agent/configfile"
 	"github.com/musterhq/muster/agent/drain"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/certs"
 )
 
 // host is one host with an agent's directories and a server to talk to.
@@ -453,8 +454,11 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		{"an id with a slash", agent.Config{ID: "a/b"}, `id "a/b"`},
-		{"a local API for everybody", agent.Config{HTTP: ":8849"}, "not on loopback"},
-		{"a local API on the network", agent.Config{HTTP: "192.0.2.1:8849"}, "not on loopback"},
+		{"a local API for everybody", agent.Config{HTTP: ":8849"}, "http: :8849 is beyond loopback, where nobody has to show a certificate and there is no TLS; --insecure allows it"},
+		{"a local API on the network", agent.Config{HTTP: "192.0.2.1:8849"}, "there is no TLS"},
+		{"TLS that lets everybody in", agent.Config{HTTP: ":8849", TLS: certs.Listener{CertFile: "c", KeyFile: "k", ClientCAFile: "a"}}, "where nobody has to show a certificate; --insecure"},
+		{"a certificate without a key", agent.Config{TLS: certs.Listener{CertFile: "c"}}, "tls: cert_file and key_file go together"},
+		{"a certificate that is not there", agent.Config{TLS: certs.Listener{CertFile: "missing.pem", KeyFile: "k"}}, "missing.pem"},
 		{"an address without a port", agent.Config{HTTP: "127.0.0.1"}, "not host:port"},
 		{"a negative wait", agent.Config{DrainWait: new(time.Duration(-1))}, "negative"},
 		{"a server that is no address", agent.Config{Servers: []string{"ftp://a"}}, "server"},

@@ -2,8 +2,11 @@ package agent
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/musterhq/muster/agent/local"
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/internal/certs"
 )
@@ -25,5 +28,17 @@ func (c Config) dial(id string) (*client.Client, error) {
 	return client.New(c.Servers, client.Config{
 		Token: token, Rounds: 1, Timeout: callPatience, DialTLS: trust.Dialer("h2", "http/1.1"), UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
 		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
+	})
+}
+
+// onLoopback reports whether all servers are on this host.
+func (c Config) onLoopback() bool {
+	return !slices.ContainsFunc(c.Servers, func(server string) bool {
+		_, rest, found := strings.Cut(server, "://")
+		if !found {
+			rest = server
+		}
+		rest, _, _ = strings.Cut(rest, "/")
+		return !local.IsLoopback(local.HostOf(rest))
 	})
 }

@@ -115,7 +115,7 @@ func (a *Agent) listen(ctx context.Context) ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []net.Listener{l}
+	all := []net.Listener{a.overTLS(l)}
 	socket, err := a.listenSocket(ctx)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -134,7 +134,7 @@ func (a *Agent) listen(ctx context.Context) ([]net.Listener, error) {
 	a.mu.Lock()
 	a.http, a.socket = addresses["http"], addresses["socket"]
 	a.mu.Unlock()
-	a.cfg.Logger.Info("local API listens", "http", addresses["http"], "socket", addresses["socket"])
+	a.cfg.Logger.Info("local API listens", "http", addresses["http"], "tls", a.certs != nil, "socket", addresses["socket"])
 	return all, nil
 }
 

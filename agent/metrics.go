@@ -140,9 +140,9 @@ func (a *Agent) scrape() http.Handler {
 
 // register adds the agent's metrics to its registry.
 func (a *Agent) register() error {
-	for _, c := range []prometheus.Collector{
+	for _, c := range append(a.certMetrics(),
 		newGauges(a), a.took, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
+	) {
 		if err := a.cfg.Registry.Register(c); err != nil {
 			return err
 		}

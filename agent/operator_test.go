@@ -129,7 +129,7 @@ func TestSilence(t *testing.T) {
 		}
 		return ""
 	})
-	c, err := calls.New(a.url)
+	c, err := calls.New(a.url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestExplainAndDifference(t *testing.T) {
 		e.Instances[0].Origin != "file a.yaml" || e.Instances[0].Line != 2 {
 		t.Errorf("Explain without a server = %+v, want where it comes from, and that nobody answers", e)
 	}
-	c, err := calls.New(a.url)
+	c, err := calls.New(a.url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

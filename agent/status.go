@@ -17,9 +17,12 @@ type Status struct {
 	Incarnation string                    `json:"incarnation"`
 	Version     string                    `json:"version,omitempty"`
 	Started     time.Time                 `json:"started"`
-	HTTP        string                    `json:"http"`             // where the local API listens
-	Socket      string                    `json:"socket,omitempty"` // its unix socket
-	Draining    bool                      `json:"draining"`         // it is stopping
+	HTTP        string                    `json:"http"`               // where the local API listens
+	TLS         bool                      `json:"tls,omitempty"`      // it speaks TLS there
+	TLSError    string                    `json:"tlsError,omitempty"` // why new certificates of it are not used
+	Insecure    []string                  `json:"insecure,omitempty"` // what of it lies open to others than this host
+	Socket      string                    `json:"socket,omitempty"`   // its unix socket
+	Draining    bool                      `json:"draining"`           // it is stopping
 	Drain       drain.Status              `json:"drain"`
 	Server      announce.Status           `json:"server"`
 	Directory   source.DirectoryStatus    `json:"directory"`
@@ -33,7 +36,7 @@ type Status struct {
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	s := Status{
-		ID: a.id, Version: a.cfg.Version, Started: a.started, HTTP: a.http, Socket: a.socket,
+		ID: a.id, Version: a.cfg.Version, Started: a.started, HTTP: a.http, TLS: a.certs != nil, TLSError: a.certsFail(), Insecure: a.cfg.exposures(), Socket: a.socket,
 	}
 	a.mu.Unlock()
 	s.Incarnation = a.announce.Incarnation()

@@ -200,10 +200,13 @@ func (j *journal) Write(b []byte) (int, error) {
 	return j.text.Write(b)
 }
 
-func (j *journal) has(text string) bool {
+func (j *journal) has(text string) bool { return j.count(text) > 0 }
+
+// count returns how often a text is there.
+func (j *journal) count(text string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return strings.Contains(j.text.String(), text)
+	return strings.Count(j.text.String(), text)
 }
 
 // What a cloud answers to the programs on its hosts is not to be had by naming it as an

@@ -190,7 +190,7 @@ func (c Config) WithDefaults() (Config, error) {
 			return c, fmt.Errorf("advertise_http: %q is not an http or https URL without user, query and fragment", masked.URL(c.AdvertiseHTTP))
 		}
 	}
-	if err := c.TLS.check(); err != nil {
+	if err := c.TLS.listener().Check(); err != nil {
 		return c, err
 	}
 	if err := c.checkEncryptedDNS(); err != nil {

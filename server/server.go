@@ -69,7 +69,7 @@ type Server struct {
 	peers      *http.Client
 	ownCerts   *certs.Store // of the HTTP edge; nil: it speaks no TLS
 	peerCerts  *certs.Store
-	handshakes handshakes
+	handshakes certs.Handshakes
 	registry   *registry.Registry
 	center     *config.Center
 	track      *track.Track
@@ -120,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		stopping: make(chan struct{}), auditing: make(chan struct{}, 1)}
 	s.switches = switches.NewBoard(s.sharedSwitches)
 	s.metrics.MustRegister(s.doors, s.panics)
-	s.handshakes.log = s.log
+	s.handshakes.Logger = s.log
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -3,12 +3,8 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"strings"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -35,25 +31,14 @@ type TLS struct {
 // given reports whether the HTTP edge speaks TLS.
 func (t TLS) given() bool { return t.CertFile != "" }
 
-// forServer and forPeers are the files of the two ends.
-func (t TLS) forServer() certs.Files {
-	return certs.Files{Cert: t.CertFile, Key: t.KeyFile, CA: t.ClientCAFile}
+// listener is what the settings say of the HTTP edge.
+func (t TLS) listener() certs.Listener {
+	return certs.Listener{CertFile: t.CertFile, KeyFile: t.KeyFile, ClientCAFile: t.ClientCAFile, ClientRequired: t.ClientRequired}
 }
 
+// forPeers are the files of the end that asks other servers.
 func (t TLS) forPeers() certs.Files {
 	return certs.Files{Cert: t.CertFile, Key: t.KeyFile, CA: t.CAFile}
-}
-
-func (t TLS) check() error {
-	switch {
-	case (t.CertFile == "") != (t.KeyFile == ""):
-		return errors.New("tls: cert_file and key_file go together")
-	case t.ClientCAFile != "" && !t.given():
-		return errors.New("tls: client_ca_file is of no use without cert_file")
-	case t.ClientRequired && t.ClientCAFile == "":
-		return errors.New("tls: client_required needs client_ca_file, or nobody could show a certificate")
-	}
-	return nil
 }
 
 // scheme is that of this server's URL.
@@ -62,25 +47,6 @@ func (t TLS) scheme() string {
 		return "https"
 	}
 	return "http"
-}
-
-// handshakes counts those that failed. One is worth no line in the log: whoever
-// reaches the port could fill the disk with them.
-type handshakes struct {
-	failed atomic.Uint64
-	log    *slog.Logger
-}
-
-// Write implements io.Writer: it is one line that net/http logs.
-func (h *handshakes) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if strings.Contains(text, "TLS handshake error") {
-		h.failed.Add(1)
-		h.log.Debug("a TLS handshake failed", "err", text)
-		return len(line), nil
-	}
-	h.log.Warn("http", "err", text)
-	return len(line), nil
 }
 
 // protocols are those of the HTTP edge, over TLS.
@@ -96,7 +62,7 @@ func (s *Server) openTLS() (err error) {
 	if !t.given() {
 		return nil
 	}
-	if s.ownCerts, err = certs.Open(t.forServer(), s.log); err != nil {
+	if s.ownCerts, err = certs.Open(t.listener().Files(), s.log); err != nil {
 		return fmt.Errorf("tls: %w", err)
 	}
 	s.metrics.MustRegister(
@@ -105,7 +71,7 @@ func (s *Server) openTLS() (err error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_tls_files_failing",
 			Help: "1 while the files of the certificate are wrong, and an old one goes on."}, s.certsFail),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "muster_tls_handshake_failures_total",
-			Help: "Connections to the HTTP edge whose TLS handshake failed."}, func() float64 { return float64(s.handshakes.failed.Load()) }))
+			Help: "Connections to the HTTP edge whose TLS handshake failed."}, func() float64 { return float64(s.handshakes.Failed()) }))
 	return nil
 }
 

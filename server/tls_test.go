@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -78,6 +79,30 @@ func TestHTTPOverTLS(t *testing.T) {
 	// In plain there is nothing but a hint.
 	if status, text := get(t, "http://"+s.Addresses().HTTP+"/readyz"); status != http.StatusBadRequest || !strings.Contains(text, "HTTPS") {
 		t.Errorf("in plain: %d %q, want 400 and that this is HTTPS", status, text)
+	}
+}
+
+// Who breaks the protocol of HTTP/2 writes no line of the log: he could fill the disk.
+func TestBrokenProtocolIsNoNews(t *testing.T) {
+	conf, a := secured(t)
+	logged := new(journal)
+	s, _ := start(t, server.Config{TLS: conf, Logger: slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	trust, err := certs.Open(certs.Files{CA: a.File}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, says := range []string{strings.Repeat("no preface ", 10), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + strings.Repeat("\x00", 64)} {
+		conn, err := trust.Dialer("h2")(t.Context(), "tcp", s.Addresses().HTTP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, says) // the server closes when it has seen enough
+		_, _ = io.Copy(io.Discard, conn)
+		conn.Close()
+	}
+	eventually(t, "it is told at debug", func() bool { return logged.count("level=DEBUG msg=\"a client broke the protocol\"") == 2 })
+	if n := logged.count("level=WARN msg=http"); n > 0 {
+		t.Errorf("%d lines warn of a client", n)
 	}
 }
 

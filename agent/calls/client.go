@@ -35,13 +35,15 @@ type Client struct {
 	http    *http.Client
 }
 
-// New returns a client of the agent at address: host:port, an http URL, or
-// unix:/path/to/socket. Empty means DefaultAddress. It asks nothing.
-func New(address string) (*Client, error) {
+// New returns a client of the agent at address: host:port, an http or https URL, or
+// unix:/path/to/socket. Empty means DefaultAddress. dialTLS opens the connections to an
+// https one, handshake and all; nil trusts the authorities of the system. It asks
+// nothing.
+func New(address string, dialTLS func(ctx context.Context, network, address string) (net.Conn, error)) (*Client, error) {
 	if address == "" {
 		address = DefaultAddress
 	}
-	transport := &http.Transport{Proxy: nil} // nobody's business but this host's
+	transport := &http.Transport{Proxy: nil, DialTLSContext: dialTLS} // nobody's business but this host's
 	c := &Client{address: address, http: &http.Client{Transport: transport}}
 	if path, ok := strings.CutPrefix(address, unixScheme); ok {
 		path = strings.TrimPrefix(path, "//")
@@ -54,14 +56,24 @@ func New(address string) (*Client, error) {
 		c.base = "http://localhost"
 		return c, nil
 	}
-	hostport := strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
+	scheme, hostport := "http://", strings.TrimPrefix(address, "http://")
+	if OverTLS(address) {
+		scheme, hostport = secureScheme, strings.TrimPrefix(address, secureScheme)
+	}
+	hostport = strings.TrimSuffix(hostport, "/")
 	host, port, err := net.SplitHostPort(hostport)
 	if _, nan := strconv.ParseUint(port, 10, 16); err != nil || nan != nil || host == "" {
 		return nil, fmt.Errorf("address %q is not host:port, nor %s and the path of a socket", address, unixScheme)
 	}
-	c.base = "http://" + hostport
+	c.base = scheme + hostport
 	return c, nil
 }
+
+// secureScheme begins the address of an agent that speaks TLS.
+const secureScheme = "https://"
+
+// OverTLS reports whether the agent at address is asked over TLS.
+func OverTLS(address string) bool { return strings.HasPrefix(address, secureScheme) }
 
 // Close frees its connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -160,6 +172,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return c.unreachable(err)
+	}
+	if resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(string(answer), "Client sent an HTTP request to an HTTPS server") {
+		return c.unreachable(errors.New("it speaks TLS: say https:// before its address"))
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return problem(resp.StatusCode, answer)

@@ -46,7 +46,7 @@ func listening(t *testing.T, network, address string, status int, body string) (
 
 func dial(t *testing.T, address string) *calls.Client {
 	t.Helper()
-	c, err := calls.New(address)
+	c, err := calls.New(address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +113,8 @@ func TestFailures(t *testing.T) {
 	if _, err := dial(t, gone).Reload(t.Context()); !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), gone) {
 		t.Errorf("Reload of no agent = %v, want unreachable, with its address", err)
 	}
-	for _, address := range []string{"unix:relative.sock", "127.0.0.1", "127.0.0.1:x", ":8849", "https://127.0.0.1:8849"} {
-		if _, err := calls.New(address); err == nil || !strings.Contains(err.Error(), address) {
+	for _, address := range []string{"unix:relative.sock", "127.0.0.1", "127.0.0.1:x", ":8849", "https://127.0.0.1"} {
+		if _, err := calls.New(address, nil); err == nil || !strings.Contains(err.Error(), address) {
 			t.Errorf("New(%q) = %v, want an error that names it", address, err)
 		}
 	}

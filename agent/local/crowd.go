@@ -2,6 +2,7 @@ package local
 
 import (
 	"container/list"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -35,7 +36,11 @@ func newCrowds(limit int) *crowds {
 
 // note is told of every change of a connection, by the server.
 func (c *crowds) note(conn net.Conn, state http.ConnState) {
-	if out := c.move(conn, state); out != nil {
+	out := c.move(conn, state)
+	if over, ok := out.(*tls.Conn); ok {
+		out = over.NetConn() // to take leave might wait for who reads nothing
+	}
+	if out != nil {
 		out.Close()
 	}
 }

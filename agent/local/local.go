@@ -9,6 +9,7 @@ package local
 import (
 	"context"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,6 +27,7 @@ import (
 	"github.com/musterhq/muster/agent/source"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/browsers"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/panics"
 	"github.com/musterhq/muster/internal/seats"
 )
@@ -87,28 +89,34 @@ type Config struct {
 
 // API is the local API of one agent. It collects its own metrics.
 type API struct {
-	cfg     Config
-	polls   *seats.Seats
-	streams *seats.Seats
-	panics  prometheus.Counter
-	stopped chan struct{} // closed when it stops: what is held is let go
-	stop    sync.Once
+	cfg        Config
+	polls      *seats.Seats
+	streams    *seats.Seats
+	panics     prometheus.Counter
+	handshakes certs.Handshakes
+	stopped    chan struct{} // closed when it stops: what is held is let go
+	stop       sync.Once
 }
 
 // New returns the API that cfg describes.
 func New(cfg Config) *API {
 	return &API{cfg: cfg, polls: seats.New(maxPolls, maxPolls), streams: seats.New(maxStreams, maxStreams), stopped: make(chan struct{}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_agent_http_panics_total", Help: "calls of the local API whose handler panicked: each is a mistake in the agent, and in its log"})}
+		panics:     prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_agent_http_panics_total", Help: "calls of the local API whose handler panicked: each is a mistake in the agent, and in its log"}),
+		handshakes: certs.Handshakes{Logger: cfg.Logger}}
 }
+
+var descHandshakes = prometheus.NewDesc("muster_agent_tls_handshake_failures_total", "connections to the local API whose TLS handshake failed", nil, nil)
 
 // Describe implements prometheus.Collector.
 func (a *API) Describe(to chan<- *prometheus.Desc) {
 	a.panics.Describe(to)
+	to <- descHandshakes
 }
 
 // Collect implements prometheus.Collector.
 func (a *API) Collect(to chan<- prometheus.Metric) {
 	a.panics.Collect(to)
+	to <- prometheus.MustNewConstMetric(descHandshakes, prometheus.CounterValue, float64(a.handshakes.Failed()))
 }
 
 // Serve serves the API on all listeners until ctx ends, and returns nil then.
@@ -124,7 +132,7 @@ func (a *API) Serve(ctx context.Context, listeners ...net.Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       callerOf,
 		ConnState:         crowds.note,
-		ErrorLog:          slog.NewLogLogger(a.cfg.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(&a.handshakes, "", 0),
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -226,14 +234,15 @@ func (a *API) safe(next http.Handler) http.Handler {
 
 // guard lets only requests through that name this host by a loopback name or
 // address: a web page whose name was made to resolve to 127.0.0.1 names
-// itself. Where the API listens elsewhere on purpose, any address will do. No
-// page reaches a unix socket, whose callers name what they like.
+// itself. Where the API listens elsewhere on purpose, any address will do, and over
+// TLS any name, which the certificate was seen to have. No page reaches a unix socket,
+// whose callers name what they like.
 func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		browsers.Tell(w.Header())
 		host := HostOf(r.Host)
 		_, err := netip.ParseAddr(host)
-		if allowed := overSocket(r) || IsLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
+		if allowed := overSocket(r) || r.TLS != nil || IsLoopback(host) || a.cfg.Insecure && err == nil; !allowed {
 			fail(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+" is not this host's loopback address")
 			return
 		}

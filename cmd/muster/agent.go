@@ -49,7 +49,11 @@ func agentFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what --once would change, and touch nothing"},
 		&cli.StringFlag{Name: "tag", EnvVars: []string{"MUSTER_TAG"}, Usage: "`TAG` of this host, by which gray releases may choose it"},
 		&cli.BoolFlag{Name: "stay", EnvVars: []string{"MUSTER_STAY"}, Usage: "leave everything registered at a stop, for a quick restart"},
-		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API and the DNS beyond loopback"},
+		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"MUSTER_AGENT_TLS_CERT"}, Usage: "certificate `FILE`, with which the local API speaks TLS at the address of --http"},
+		&cli.StringFlag{Name: "tls-key", EnvVars: []string{"MUSTER_AGENT_TLS_KEY"}, Usage: "key `FILE` of that certificate"},
+		&cli.StringFlag{Name: "tls-client-ca", EnvVars: []string{"MUSTER_AGENT_TLS_CLIENT_CA"}, Usage: "`FILE` with the authorities of the certificates that its callers may show"},
+		&cli.BoolFlag{Name: "tls-client-required", EnvVars: []string{"MUSTER_AGENT_TLS_CLIENT_REQUIRED"}, Usage: "let nobody in there who shows no certificate"},
+		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow the local API beyond loopback without TLS, or without certificates of its callers, and the DNS there"},
 	}, append(trustFlags(), logFlags()...)...)
 }
 
@@ -80,6 +84,10 @@ func agentConfig(c *cli.Context) (agent.Config, error) {
 	over(c, "token-file", c.String, &cfg.TokenFile)
 	over(c, "tag", c.String, &cfg.Tag)
 	over(c, "stay", c.Bool, &cfg.Stay)
+	over(c, "tls-cert", c.String, &cfg.TLS.CertFile)
+	over(c, "tls-key", c.String, &cfg.TLS.KeyFile)
+	over(c, "tls-client-ca", c.String, &cfg.TLS.ClientCAFile)
+	over(c, "tls-client-required", c.Bool, &cfg.TLS.ClientRequired)
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	if c.IsSet("drain-wait") {
 		cfg.DrainWait = new(c.Duration("drain-wait"))
@@ -193,6 +201,12 @@ func statusRows(s agent.Status) (rows [][]string) {
 	add("agent", s.ID)
 	add("server", s.Server.URL)
 	add("problem", orDash(strings.TrimSpace(s.Server.Error+" "+s.Server.Standby+" "+s.Server.State)))
+	if len(s.Insecure) > 0 {
+		add("insecure", "the local API is beyond loopback, where "+strings.Join(s.Insecure, " and "))
+	}
+	if s.TLSError != "" {
+		add("certificate", "the old one goes on", s.TLSError)
+	}
 	if s.Drain.State != calls.DrainNone && s.Drain.State != "" {
 		left := ""
 		if s.Drain.Untold {
@@ -258,7 +272,7 @@ func instanceState(i roll.InstanceStatus) string {
 func amiss(s agent.Status) error {
 	var all []error
 	add := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	for _, e := range []string{s.Server.Error, s.Server.Standby, s.Server.State, s.Directory.Error, s.Configs.Error} {
+	for _, e := range []string{s.Server.Error, s.Server.Standby, s.Server.State, s.TLSError, s.Directory.Error, s.Configs.Error} {
 		if e != "" {
 			add("%s", e)
 		}

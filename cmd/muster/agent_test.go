@@ -87,7 +87,7 @@ func TestBrokenDefinitionStopsNothing(t *testing.T) {
 
 // askAgent reads the status of the agent at address.
 func askAgent(ctx context.Context, address string) (s agent.Status, err error) {
-	a, err := calls.New(address)
+	a, err := calls.New(address, nil)
 	if err != nil {
 		return s, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -16,14 +17,15 @@ import (
 	"github.com/musterhq/muster/agent"
 	"github.com/musterhq/muster/agent/calls"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
 )
 
 // agentCalls are the commands that ask an agent which runs.
 func agentCalls() []*cli.Command {
 	flags := func(more ...cli.Flag) []cli.Flag {
-		return append(more,
-			&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "`ADDRESS` of the agent's local API, or unix: and the path of its socket"},
-			outputFlag())
+		return append(append(more,
+			&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "`ADDRESS` of the agent's local API, https:// before it where that speaks TLS, or unix: and the path of its socket"},
+			outputFlag()), certFlags("agents")...)
 	}
 	wait := &cli.DurationFlag{Name: "wait", Usage: "wait this long, 0 for not at all", DefaultText: "as long as answers may be kept"}
 	return []*cli.Command{
@@ -64,7 +66,16 @@ func dialAgent(c *cli.Context, args ...string) (*calls.Client, []string, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := calls.New(c.String("http"))
+	address := c.String("http")
+	var dialTLS func(ctx context.Context, network, address string) (net.Conn, error)
+	if calls.OverTLS(address) { // else it does not matter whether the files can be read
+		trust, err := certs.Open(certFiles(c), nil)
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		dialTLS = trust.Dialer("http/1.1")
+	}
+	a, err := calls.New(address, dialTLS)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}

@@ -16,12 +16,20 @@ func remoteFlags(more ...cli.Flag) []cli.Flag {
 }
 
 // trustFlags say whom a command trusts that asks a server, and who it is itself.
-func trustFlags() []cli.Flag {
-	return []cli.Flag{tokenFlag(),
-		&cli.StringFlag{Name: "ca", EnvVars: []string{"MUSTER_CA"}, Usage: "`FILE` with the authorities of https servers", DefaultText: "those of the system"},
-		&cli.StringFlag{Name: "cert", EnvVars: []string{"MUSTER_CERT"}, Usage: "certificate `FILE` to show to https servers"},
+func trustFlags() []cli.Flag { return append([]cli.Flag{tokenFlag()}, certFlags("servers")...) }
+
+// certFlags name the certificates of connections to others.
+func certFlags(others string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "ca", EnvVars: []string{"MUSTER_CA"}, Usage: "`FILE` with the authorities of https " + others, DefaultText: "those of the system"},
+		&cli.StringFlag{Name: "cert", EnvVars: []string{"MUSTER_CERT"}, Usage: "certificate `FILE` to show to https " + others},
 		&cli.StringFlag{Name: "key", EnvVars: []string{"MUSTER_KEY"}, Usage: "key `FILE` of that certificate"},
 	}
+}
+
+// certFiles are the files that they name.
+func certFiles(c *cli.Context) certs.Files {
+	return certs.Files{Cert: c.String("cert"), Key: c.String("key"), CA: c.String("ca")}
 }
 
 // newClient returns a client of servers that trusts what the flags of a command say, and

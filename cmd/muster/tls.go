@@ -23,21 +23,21 @@ func tlsCommand() *cli.Command {
 	return &cli.Command{Name: "tls", Usage: "make the certificates of a small authority of one's own", Subcommands: []*cli.Command{
 		{Name: "init", Usage: "make an authority and a first server's certificate in a directory", ArgsUsage: "DIRECTORY",
 			Description: "What is there already is never replaced. Keep ca-key.pem away from servers: whoever has it can be any of them.",
-			Flags: []cli.Flag{hostFlag(), daysFlag(),
+			Flags: []cli.Flag{hostFlag(""), daysFlag(),
 				&cli.StringFlag{Name: "authority", Value: "Muster", Usage: "`NAME` of the authority"},
 				&cli.StringFlag{Name: "name", Value: "server", Usage: "`NAME` of the server, and of its files"},
 			}, Action: initTLS},
 		{Name: "issue", Usage: "make a certificate of that authority, for a server or for an agent", ArgsUsage: "DIRECTORY NAME",
 			Description: "NAME is that of the server, or with --agent the id of the agent: what a certificate says is who shows it.",
-			Flags: []cli.Flag{hostFlag(), daysFlag(),
-				&cli.BoolFlag{Name: "agent", Usage: "for an agent, which opens connections and takes none"},
+			Flags: []cli.Flag{hostFlag("; of an agent none"), daysFlag(),
+				&cli.BoolFlag{Name: "agent", Usage: "for an agent; without --host it is good for opening connections alone, with it for taking them, too"},
 				&cli.BoolFlag{Name: "replace", Usage: "replace the files of a certificate that was made before"},
 			}, Action: issueTLS},
 	}}
 }
 
-func hostFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "host", Usage: "`HOST`, a name or an IP address, by which a server is reached, repeatable", DefaultText: "localhost, 127.0.0.1 and ::1"}
+func hostFlag(more string) cli.Flag {
+	return &cli.StringSliceFlag{Name: "host", Usage: "`HOST`, a name or an IP address, by which it is reached, repeatable", DefaultText: "localhost, 127.0.0.1 and ::1" + more}
 }
 
 func daysFlag() cli.Flag {
@@ -69,9 +69,6 @@ func issueTLS(c *cli.Context) error {
 	kind := "server"
 	if c.Bool("agent") {
 		kind = "agent"
-		if c.IsSet("host") {
-			return usagef("host: an agent is reached by nobody")
-		}
 	}
 	wish, err := wishOf(c, args[1], kind)
 	if err != nil {
@@ -99,12 +96,12 @@ func wishOf(c *cli.Context, name, kind string) (w signing.Wish, err error) {
 	if days < 1 || days > maxDays {
 		return w, usagef("days: %d is not 1 to %d", days, maxDays)
 	}
-	w = signing.Wish{Name: name, Good: time.Duration(days) * 24 * time.Hour, Client: kind == "agent", Replace: c.Bool("replace"),
+	hosts := c.StringSlice("host")
+	w = signing.Wish{Name: name, Good: time.Duration(days) * 24 * time.Hour, Client: kind == "agent" && len(hosts) == 0, Replace: c.Bool("replace"),
 		URI: &url.URL{Scheme: "muster", Host: kind, Path: "/" + name}}
 	if w.Client {
 		return w, nil
 	}
-	hosts := c.StringSlice("host")
 	if len(hosts) == 0 {
 		hosts = []string{"localhost", "127.0.0.1", "::1"}
 	}
