@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/folder"
 )
 
@@ -58,7 +59,7 @@ func cloneFolder(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	remote, err := folderServer(c, c.StringSlice("server"), nil)
+	remote, err := folderServer(c, c.StringSlice("server"), true)
 	if err != nil {
 		return err
 	}
@@ -70,16 +71,21 @@ func cloneFolder(c *cli.Context) error {
 	return showResult(c, r, func(e folder.Entry) string { return e.There })
 }
 
-// folderServer is for many documents at once, which take their time. A nil token is
-// the one that the flags name.
-func folderServer(c *cli.Context, servers []string, token func() (string, error)) (*client.Client, error) {
-	return newClient(c, servers, client.Config{Timeout: time.Minute, Token: token})
+// folderServer is for many documents at once, which take their time. Servers that
+// the user did not name get neither token nor certificate.
+func folderServer(c *cli.Context, servers []string, named bool) (*client.Client, error) {
+	cfg := client.Config{Timeout: time.Minute}
+	if named {
+		return newClient(c, servers, cfg)
+	}
+	cfg.Token = func() (string, error) { return "", nil }
+	return newClientWith(c, servers, cfg, certs.Files{CA: c.String("ca")})
 }
 
 // openFolder opens the folder that is named, or the one around where this is, and
-// its server. Who made the folder may be somebody else, and would be sent the token:
-// it is for servers alone that the user named too. The last of what it returns says of
-// an error that it comes of that.
+// its server. Who made the folder may be somebody else, and would be sent the token and
+// shown the certificate: they are for servers alone that the user named too. The last of
+// what it returns says of an error that it comes of that.
 func openFolder(c *cli.Context, dir string, servers []string) (*folder.Folder, folder.Server, func(error) error, error) {
 	find := folder.Open
 	if dir == "" {
@@ -90,13 +96,13 @@ func openFolder(c *cli.Context, dir string, servers []string) (*folder.Folder, f
 		return nil, nil, nil, err
 	}
 	of := f.Origin()
-	token, explain := tokenOf(c), func(err error) error { return err }
+	named, explain := true, func(err error) error { return err }
 	if len(servers) > 0 {
 		of.Servers = servers
-	} else if token != nil && !namesAll(c, of.Servers) {
-		token, explain = func() (string, error) { return "", nil }, func(err error) error { return withoutToken(err, of.Servers) }
+	} else if named = namesAll(c, of.Servers); !named && (tokenOf(c) != nil || c.String("cert") != "") {
+		explain = func(err error) error { return unnamed(err, of.Servers) }
 	}
-	remote, err := folderServer(c, of.Servers, token)
+	remote, err := folderServer(c, of.Servers, named)
 	if err != nil {
 		f.Close()
 		return nil, nil, nil, err
@@ -121,13 +127,14 @@ func namesAll(c *cli.Context, servers []string) bool {
 	return err == nil && !slices.ContainsFunc(others.Servers(), func(s string) bool { return !slices.Contains(named.Servers(), s) })
 }
 
-// withoutToken says of a refusal that no token was sent, and how one would be.
-func withoutToken(err error, servers []string) error {
-	if e, ok := errors.AsType[*client.Error](err); !ok || e.Status != http.StatusUnauthorized {
+// unnamed says of a refusal that no token was sent and no certificate shown, and how they
+// would be. Who asks for a certificate breaks the connection.
+func unnamed(err error, servers []string) error {
+	if e, ok := errors.AsType[*client.Error](err); !errors.Is(err, client.ErrUnreachable) && (!ok || e.Status != http.StatusUnauthorized) {
 		return err
 	}
 	all := strings.Join(servers, " --server ")
-	return fmt.Errorf("%w; no token was sent to %s, which only the folder names: if it is to have yours, say --server %s, or so in MUSTER_SERVER",
+	return fmt.Errorf("%w; no token was sent to %s, and no certificate shown, as only the folder names it: if it is to have yours, say --server %s, or so in MUSTER_SERVER",
 		err, strings.Join(servers, ", "), all)
 }
 

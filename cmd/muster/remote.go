@@ -35,7 +35,12 @@ func certFiles(c *cli.Context) certs.Files {
 // newClient returns a client of servers that trusts what the flags of a command say, and
 // bears the token that they name unless cfg has one.
 func newClient(c *cli.Context, servers []string, cfg client.Config) (*client.Client, error) {
-	trust, err := certs.Open(certs.Files{Cert: c.String("cert"), Key: c.String("key"), CA: c.String("ca")}, nil)
+	return newClientWith(c, servers, cfg, certFiles(c))
+}
+
+// newClientWith is newClient with these files in place of those that the flags name.
+func newClientWith(c *cli.Context, servers []string, cfg client.Config, files certs.Files) (*client.Client, error) {
+	trust, err := certs.Open(files, nil)
 	if err != nil {
 		return nil, usageError{err}
 	}
