@@ -108,7 +108,8 @@ type Config struct {
 	Mirrors []configfile.Mirror `yaml:"mirrors,omitempty"`
 	// DrainWait is how long a stop waits between giving everything weight 0
 	// and deregistering it; nil means as long as the servers say that answers of
-	// DNS may be kept, DefaultDrainWait until they do. 0 does not wait.
+	// DNS may be kept, 10 minutes at most, DefaultDrainWait until they do. 0 does
+	// not wait.
 	DrainWait *time.Duration `yaml:"drain_wait,omitempty"`
 	// Stay leaves everything registered at a stop, for a restart that nobody
 	// is to notice: it must then end within the servers' timeouts.

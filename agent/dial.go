@@ -11,8 +11,13 @@ import (
 	"github.com/musterhq/muster/internal/certs"
 )
 
-// callPatience bounds one call to a server.
-const callPatience = 3 * time.Second
+const (
+	// callPatience bounds one call to a server.
+	callPatience = 3 * time.Second
+	// maxAnswer bounds what is taken of one answer: a document has 10 MiB at most, and a
+	// server that is none must not take this host's memory.
+	maxAnswer = 64 << 20
+)
 
 // dial returns a client that says it is the agent of that id.
 func (c Config) dial(id string) (*client.Client, error) {
@@ -26,7 +31,7 @@ func (c Config) dial(id string) (*client.Client, error) {
 	}
 	// The agent's loops do their own waiting, and know better for how long.
 	return client.New(c.Servers, client.Config{
-		Token: token, Rounds: 1, Timeout: callPatience, DialTLS: trust.Dialer("h2", "http/1.1"), UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
+		Token: token, Rounds: 1, Timeout: callPatience, MaxAnswer: maxAnswer, DialTLS: trust.Dialer("h2", "http/1.1"), UserAgent: "muster-agent/" + cmp.Or(c.Version, "dev"),
 		Identity: client.Identity{ID: id, Tag: c.Tag, Labels: c.Labels},
 	})
 }

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -232,5 +233,39 @@ func TestLocalConfig(t *testing.T) {
 	})
 	if b, err := os.ReadFile(path); err != nil || string(b) != "a: 1" {
 		t.Errorf("file after the deletion = %q, %v, want it in place", b, err)
+	}
+}
+
+// What one program registers leaves room for what others do: servers take no set that
+// is too large.
+func TestBoundOfRegistrations(t *testing.T) {
+	h := newHost(t)
+	kept := map[string]map[string]any{}
+	for n := range 204 { // one more is over 3 MiB
+		kept[fmt.Sprintf("kept-%d", n)] = map[string]any{"port": 80, "metadata": map[string]string{"a": strings.Repeat("x", 15<<10)}}
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(h.cfg.DataDir, 0o700), os.WriteFile(filepath.Join(h.cfg.DataDir, "apps.json"), text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	a := h.start()
+	for _, step := range []struct {
+		name       string
+		size, want int
+		says       string
+	}{
+		{"mine", 17 << 10, http.StatusBadRequest, "body.metadata"},
+		{"mine", 15 << 10, http.StatusTooManyRequests, "bytes"},
+		{"mine", 10, http.StatusCreated, "mine"},
+		{"kept-0", 10, http.StatusOK, "kept-0"},
+		{"mine", 15 << 10, http.StatusOK, "mine"},
+	} {
+		body := fmt.Sprintf(`{"port": 80, "metadata": {"a": %q}}`, strings.Repeat("x", step.size))
+		if status, _, answer := a.call("PUT", "/v1/services/"+step.name, body); status != step.want || !strings.Contains(answer, step.says) {
+			t.Errorf("PUT %s with %d bytes = %d %.200s, want %d with %q", step.name, step.size, status, answer, step.want, step.says)
+		}
 	}
 }

@@ -15,8 +15,6 @@ import (
 	"time"
 )
 
-// maxAnswer bounds the body of an answer, far above the largest page of
-// instances and the largest document.
 const maxAnswer = 256 << 20
 
 // call is one request, told without the server it goes to.
@@ -104,12 +102,12 @@ func (c *Client) try(ctx context.Context, server string, r call) (answer, error)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return answer{}, problem(resp)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxAnswer+1))
 	if err != nil {
 		return answer{}, c.unreachable(ctx, bounded, server, err)
 	}
-	if len(body) > maxAnswer {
-		return answer{}, fmt.Errorf("%s %s: the answer is longer than %d bytes", r.method, r.path, maxAnswer)
+	if int64(len(body)) > c.cfg.MaxAnswer {
+		return answer{}, fmt.Errorf("%s %s: the answer is longer than %d bytes", r.method, r.path, c.cfg.MaxAnswer)
 	}
 	return answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }

@@ -34,6 +34,9 @@ type Config struct {
 	// Timeout of one try on one server; 0 means 5 s. The time a watch waits
 	// comes on top.
 	Timeout time.Duration
+	// MaxAnswer bounds the body of an answer, in bytes; 0 means 256 MiB, far above the
+	// largest page of instances and the largest document.
+	MaxAnswer int64
 	// MaxPause caps the pause between two rounds, which begins at about
 	// 100 ms and doubles; 0 means 2 s.
 	MaxPause time.Duration
@@ -59,6 +62,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 5 * time.Second
+	}
+	if c.MaxAnswer <= 0 {
+		c.MaxAnswer = maxAnswer
 	}
 	if c.MaxPause <= 0 {
 		c.MaxPause = 2 * time.Second

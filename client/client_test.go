@@ -243,6 +243,23 @@ func TestPausesGrow(t *testing.T) {
 	})
 }
 
+func TestAnswersAreBounded(t *testing.T) {
+	c, err := client.New([]string{serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		for range 100 {
+			_, _ = w.Write(make([]byte, 100)) // the client leaves
+		}
+	})}, client.Config{Rounds: 1, MaxAnswer: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than 1000 bytes") {
+		t.Errorf("Status = %v, want that the answer is too long", err)
+	}
+	if _, err := c.Relay(t.Context(), client.Relayed{Method: http.MethodGet, Path: "/"}); err == nil || !strings.Contains(err.Error(), "longer than 1000 bytes") {
+		t.Errorf("Relay = %v, want that the answer is too long", err)
+	}
+}
+
 func TestTimeoutAndCancel(t *testing.T) {
 	hang := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

@@ -85,12 +85,12 @@ func (c *Client) relay(ctx context.Context, server string, r Relayed) (a Relayed
 		return a, c.unreachable(ctx, bounded, server, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxAnswer+1))
 	switch {
 	case err != nil:
 		return a, c.unreachable(ctx, bounded, server, err)
-	case len(body) > maxAnswer:
-		return a, fmt.Errorf("%s: the answer is longer than %d bytes", r.Method, maxAnswer)
+	case int64(len(body)) > c.cfg.MaxAnswer:
+		return a, fmt.Errorf("%s: the answer is longer than %d bytes", r.Method, c.cfg.MaxAnswer)
 	}
 	return RelayedAnswer{resp.StatusCode, resp.Header, body}, nil
 }

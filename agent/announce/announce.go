@@ -25,6 +25,9 @@ const (
 	// of the pen must neither flood the server nor silence the agent.
 	minBeat = 100 * time.Millisecond
 	maxBeat = time.Minute
+	// maxHold bounds how long a server may have a stop wait for answers of DNS: one
+	// service with a huge TTL, or a word that is none, must not keep hosts from ending.
+	maxHold = 10 * time.Minute
 	// coalesce is how long changes gather before they are sent: short, so that
 	// a first passing check is answered for soon.
 	coalesce = 10 * time.Millisecond
@@ -273,7 +276,7 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 		a.server.Reached, a.server.Error = time.Now(), ""
 		a.server.Interval = time.Duration(answer.Interval) * time.Millisecond
 		a.server.DNS, a.server.Revision = answer.DNS, answer.Revision
-		a.server.Hold = time.Duration(answer.Hold) * time.Millisecond
+		a.server.Hold = time.Duration(min(max(answer.Hold, 0), maxHold.Milliseconds())) * time.Millisecond
 	}
 	a.mu.Unlock()
 	if err == nil && a.Heard != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -186,6 +187,21 @@ func TestRefusedIsSentAgain(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			if sets, _ := s.asked(); len(sets) == 0 {
 				t.Error("no set though the server asks for it")
+			}
+		})
+	}
+}
+
+// What a server says of how long to wait is bounded.
+func TestHoldIsBounded(t *testing.T) {
+	for said, want := range map[int64]time.Duration{0: 0, -1: 0, 5000: 5 * time.Second, 1 << 40: 10 * time.Minute, math.MaxInt64: 10 * time.Minute, math.MinInt64: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &server{set: api.AgentAnswer{Hold: said}}
+			a, stop := announcing(t, s, t.TempDir())
+			defer stop()
+			time.Sleep(time.Second)
+			if got := a.Status().Hold; got != want {
+				t.Errorf("Hold = %v of %d ms, want %v", got, said, want)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ type Status struct {
 	Interval time.Duration `json:"-"`                 // the server's, 0 when it named none
 	DNS      []string      `json:"dns,omitempty"`     // addresses of the servers' DNS
 	Revision int64         `json:"revision,omitzero"` //
-	Hold     time.Duration `json:"-"`                 // how long DNS answers of the set may be kept, 0 when not known
+	Hold     time.Duration `json:"-"`                 // how long DNS answers of the set may be kept, maxHold at most; 0 when not known
 	Sets     uint64        `json:"sets"`              // whole sets that a server took of this run
 	Failed   uint64        `json:"-"`                 // calls of this run that no server took
 	Retries  uint64        `json:"-"`                 // calls that followed one of those

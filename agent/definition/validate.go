@@ -19,6 +19,8 @@ const (
 	maxName     = 512
 	maxWeight   = 10000
 	maxMetadata = 1024 // entries
+	// maxMetadataSize bounds the bytes of keys and values, as servers do.
+	maxMetadataSize = 16 << 10
 )
 
 // validate returns nil, or what is wrong with which field of s.
@@ -45,6 +47,8 @@ func (s Service) validate() *Error {
 		return fail("weight", "%v is not within 0 to %d", *s.Weight, maxWeight)
 	case len(s.Metadata) > maxMetadata:
 		return fail("metadata", "has %d entries, at most %d", len(s.Metadata), maxMetadata)
+	case size(s.Metadata) > maxMetadataSize:
+		return fail("metadata", "has %d bytes, at most %d", size(s.Metadata), maxMetadataSize)
 	case len(s.Checks) > MaxChecks:
 		return fail("checks", "has %d entries, at most %d", len(s.Checks), MaxChecks)
 	}
@@ -59,6 +63,14 @@ func (s Service) validate() *Error {
 		}
 	}
 	return nil
+}
+
+// size returns how many bytes the keys and values of metadata have.
+func size(metadata map[string]string) (n int) {
+	for k, v := range metadata {
+		n += len(k) + len(v)
+	}
+	return n
 }
 
 // ValidName reports whether name may be that of a service: 1 to 512 bytes, no

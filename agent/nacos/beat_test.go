@@ -112,15 +112,17 @@ func TestManyClients(t *testing.T) {
 	running.Wait()
 }
 
+// nacosKept is an instance as it lies on disk.
+type nacosKept struct {
+	Instance api.AgentInstance `json:"instance"`
+}
+
 func TestBoundOfInstances(t *testing.T) {
-	type kept struct {
-		Instance api.AgentInstance `json:"instance"`
-	}
 	var all struct {
-		Instances []kept `json:"instances"`
+		Instances []nacosKept `json:"instances"`
 	}
 	for i := range 1000 {
-		all.Instances = append(all.Instances, kept{api.AgentInstance{Namespace: "public", Group: "G", Service: "many", Address: "192.0.2.1", Port: uint16(i)}})
+		all.Instances = append(all.Instances, nacosKept{api.AgentInstance{Namespace: "public", Group: "G", Service: "many", Address: "192.0.2.1", Port: uint16(i)}})
 	}
 	path := filepath.Join(t.TempDir(), "nacos.json")
 	if err := state.Write(path, all); err != nil {
@@ -134,6 +136,42 @@ func TestBoundOfInstances(t *testing.T) {
 	}
 	if got := call(h, "POST", "/v1/ns/instance?serviceName=many&groupName=G&ip=192.0.2.1&port=7&weight=2"); got != "ok" {
 		t.Errorf("one of them anew = %q, want ok", got)
+	}
+}
+
+// What one client registers leaves room for what others do, and a change adds to it no
+// more than a registration may.
+func TestBoundOfBytes(t *testing.T) {
+	large := strings.Repeat("x", 15<<10)
+	var all struct {
+		Instances []nacosKept `json:"instances"`
+	}
+	for port := range 203 { // of 204 that are 3 MiB
+		all.Instances = append(all.Instances, nacosKept{api.AgentInstance{Namespace: "public", Group: "DEFAULT_GROUP", Service: "large", Address: "192.0.2.1", Port: uint16(port),
+			Metadata: map[string]string{"a": large}}})
+	}
+	path := filepath.Join(t.TempDir(), "nacos.json")
+	if err := state.Write(path, all); err != nil {
+		t.Fatal(err)
+	}
+	j := &joined{}
+	h := newHandler(t, j, path, slog.New(slog.DiscardHandler))
+	h.Load()
+	metadata := func(key string) string { return "&metadata=" + url.QueryEscape(fmt.Sprintf("{%q: %q}", key, large)) }
+	at := func(port int) string {
+		return fmt.Sprintf("/v1/ns/instance?serviceName=large&ip=192.0.2.1&port=%d", port)
+	}
+	for _, step := range []struct{ what, method, target, says string }{
+		{"one too many", "POST", at(1000) + metadata("a"), "bytes"},
+		{"metadata beside metadata", "PUT", at(0) + metadata("b"), "metadata"},
+		{"the same anew", "POST", at(0) + metadata("a"), "ok"},
+		{"one that goes", "DELETE", at(0), "ok"},
+		{"one in its place", "POST", at(1000) + metadata("a"), "ok"},
+		{"one too many after that", "POST", at(0) + metadata("a"), "bytes"},
+	} {
+		if got := call(h, step.method, step.target); !strings.Contains(got, step.says) {
+			t.Errorf("%s = %q, want %q", step.what, got, step.says)
+		}
 	}
 }
 

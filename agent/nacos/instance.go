@@ -163,10 +163,12 @@ func (h *Handler) update(c *call) error {
 		maps.Copy(merged, metadata)
 		i.Metadata = merged
 	}
-	if err := timesOf(i.Metadata).validate(); err != nil {
+	if err := soundMetadata(i.Metadata); err != nil {
 		return err
 	}
-	h.members.change(i)
+	if err := h.members.change(i); err != nil {
+		return err
+	}
 	h.settle(c)
 	return c.text(ok)
 }

@@ -3,6 +3,7 @@ package nacos
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -24,6 +25,7 @@ type member struct {
 	// UID is the user that registered it; nil when that is not known.
 	UID *int `json:"uid,omitempty"`
 
+	size   int       // of Instance in JSON
 	health string    // as the beats have it
 	heard  time.Time // of the last beat; by the monotonic clock
 	times  times
@@ -42,6 +44,7 @@ type members struct {
 
 	mu      sync.Mutex
 	all     map[roll.Key]*member // under mu
+	size    int                  // of all of them; under mu
 	changes uint64               // how often what is kept on disk has changed; under mu
 
 	disk    sync.Mutex // held while it is written, and taken before mu
@@ -76,8 +79,27 @@ func (s *members) load() {
 			s.log.Warn("registration of a Nacos client given up", "instance", m.key().String(), "err", err)
 			continue
 		}
+		m.size = sizeOf(m.Instance)
 		s.all[m.key()] = m
+		s.size += m.size
 	}
+}
+
+// sizeOf returns how many bytes an instance takes in a set.
+func sizeOf(i api.AgentInstance) int {
+	b, err := json.Marshal(i)
+	if err != nil {
+		return maxMembersSize // texts and finite numbers: it cannot fail
+	}
+	return len(b)
+}
+
+// room refuses instances that take so many bytes more. s.mu is held.
+func (s *members) room(more int) error {
+	if more > 0 && s.size+more > maxMembersSize {
+		return refuse(http.StatusServiceUnavailable, "instances of more than %d bytes are registered with this agent", maxMembersSize)
+	}
+	return nil
 }
 
 // joined returns the member as it is declared.
@@ -88,7 +110,7 @@ func (m *member) joined() roll.Member {
 // put registers an instance, or registers it anew, which is a sign of life.
 // It is uid's, if that is known and it was nobody's.
 func (s *members) put(i api.AgentInstance, healthy bool, uid *int) error {
-	m := &member{Instance: i, UID: uid, heard: time.Now(), times: timesOf(i.Metadata), health: api.HealthPassing}
+	m := &member{Instance: i, UID: uid, size: sizeOf(i), heard: time.Now(), times: timesOf(i.Metadata), health: api.HealthPassing}
 	if !healthy {
 		m.health = api.HealthCritical
 	}
@@ -106,6 +128,13 @@ func (s *members) take(m *member) (change uint64, err error) {
 	if before == nil && len(s.all) >= maxMembers {
 		return 0, refuse(http.StatusServiceUnavailable, "more than %d instances are registered with this agent", maxMembers)
 	}
+	more := m.size
+	if before != nil {
+		more -= before.size
+	}
+	if err := s.room(more); err != nil {
+		return 0, err
+	}
 	if err := s.sources.Join(k, m.joined()); err != nil {
 		return 0, refuse(http.StatusConflict, "%s", err)
 	}
@@ -113,6 +142,7 @@ func (s *members) take(m *member) (change uint64, err error) {
 		m.UID = before.UID
 	}
 	s.all[k] = m
+	s.size += more
 	s.roused()
 	if before != nil && equal(before.Instance, m.Instance) && before.UID == m.UID {
 		return 0, nil
@@ -174,27 +204,32 @@ func (s *members) get(k roll.Key) (api.AgentInstance, bool) {
 	return api.AgentInstance{}, false
 }
 
-// change sets anew what is declared of an instance, and reports whether it is
-// registered here. That is no sign of life.
-func (s *members) change(i api.AgentInstance) bool {
-	change := func() uint64 {
+// change sets anew what is declared of an instance that is registered here. That is
+// no sign of life.
+func (s *members) change(i api.AgentInstance) error {
+	change, err := func() (uint64, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		k := (&member{Instance: i}).key()
 		m := s.all[k]
 		if m == nil {
-			return 0
+			return 0, nil
 		}
-		m.Instance, m.times = i, timesOf(i.Metadata)
+		size := sizeOf(i)
+		if err := s.room(size - m.size); err != nil {
+			return 0, err
+		}
+		s.size += size - m.size
+		m.Instance, m.size, m.times = i, size, timesOf(i.Metadata)
 		if err := s.sources.Join(k, m.joined()); err != nil {
 			s.log.Warn("change of a Nacos client's instance is not declared", "instance", k.String(), "err", err)
 		}
 		s.roused()
 		s.changes++
-		return s.changes
+		return s.changes, nil
 	}()
 	s.keep(change)
-	return change != 0
+	return err
 }
 
 // remove withdraws an instance, and reports whether it was registered here.
@@ -214,6 +249,7 @@ func (s *members) remove(k roll.Key) bool {
 // drop withdraws instances, and returns the change that this is. s.mu is held.
 func (s *members) drop(keys ...roll.Key) uint64 {
 	for _, k := range keys {
+		s.size -= s.all[k].size
 		delete(s.all, k)
 	}
 	s.sources.Part(keys...)

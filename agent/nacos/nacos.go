@@ -33,6 +33,9 @@ const (
 	maxBodies  = 64 << 20
 	maxPolls   = 512
 	maxMembers = 1000
+	// maxMembersSize bounds the bytes of all instances in JSON: servers take no set of
+	// more than 8 MiB, and what one client registers must not cost the host all others.
+	maxMembersSize = 3 << 20
 	// settleFor is how long a registration waits for a server to have it.
 	settleFor = time.Second
 )

@@ -185,17 +185,24 @@ func metadataOf(text string) (map[string]string, error) {
 			m[k] = v
 		}
 	}
-	n := 0
 	for k, v := range m {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
 			return nil, illegal("metadata", "it is not valid UTF-8")
 		}
+	}
+	return m, soundMetadata(m)
+}
+
+// soundMetadata refuses what is too long, or asks for times that nobody keeps.
+func soundMetadata(m map[string]string) error {
+	n := 0
+	for k, v := range m {
 		n += len(k) + len(v)
 	}
 	if n > maxMetadata {
-		return nil, tooLong("metadata", maxMetadata)
+		return tooLong("metadata", maxMetadata)
 	}
-	return m, timesOf(m).validate()
+	return timesOf(m).validate()
 }
 
 // Metadata keys by which an instance sets its own times, in milliseconds.

@@ -11,13 +11,24 @@ import (
 	"github.com/musterhq/muster/agent/state"
 )
 
-// maxApps bounds the registrations of the local API.
-const maxApps = 1000
+// maxApps bounds the registrations of the local API, and maxAppsSize the bytes that
+// they take on disk: servers take no set of more than 8 MiB, and what one program
+// registers must not cost the host all others.
+const (
+	maxApps     = 1000
+	maxAppsSize = 3 << 20
+)
 
 // ErrTooMany is met when no more registrations are kept.
-var ErrTooMany = fmt.Errorf("more than %d registrations", maxApps)
+var ErrTooMany = fmt.Errorf("more than %d registrations, or %d bytes of them", maxApps, maxAppsSize)
 
 func (s *Sources) store(apps map[string]app) error { return state.Write(s.cfg.Apps, apps) }
+
+// fits reports whether registrations are within the bounds.
+func fits(apps map[string]app) (bool, error) {
+	b, err := json.Marshal(apps)
+	return len(apps) <= maxApps && len(b) <= maxAppsSize, err
+}
 
 // Load takes up the registrations of an earlier run. A file that cannot be
 // understood is put aside: it must not keep everything else from running.

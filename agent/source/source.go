@@ -339,10 +339,10 @@ func (s *Sources) Put(id string, service definition.Service, by Caller) (created
 	}
 	apps := maps.Clone(s.apps)
 	before, exists := apps[id]
-	if !exists && len(apps) >= maxApps {
-		return false, roll.Key{}, ErrTooMany
-	}
 	apps[id] = by.owned(service, before, exists)
+	if fit, err := fits(apps); err != nil || !fit {
+		return false, roll.Key{}, errors.Join(ErrTooMany, err)
+	}
 	if err := s.store(apps); err != nil {
 		return false, roll.Key{}, err
 	}
