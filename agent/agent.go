@@ -284,6 +284,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer configs.Close()
+	callers, err := a.cfg.dialForCallers()
+	if err != nil {
+		return err
+	}
+	defer callers.Close()
 	// What is kept must be known before anybody can ask for it.
 	if err := a.keeper.Load(configs); err != nil {
 		return err
@@ -300,7 +305,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer os.Remove(addressesPath(a.cfg.DataDir)) // else it names a port that is somebody else's
-	sdk := a.nacos(configs)
+	sdk := a.nacos(configs, callers)
 	sdk.Load()
 	api := local.New(local.Config{
 		Host: face{a}, Sources: a.sources, Keeper: a.keeper, Operator: a, Nacos: sdk, Insecure: a.cfg.Insecure, Logger: a.cfg.Logger,

@@ -47,3 +47,10 @@ func (c Config) onLoopback() bool {
 		return !local.IsLoopback(local.HostOf(rest))
 	})
 }
+
+// dialForCallers returns a client for calls that are made in the name of others, who show
+// themselves who they are: it has neither the agent's token nor its certificate.
+func (c Config) dialForCallers() (*client.Client, error) {
+	c.TokenFile, c.CertFile, c.KeyFile = "", "", ""
+	return c.dial("")
+}

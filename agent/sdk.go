@@ -13,10 +13,10 @@ import (
 )
 
 // nacos returns what answers clients of Nacos, over what the agent declares and
-// keeps.
-func (a *Agent) nacos(c *client.Client) *nacos.Handler {
+// keeps. It asks the servers by c, and in the name of its callers by callers.
+func (a *Agent) nacos(c, callers *client.Client) *nacos.Handler {
 	return nacos.New(nacos.Config{
-		Sources: a.sources, Keeper: a.keeper, Client: c, Path: filepath.Join(a.cfg.DataDir, nacosName),
+		Sources: a.sources, Keeper: a.keeper, Client: c, Callers: callers, Path: filepath.Join(a.cfg.DataDir, nacosName),
 		Settle: a.settle, Rejected: a.rejected, Draining: a.drain.Leaving, Logger: a.cfg.Logger,
 		Caller: func(r *http.Request) (uid int, known, trusted bool) {
 			who := local.CallerOf(r)

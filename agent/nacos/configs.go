@@ -71,20 +71,18 @@ func (h *Handler) config(c *call) error {
 	return c.answer(http.StatusOK, kind, string(d.Content))
 }
 
-// writeConfig hands a publish or a delete to the servers. Who reads after it what
+// writeConfig hands a publish or a delete to the servers, in the name of who sends it. Who reads after it what
 // the agent keeps reads what he wrote, if that comes soon.
 func (h *Handler) writeConfig(c *call) error {
 	n, sound := c.document()
 	if !sound || !c.plain() || c.r.Header.Get("BetaIps") != "" || !h.cfg.Keeper.Keeps(n) {
-		return h.pass(c)
+		return h.write(c)
 	}
 	want := ""
 	if c.r.Method == http.MethodPost {
 		want = client.Digest([]byte(c.params["content"]))
 	}
-	r := c.relayed(c.r.URL.RawQuery)
-	r.Once = c.r.Header.Get("Casmd5") != ""
-	a, err := h.cfg.Client.Relay(c.r.Context(), r)
+	a, err := h.cfg.Callers.Relay(c.r.Context(), c.asCaller())
 	if err != nil {
 		return err
 	}

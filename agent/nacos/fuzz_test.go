@@ -72,7 +72,7 @@ func newHandlerOf(t testing.TB, cfg nacos.Config) *nacos.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Keeper, cfg.Client = keeper, c
+	cfg.Keeper, cfg.Client, cfg.Callers = keeper, c, c
 	return nacos.New(cfg)
 }
 

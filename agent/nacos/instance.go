@@ -68,7 +68,7 @@ func (h *Handler) passInstance(c *call, k roll.Key) error {
 	if origin, declared := h.cfg.Sources.Origin(k); declared && origin != Origin {
 		return refuse(http.StatusConflict, "%s is declared by %s", k, origin)
 	}
-	return h.pass(c)
+	return h.write(c)
 }
 
 // instance returns the instance that a call describes.

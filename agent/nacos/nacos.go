@@ -4,10 +4,11 @@
 // Instances that they register join what the agent declares, and live by the
 // beats that they send here: a server that is away costs them nothing. Lists are
 // the servers' own answers, and the last ones known while no server answers.
-// Documents that the agent keeps are answered from memory; all others, and what
-// is written, go to the servers, which let in the agent: what clients log in with
-// stays here. Answers have the bytes that the servers' would
-// have: clients compare them.
+// Documents that the agent keeps are answered from memory; all others are read at
+// the servers, which let in the agent: what readers log in with stays here. What is
+// written there is written by who calls, with what that shows and without a word of
+// the agent. Answers have the bytes that the servers' would have: clients compare
+// them.
 package nacos
 
 import (
@@ -52,8 +53,9 @@ type Joiner interface {
 type Config struct {
 	Sources Joiner
 	Keeper  *configfile.Keeper
-	// Client asks the servers, as the agent.
-	Client *client.Client
+	// Client asks the servers, as the agent. Callers does so for who calls, and has no
+	// credentials of its own.
+	Client, Callers *client.Client
 	// Path is the file of what was registered.
 	Path string
 	// Settle waits until a server has what is declared by now, no longer than ctx,
@@ -134,9 +136,9 @@ func routes() map[string]answerer {
 		"GET /v1/ns/service/list":  (*Handler).look,
 
 		// What is an operator's is for the servers to judge.
-		"POST /v1/ns/service":   (*Handler).pass,
-		"PUT /v1/ns/service":    (*Handler).pass,
-		"DELETE /v1/ns/service": (*Handler).pass,
+		"POST /v1/ns/service":   (*Handler).write,
+		"PUT /v1/ns/service":    (*Handler).write,
+		"DELETE /v1/ns/service": (*Handler).write,
 
 		"GET /v1/ns/operator/metrics": (*Handler).up,
 
@@ -192,15 +194,3 @@ func (h *Handler) alive(c *call) error { return c.text("OK") }
 
 // serverList is for clients that ask an address server where servers are: here.
 func (h *Handler) serverList(c *call) error { return c.text(c.r.Host + "\n") }
-
-// login lets in whoever asks, as a server does where nobody has to log in: on this host
-// the agent calls the servers for all, as itself.
-func (h *Handler) login(c *call) error {
-	c.w.Header().Set("Authorization", "Bearer AUTH_DISABLED")
-	return c.json(struct {
-		AccessToken string `json:"accessToken"`
-		TokenTTL    int64  `json:"tokenTtl"` // seconds; a number, or clients fail
-		GlobalAdmin bool   `json:"globalAdmin"`
-		Username    string `json:"username"`
-	}{"AUTH_DISABLED", 18000, true, c.or("username", "nacos")})
-}

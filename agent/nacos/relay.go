@@ -22,9 +22,13 @@ import (
 // believed, and who calls, be it to read documents, is the agent.
 var passedOn = []string{"User-Agent", "Client-Version", "Client-AppName", "App", "Content-Type", "BetaIps", "CasMd5", "Vipserver-Tag"}
 
-// secrets are the parameters that servers would take for credentials. They stay here:
-// beside the token of the agent they would be a second one, which servers refuse, and
-// answers that are kept are for all who ask.
+// shown are the headers that servers take for credentials. They go with what is written
+// in the name of who calls, and with nothing else.
+var shown = []string{"Authorization", "accessToken", "username", "password"}
+
+// secrets are the parameters that servers would take for credentials. Those of a reader
+// stay here: beside the token of the agent they would be a second one, which servers
+// refuse, and answers that are kept are for all who ask.
 var secrets = []string{"accessToken", "password"}
 
 // withoutSecrets returns encoded parameters without those, in the same memory: a body
@@ -54,7 +58,7 @@ var handedBack = []string{
 	"Muster-Revision", "Muster-Lagging", "Muster-Warning", "Muster-Reason", "Muster-Release", "Muster-Release-Why", "Muster-Age",
 }
 
-// relayed returns the call as it goes to the servers, with another query.
+// relayed returns the call as the agent makes it at the servers, with another query.
 func (c *call) relayed(query string) client.Relayed {
 	c.body = withoutSecrets(c.body)
 	r := client.Relayed{Method: c.r.Method, Path: c.r.URL.EscapedPath(), Header: c.h.cfg.Client.IdentityHeader(), Body: c.body}
@@ -72,11 +76,35 @@ func (c *call) relayed(query string) client.Relayed {
 	return r
 }
 
-// pass hands a call to the servers and its answer back.
+// asCaller returns the call as it goes to the servers in the name of who sends it: with
+// the credentials that it shows, unchanged and as often as it does, for
+// [Config.Callers].
+func (c *call) asCaller() client.Relayed {
+	r := client.Relayed{Method: c.r.Method, Path: c.r.URL.EscapedPath(), Header: http.Header{}, Body: c.body, Once: c.r.Header.Get("Casmd5") != ""}
+	if c.r.URL.RawQuery != "" {
+		r.Path += "?" + c.r.URL.RawQuery
+	}
+	for _, name := range slices.Concat(passedOn, shown) {
+		if v := c.r.Header.Values(name); len(v) > 0 {
+			r.Header[http.CanonicalHeaderKey(name)] = v
+		}
+	}
+	return r
+}
+
+// pass has the agent read at the servers what a call asks for.
 func (h *Handler) pass(c *call) error {
-	r := c.relayed(c.r.URL.RawQuery)
-	r.Once = c.r.Method == http.MethodPost && c.r.Header.Get("Casmd5") != ""
-	a, err := h.cfg.Client.Relay(c.r.Context(), r)
+	a, err := h.cfg.Client.Relay(c.r.Context(), c.relayed(c.r.URL.RawQuery))
+	if err != nil {
+		return err
+	}
+	return c.handBack(a)
+}
+
+// write hands a call that changes something to the servers, in the name of who sends
+// it. What lets in the agent is not lent: any program of this host may call here.
+func (h *Handler) write(c *call) error {
+	a, err := h.cfg.Callers.Relay(c.r.Context(), c.asCaller())
 	if err != nil {
 		return err
 	}
