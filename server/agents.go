@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/registry"
 )
 
@@ -80,13 +81,9 @@ type agentReply struct {
 }
 
 func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) {
-	set := make([]registry.Declaration, len(in.Body.Instances))
-	caller := access.From(ctx)
-	for i, m := range in.Body.Instances {
-		set[i] = declarationOf(m)
-		if err := caller.Check(access.Write, namingIn(set[i].Key.Service)); err != nil {
-			return nil, f.failure(err)
-		}
+	set, rejected, err := allowedOf(access.From(ctx), in.Body.Instances)
+	if err != nil {
+		return nil, f.failure(err)
 	}
 	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host, Boot: in.Body.Boot}
 	only := registry.AnyIncarnation
@@ -96,7 +93,11 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 	case in.Body.Exclusive:
 		only = registry.NoneAlive
 	}
-	receipt, refused, err := f.registry.DeclareAgentIf(ctx, record, only, set)
+	declared := make([]registry.Declaration, len(set))
+	for at, m := range set {
+		declared[at] = m.Declaration
+	}
+	receipt, refused, err := f.registry.DeclareAgentIf(ctx, record, only, declared)
 	if taken, ok := errors.AsType[*registry.TakenError](err); ok {
 		return nil, huma.Error409Conflict(taken.Error(), &huma.ErrorDetail{Message: "another one is alive", Location: api.FieldIncarnation, Value: taken.Host})
 	}
@@ -106,11 +107,48 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 	out := &agentReply{Written: receiptOf(receipt)}
 	is, snap := f.beats.of(in.ID)
 	out.Body = f.agentAnswer(snap, is)
+	out.Body.Rejected = rejected
 	for _, r := range refused {
 		_, standby := errors.AsType[*registry.StandbyError](r.Err)
-		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: r.Index, Reason: r.Err.Error(), Standby: standby})
+		out.Body.Rejected = append(out.Body.Rejected, api.Rejected{Index: set[r.Index].index, Reason: r.Err.Error(), Standby: standby})
+	}
+	if len(rejected) > 0 {
+		audit.From(ctx).Because(rejected[0].Reason)
 	}
 	return out, nil
+}
+
+// numbered is an instance of a set, and which one it is.
+type numbered struct {
+	registry.Declaration
+
+	index int
+}
+
+// allowedOf returns what of a set its caller may write, and the rest with the reasons: an
+// agent that has lost a right to one group keeps what it has in others. The error is a
+// *access.Denied, when it may write nothing of a set that is not empty: what it has is
+// then left to the judge, which has mercy on many that fall silent together.
+func allowedOf(caller *access.Caller, all []api.AgentInstance) (set []numbered, rejected []api.Rejected, err error) {
+	reasons := map[access.Resource]string{} // "": it may
+	for i, m := range all {
+		d := declarationOf(m)
+		group := namingIn(d.Key.Service)
+		reason, known := reasons[group]
+		if !known && !caller.May(access.Write, group) {
+			reason = (&access.Denied{Who: caller.Who, Verb: access.Write, On: group, Why: caller.Decide(access.Write, group).Why()}).Error()
+		}
+		reasons[group] = reason
+		if reason != "" {
+			rejected = append(rejected, api.Rejected{Index: i, Reason: reason})
+			continue
+		}
+		set = append(set, numbered{d, i})
+	}
+	if len(set) == 0 && len(rejected) > 0 {
+		return nil, nil, caller.Check(access.Write, namingIn(declarationOf(all[0]).Key.Service))
+	}
+	return set, rejected, nil
 }
 
 func declarationOf(m api.AgentInstance) registry.Declaration {
@@ -140,6 +178,9 @@ func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error
 	is, snap := f.beats.of(in.ID)
 	if snap == nil {
 		return nil, f.failure(registry.ErrUnavailable)
+	}
+	if err := is.allows(access.From(ctx)); err != nil {
+		return nil, f.failure(err)
 	}
 	known := true
 	var err error

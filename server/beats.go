@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/registry"
 )
@@ -33,6 +34,7 @@ type beaten struct {
 
 	digest, health string // of what it declared
 	interval, hold time.Duration
+	groups         []access.Resource // of what it has, and of what it waits for
 }
 
 // follow keeps up with the snapshots until ctx ends, whether or not anybody beats: else
@@ -133,6 +135,8 @@ func (is *beaten) fine(incarnation string) bool {
 func (b *beats) workOut(snap *registry.Snapshot, a *registry.Agent) *beaten {
 	is := &beaten{agent: a, witness: string(registry.WitnessAgent(a.ID)), told: b.told.Load(), interval: snap.BeatInterval(a),
 		silent: snap.Silent(a), overdue: snap.Overdue(a)}
+	is.covers(a.Instances)
+	is.covers(a.Waits)
 	seen := map[*registry.Service]bool{}
 	set := make([]api.AgentInstance, 0, len(a.Instances))
 	for _, k := range a.Instances {
@@ -150,6 +154,29 @@ func (b *beats) workOut(snap *registry.Snapshot, a *registry.Agent) *beaten {
 	}
 	is.digest, is.health = api.Digest(set)
 	return is
+}
+
+// covers notes the groups in which an agent has something. Most have one; who has each
+// instance in another must not make this the work of thousands for each of them.
+func (is *beaten) covers(all []registry.InstanceKey) {
+	known := map[access.Resource]bool{}
+	for _, k := range all {
+		if group := namingIn(k.Service); !known[group] {
+			known[group] = true
+			is.groups = append(is.groups, group)
+		}
+	}
+}
+
+// allows returns nil if who beats for an agent may write all that this has. What it
+// declared while its roles allowed that would otherwise live for as long as it beats.
+func (is *beaten) allows(c *access.Caller) error {
+	for _, group := range is.groups {
+		if err := c.Check(access.Write, group); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keep has what was worked out by a snapshot known, unless another one is followed now.

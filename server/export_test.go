@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"slices"
 	"testing"
@@ -151,7 +152,7 @@ func Known(s *Server) (ids []string) {
 func Misknown(s *Server) (ids []string) {
 	for _, a := range s.beats.view.Snapshot().Agents() {
 		is, snap := s.beats.of(a.ID)
-		if *is != *s.beats.workOut(snap, a) {
+		if !reflect.DeepEqual(is, s.beats.workOut(snap, a)) {
 			ids = append(ids, a.ID)
 		}
 	}

@@ -160,7 +160,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		// Agents speak for themselves, of what their roles allow.
 		{"web-1", "PUT", "/v1/agents/web-1", set("dev"), 200, "interval"},
 		{"web-1", "PUT", "/v1/agents/web-2", set("dev"), 403, "speaks for itself"},
-		{"web-1", "PUT", "/v1/agents/web-1", set("dev", "prod"), 403, "prod"},
+		{"web-1", "PUT", "/v1/agents/web-1", set("dev", "prod"), 200, `"rejected":[{"index":1,"reason":"agent web-1 may not write naming prod`},
+		{"web-1", "PUT", "/v1/agents/web-1", set("prod"), 403, "prod"},
 		{"any-agent", "PUT", "/v1/agents/web-3", set("prod"), 200, "interval"},
 		{"dev", "PUT", "/v1/agents/web-4", set("dev"), 403, "naming */*"},
 		{"web-1", "POST", "/v1/agents/web-1/beat", `{"incarnation":"i","sequence":1,"digest":"x"}`, 200, "interval"},

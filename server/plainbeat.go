@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/registry"
@@ -42,7 +43,7 @@ func (f *face) plainBeat(ctx huma.Context, next func(huma.Context)) {
 	defer plainBodies.Put(buffer)
 	_ = ctx.SetReadDeadline(time.Now().Add(plainTimeout)) // only servers of tests know no deadlines
 	n, err := io.ReadFull(r.Body, buffer[:r.ContentLength])
-	if err == nil && f.answerPlain(w, r.PathValue("id"), buffer[:n]) {
+	if err == nil && f.answerPlain(w, access.From(r.Context()), r.PathValue("id"), buffer[:n]) {
 		return
 	}
 	rest := r.Body
@@ -65,13 +66,13 @@ const jsonType = "application/json"
 
 // answerPlain answers a beat that is fine and agrees with what the agent has, and reports
 // whether it did.
-func (f *face) answerPlain(w http.ResponseWriter, id string, body []byte) bool {
+func (f *face) answerPlain(w http.ResponseWriter, caller *access.Caller, id string, body []byte) bool {
 	b, ok := readPlain(body)
 	if !ok {
 		return false
 	}
 	is, snap := f.beats.of(id)
-	if snap == nil || !is.fine(b.Incarnation) || !is.agrees(b) || f.server.relay.Heard(is.witness) != nil {
+	if snap == nil || !is.fine(b.Incarnation) || !is.agrees(b) || is.allows(caller) != nil || f.server.relay.Heard(is.witness) != nil {
 		return false
 	}
 	header := w.Header()

@@ -198,7 +198,8 @@ func (a *Announcer) tell(ctx context.Context, id string, set []api.AgentInstance
 	default:
 		answer.Resync = true
 	}
-	if errors.Is(err, client.ErrNotFound) {
+	if errors.Is(err, client.ErrNotFound) || isForbidden(err) {
+		// An agent that may no longer write all that it has keeps the rest by telling it anew.
 		answer, err = api.AgentAnswer{Resync: true}, nil
 	}
 	switch {
@@ -286,6 +287,8 @@ func (a *Announcer) note(answer api.AgentAnswer, err error) {
 	case isTaken(err) && before.Standby == "":
 		a.log.Error("another agent has this agent's id, waiting until that one is silent: was the data directory copied?", "err", err)
 	case isTaken(err):
+	case errors.Is(err, client.ErrNotAllowed) && before.Error != err.Error():
+		a.log.Error("servers do not let this agent register, trying on: its instances are found silent meanwhile", "err", err)
 	case err != nil && before.Error != err.Error():
 		a.log.Warn("server does not take the announcement, trying on", "err", err)
 	case err == nil && (before.Error != "" || before.Reached.IsZero()):

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -15,6 +16,12 @@ import (
 func isTaken(err error) bool {
 	e, ok := errors.AsType[*client.Error](err)
 	return ok && errors.Is(err, client.ErrConflict) && slices.ContainsFunc(e.Fields, func(f api.ProblemField) bool { return f.Location == api.FieldIncarnation })
+}
+
+// isForbidden reports whether a server knows the agent, and does not let it do that.
+func isForbidden(err error) bool {
+	e, ok := errors.AsType[*client.Error](err)
+	return ok && e.Status == http.StatusForbidden
 }
 
 // refuse notes what the server does not hold for this agent.
