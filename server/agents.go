@@ -174,7 +174,14 @@ type agentBeat struct {
 	Body api.AgentBeat
 }
 
-func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error) {
+// beatReply says where an answer stands, and not whether a write lags, as a beat waits for
+// none.
+type beatReply struct {
+	Revision int64 `header:"Muster-Revision" doc:"Revision of the answer"`
+	Body     api.AgentAnswer
+}
+
+func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*beatReply, error) {
 	is, snap := f.beats.of(in.ID)
 	if snap == nil {
 		return nil, f.failure(registry.ErrUnavailable)
@@ -193,7 +200,7 @@ func (f *face) beatAgent(ctx context.Context, in *agentBeat) (*agentReply, error
 	if err != nil {
 		return nil, f.failure(err)
 	}
-	out := &agentReply{}
+	out := &beatReply{}
 	out.Body = f.agentAnswer(snap, is)
 	out.Revision = out.Body.Revision
 	out.Body.Resync = !known || !is.agrees(in.Body)

@@ -14,19 +14,21 @@ import (
 	"github.com/musterhq/muster/server"
 )
 
-// sink is what an answer is written to, and takes its status.
+// sink is what an answer is written to, and takes its status. Its header is made for each
+// call, and copied when the answer begins, as net/http does.
 type sink struct {
-	header http.Header
-	status int
-	bytes  int
+	header, begun http.Header
+	status        int
+	bytes         int
 }
 
-func (s *sink) Header() http.Header    { return s.header }
-func (s *sink) WriteHeader(status int) { s.status = status }
+func (s *sink) Header() http.Header { return s.header }
+
+func (s *sink) WriteHeader(status int) { s.status, s.begun = status, s.header.Clone() }
 
 func (s *sink) Write(b []byte) (int, error) {
 	if s.status == 0 {
-		s.status = http.StatusOK
+		s.WriteHeader(http.StatusOK)
 	}
 	s.bytes += len(b)
 	return len(b), nil
@@ -66,8 +68,7 @@ func (a showing) answer(b *testing.B, h http.Handler, to *sink, body *strings.Re
 		r.Header.Set("Content-Type", a.kind)
 		r.ContentLength, r.Body = int64(len(a.body)), io.NopCloser(body)
 	}
-	clear(to.header)
-	to.status, to.bytes = 0, 0
+	*to = sink{header: http.Header{}}
 	if h.ServeHTTP(to, r.WithContext(b.Context())); to.status != http.StatusOK {
 		b.Fatalf("%s %s = %d, want 200", a.method, a.target, to.status)
 	}
@@ -83,7 +84,7 @@ const (
 func BenchmarkEdge(b *testing.B) {
 	s, _ := start(b, server.Config{})
 	h := server.Handler(s)
-	to, body := &sink{header: http.Header{}}, new(strings.Reader)
+	to, body := new(sink), new(strings.Reader)
 	declare, beat := agentOf20(b)
 	for _, a := range []asked{
 		declare,
@@ -150,7 +151,7 @@ func agentOf20(b *testing.B) (declare, beat asked) {
 func BenchmarkBeatAfterChange(b *testing.B) {
 	s, _ := start(b, server.Config{})
 	h := server.Handler(s)
-	to, body := &sink{header: http.Header{}}, new(strings.Reader)
+	to, body := new(sink), new(strings.Reader)
 	declare, beat := agentOf20(b)
 	declare.answer(b, h, to, body)
 	for weight := 1; b.Loop(); weight++ {

@@ -78,7 +78,6 @@ func (f *face) answerPlain(w http.ResponseWriter, caller *access.Caller, id stri
 	header := w.Header()
 	header.Set("Content-Type", jsonType)
 	header.Set(api.HeaderRevision, strconv.FormatInt(snap.Revision(), 10))
-	header.Set(api.HeaderLagging, "false")
 	_, _ = w.Write(f.plainText(snap, is)) // a client that went away is no news
 	return true
 }
