@@ -20,12 +20,14 @@ type AuditRecord struct {
 	Group     string    `json:"group,omitempty"`
 	Name      string    `json:"name,omitempty" doc:"Of the service, document, agent and so on"`
 	Item      string    `json:"item,omitempty" doc:"What of it: an instance, a release and so on"`
+	Change    string    `json:"change,omitempty" enum:"put,delete" doc:"What was done to it, in the record of a part"`
 	Result    string    `json:"result" enum:"done,refused,failed"`
 	Status    int       `json:"status,omitempty" doc:"Of the answer"`
 	Revision  int64     `json:"revision,omitempty" doc:"The write was committed at"`
 	DryRun    bool      `json:"dryRun,omitempty" doc:"Nothing was to be written"`
 	Times     int       `json:"times,omitempty" doc:"How often more the same came to nothing since the record of it"`
 	Why       string    `json:"why,omitempty" doc:"Reason of a refusal, or of a record of the log's own"`
+	Call      uint64    `json:"call,omitempty" doc:"Number of the record of the call that this is a part of"`
 	Prev      string    `json:"prev" doc:"Hash of the record before, in hex"`
 	Hash      string    `json:"hash" doc:"SHA-256 of the line up to this field, in hex"`
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,13 +93,29 @@ type Log struct {
 	begun time.Time // when file was
 }
 
-// Append records what happened. When it returns, the record has been handed to the
-// system, or waits in memory as the disk does not take it; Failing then says why.
-func (l *Log) Append(e Event) {
-	if e.Result != Done && !l.fresh(e) {
+// partsAtOnce bounds how many records of one call wait to be written together, so that
+// they find room.
+const partsAtOnce = 512
+
+// Append records what happened, and behind that each part of it that was done, as may be
+// with a call that failed, too. When it returns, the records have been handed to the
+// system, or wait in memory as the disk does not take them; Failing then says why.
+func (l *Log) Append(e Event, parts ...Part) {
+	if e.Result != Done && len(parts) == 0 && !l.fresh(e) {
 		return
 	}
-	l.append(e)
+	if e.At.IsZero() {
+		e.At = time.Now()
+	}
+	call := l.append(e)
+	for some := range slices.Chunk(parts, partsAtOnce) {
+		all := make([]Event, len(some))
+		for i, p := range some {
+			all[i] = p.of(e)
+			all[i].Call = call
+		}
+		l.append(all...)
+	}
 }
 
 // fresh reports whether e is to be recorded now; what repeats itself is counted, and
@@ -109,21 +126,24 @@ func (l *Log) fresh(e Event) bool {
 	return l.repeats.fresh(e, time.Now())
 }
 
-func (l *Log) append(e Event) {
+// append records events and returns the number of the last of them, 0 when that is lost.
+func (l *Log) append(events ...Event) (last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e.At.IsZero() {
-		e.At = time.Now()
+	for _, e := range events {
+		if e.At.IsZero() {
+			e.At = time.Now()
+		}
+		if last = 0; l.take(e) {
+			last = l.head.Seq
+		}
 	}
-	if !l.take(e) {
-		return
-	}
-	mine := l.head.Seq
+	mine := last
 	var late <-chan time.Time
 	for l.written.Seq < mine {
 		if !l.writing {
 			if l.write(); l.failing != nil {
-				return
+				return last
 			}
 			continue
 		}
@@ -139,6 +159,7 @@ func (l *Log) append(e Event) {
 		}
 		l.mu.Lock()
 	}
+	return last
 }
 
 // take gives e its place in the chain; false when there is no room for it to wait.

@@ -431,3 +431,41 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	})
 }
+
+// TestPartsOfACall has many more parts than are written at once, and holds that each is
+// there once, in order, and names its call.
+func TestPartsOfACall(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	l := open(t, audit.Config{Dir: dir, Server: "s"})
+	l.Append(done("before"))
+	const n = 1500
+	parts := make([]audit.Part, n)
+	for i := range parts {
+		parts[i] = audit.Part{Namespace: "dev", Group: "g", Name: fmt.Sprintf("doc-%d", i), Change: audit.Put}
+	}
+	parts[n-1].Change = audit.Delete
+	l.Append(done("set"), parts...)
+	failed := done("set")
+	failed.Result, failed.Status = audit.Failed, http.StatusConflict
+	l.Append(failed, parts[:1]...)
+	page, err := audit.Find(dir, audit.Query{Name: "set"})
+	if err != nil || len(page.Records) != 2 {
+		t.Fatalf("Find = %d records of calls, %v, want 2", len(page.Records), err)
+	}
+	call := page.Records[1]
+	page, err = audit.Find(dir, audit.Query{Call: call.Seq})
+	if err != nil || len(page.Records) != n+1 {
+		t.Fatalf("Find of the call = %d records, %v, want %d", len(page.Records), err, n+1)
+	}
+	half, err := audit.Find(dir, audit.Query{Call: call.Seq + n + 1})
+	if err != nil || len(half.Records) != 2 || half.Records[1].Result != audit.Failed || half.Records[0].Result != audit.Done {
+		t.Errorf("of a call that failed half way are there %+v, %v", half.Records, err)
+	}
+	slices.Reverse(page.Records)
+	for i, r := range page.Records[1:] {
+		if p := parts[i]; r.Result != audit.Done || r.Name != p.Name || r.Namespace != p.Namespace || r.Change != p.Change || r.Call != call.Seq || r.Who != "ann" || r.Revision != 7 || !r.At.Equal(call.At) {
+			t.Fatalf("part %d = %+v, want %+v of call %d", i, r, p, call.Seq)
+		}
+	}
+	sound(t, dir)
+}

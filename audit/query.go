@@ -15,6 +15,7 @@ type Query struct {
 	Group        string
 	Name         string
 	Result       Result
+	Call         uint64 // only the record of this number and those of its parts
 	Before       uint64 // only records with a lower number
 	Limit        int    // at most so many, the newest; 0: all
 }
@@ -24,6 +25,9 @@ func (q Query) admits(r Record) bool {
 		if f[0] != "" && !strings.EqualFold(f[0], f[1]) {
 			return false
 		}
+	}
+	if q.Call != 0 && q.Call != r.Seq && q.Call != r.Call {
+		return false
 	}
 	return (q.Before == 0 || r.Seq < q.Before) && !r.At.Before(q.Since) && (q.Until.IsZero() || r.At.Before(q.Until))
 }

@@ -21,6 +21,28 @@ const (
 	Failed  Result = "failed"  // it was no good, or the server could not do it
 )
 
+// Change is what a call about many things did to one of them.
+type Change string
+
+// The changes.
+const (
+	Put    Change = "put" // made or changed
+	Delete Change = "delete"
+)
+
+// Part is one thing that a call about many has changed.
+type Part struct {
+	Namespace, Group, Name, Item string
+	Change                       Change
+}
+
+// of returns what is to be recorded of a part of a call.
+func (p Part) of(call Event) Event {
+	call.Result, call.Status, call.Why = Done, 0, ""
+	call.Namespace, call.Group, call.Name, call.Item, call.Change = p.Namespace, p.Group, p.Name, p.Item, p.Change
+	return call
+}
+
 // Operations of records that are the log's own. Their Why says more.
 const (
 	OpBegin  = "audit-begin"  // the log was opened; Name is the server's id
@@ -40,14 +62,16 @@ type Event struct {
 	From      string    `json:"from,omitempty"` // address the connection came from
 	Namespace string    `json:"namespace,omitempty"`
 	Group     string    `json:"group,omitempty"`
-	Name      string    `json:"name,omitempty"` // of the service, document, agent, user …
-	Item      string    `json:"item,omitempty"` // what of it: an instance, a release …
+	Name      string    `json:"name,omitempty"`   // of the service, document, agent, user …
+	Item      string    `json:"item,omitempty"`   // what of it: an instance, a release …
+	Change    Change    `json:"change,omitempty"` // to what it is about, in a record of a part
 	Result    Result    `json:"result"`
 	Status    int       `json:"status,omitempty"`   // of the answer
 	Revision  int64     `json:"revision,omitempty"` // the write was committed at; 0 when nothing was
 	DryRun    bool      `json:"dryRun,omitempty"`   // nothing was to be written
 	Times     int       `json:"times,omitempty"`    // how often more the same happened since the record of it
 	Why       string    `json:"why,omitempty"`      // it was refused
+	Call      uint64    `json:"call,omitempty"`     // number of the record of the call that this is a part of
 }
 
 // Record is one entry of the log.

@@ -11,6 +11,7 @@ import (
 // keeps nothing.
 type Trail struct {
 	event   Event
+	parts   []Part
 	changes bool
 	failed  bool
 }
@@ -58,6 +59,16 @@ func (t *Trail) About(namespace, group, name, item string) {
 	e.Namespace, e.Group = cmp.Or(namespace, e.Namespace), cmp.Or(group, e.Group)
 	e.Name, e.Item = cmp.Or(name, e.Name), cmp.Or(item, e.Item)
 }
+
+// Part says what the call has done to one thing of many.
+func (t *Trail) Part(p Part) {
+	if t != nil {
+		t.parts = append(t.parts, p)
+	}
+}
+
+// Parts returns what the call has done to each thing of many.
+func (t *Trail) Parts() []Part { return t.parts }
 
 // Because says why the call is refused.
 func (t *Trail) Because(why string) {

@@ -18,6 +18,7 @@ type AuditQuery struct {
 	Who, From    string
 	Namespace    string
 	Group, Name  string
+	Call         uint64 // only the record of this number, of a call, and those of its parts
 	Before       uint64 // only records with a lower number
 	Size         int    // of the page; 0: as the server has it
 }
@@ -33,6 +34,7 @@ func (c *Client) Audit(ctx context.Context, q AuditQuery) (api.AuditPage, error)
 			query.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
+	setInt(query, "call", int(q.Call))
 	setInt(query, "before", int(q.Before))
 	setInt(query, "size", q.Size)
 	return exchange[api.AuditPage](ctx, c, call{method: http.MethodGet, path: api.PathAudit, query: query}, nil)

@@ -93,6 +93,7 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 	case in.Body.Exclusive:
 		only = registry.NoneAlive
 	}
+	before := f.registry.Snapshot()
 	declared := make([]registry.Declaration, len(set))
 	for at, m := range set {
 		declared[at] = m.Declaration
@@ -106,6 +107,7 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 	}
 	out := &agentReply{Written: receiptOf(receipt)}
 	is, snap := f.beats.of(in.ID)
+	tellSet(audit.From(ctx), in.ID, before, f.registry.Snapshot())
 	out.Body = f.agentAnswer(snap, is)
 	out.Body.Rejected = rejected
 	for _, r := range refused {
@@ -149,6 +151,29 @@ func allowedOf(caller *access.Caller, all []api.AgentInstance) (set []numbered, 
 		return nil, nil, caller.Check(access.Write, namingIn(declarationOf(all[0]).Key.Service))
 	}
 	return set, rejected, nil
+}
+
+// tellSet tells a trail which instances of an agent a call has changed, as two snapshots
+// show it.
+func tellSet(trail *audit.Trail, id string, before, after *registry.Snapshot) {
+	if before == nil || after == nil || before.Revision() == after.Revision() {
+		return
+	}
+	if a := after.Agent(id); a != nil {
+		for _, k := range a.Instances {
+			was, is := before.Instance(k), after.Instance(k)
+			if is != nil && (was == nil || was.Revision != is.Revision) {
+				trail.Part(instancePart(k, audit.Put))
+			}
+		}
+	}
+	if a := before.Agent(id); a != nil {
+		for _, k := range a.Instances {
+			if after.Instance(k) == nil {
+				trail.Part(instancePart(k, audit.Delete))
+			}
+		}
+	}
 }
 
 func declarationOf(m api.AgentInstance) registry.Declaration {
@@ -255,9 +280,17 @@ func (s *Server) answersKept(of *registry.Service) (longest time.Duration) {
 }
 
 func (f *face) deleteAgent(ctx context.Context, p *AgentPath) (*noContent, error) {
+	before := f.registry.Snapshot()
 	receipt, err := f.registry.DropAgent(ctx, p.ID)
 	if err != nil {
 		return nil, f.failure(err)
 	}
+	tellSet(audit.From(ctx), p.ID, before, f.registry.Snapshot())
 	return &noContent{receiptOf(receipt)}, nil
+}
+
+// instancePart returns the record of an instance that a call about many has changed.
+func instancePart(k registry.InstanceKey, change audit.Change) audit.Part {
+	s := k.Service
+	return audit.Part{Namespace: s.Namespace, Group: s.Group, Name: s.Name, Item: k.Endpoint.String(), Change: change}
 }

@@ -174,22 +174,26 @@ func (w *recorder) record(status int) {
 	if !worth {
 		return
 	}
-	w.log.Append(w.complete(e))
-}
-
-// complete adds to what happened who called, from where and, if the call was
-// refused, to what.
-func (w *recorder) complete(e audit.Event) audit.Event {
-	if c := &w.caller; c.From.IsValid() {
-		e.From = c.From.String()
-	}
-	if e.Who == "" { // else a login says who wants to
-		e.Kind, e.Who = cmp.Or(string(w.caller.Who.Type), "anonymous"), w.caller.Who.Name
-	}
 	if e.Op = cmp.Or(e.Op, w.caller.Operation); e.Op == "" { // it reached none
 		e.Op, e.Name = w.r.Method, w.r.URL.Path
 	}
-	if d := w.caller.Denied; d != nil && e.Result == audit.Refused {
+	if e = ofCaller(e, &w.caller); e.DryRun {
+		w.log.Append(e)
+		return
+	}
+	w.log.Append(e, w.trail.Parts()...)
+}
+
+// ofCaller adds to what happened who called, from where and, if the call was
+// refused, to what.
+func ofCaller(e audit.Event, c *access.Caller) audit.Event {
+	if c.From.IsValid() {
+		e.From = c.From.String()
+	}
+	if e.Who == "" { // else a login says who wants to
+		e.Kind, e.Who = cmp.Or(string(c.Who.Type), "anonymous"), c.Who.Name
+	}
+	if d := c.Denied; d != nil && e.Result == audit.Refused {
 		e.Namespace, e.Group, e.Why = cmp.Or(e.Namespace, d.On.Namespace), cmp.Or(e.Group, d.On.Group), d.Error()
 	}
 	return e

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -228,6 +229,66 @@ func TestAuditSettings(t *testing.T) {
 	} {
 		if _, err := (server.Config{Audit: a}).WithDefaults(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("WithDefaults(%+v) = %v, want %s", a, err, want)
+		}
+	}
+}
+
+// TestPartsAreRecorded makes calls about many things, and holds that the log names each
+// thing that they changed, and no other.
+func TestPartsAreRecorded(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := start(t, server.Config{DataDir: dir})
+	at := base(s)
+	set := func(instances string) string {
+		return `{"incarnation":"i1","instances":[` + instances + `]}`
+	}
+	instance := func(service string, weight int) string {
+		return fmt.Sprintf(`{"service":%q,"address":"192.0.2.1","port":80,"weight":%d,"health":"passing"}`, service, weight)
+	}
+	_, _, archive := call(t, "POST", at+"/v1/configs-set", "application/json", strings.NewReader(`{"edits":[{"group":"g","dataId":"z","content":"1"}]}`))
+	if !strings.Contains(archive, "revision") {
+		t.Fatal(archive)
+	}
+	_, exported := get(t, at+"/v1/configs-export")
+	ids := func() string {
+		_, list := get(t, at+"/nacos/v1/cs/configs?search=accurate&dataId=a&group=g&pageNo=1&pageSize=9")
+		_, id, _ := strings.Cut(list, `"id":"`)
+		id, _, _ = strings.Cut(id, `"`)
+		return id
+	}
+	for _, tc := range []struct{ method, target, kind, body, want string }{
+		{"POST", "/v1/configs-set", "application/json", `{"edits":[{"group":"g","dataId":"a","content":"1"},{"group":"g","dataId":"b","content":"2"}]}`, "put public g a , put public g b "},
+		{"POST", "/v1/configs-set", "application/json", `{"edits":[{"group":"g","dataId":"c","content":"1"},{"group":"g","dataId":"b","delete":true}]}`, "put public g c , delete public g b "},
+		{"POST", "/v1/configs-set", "application/json", `{"edits":[{"group":"g","dataId":"d","content":"1"},{"group":"g","dataId":"a","content":"2","ifMd5":"0"}]}`, ""},
+		{"PUT", "/v1/namespaces/team", "application/json", `{}`, ""},
+		{"POST", "/v1/configs-clone", "application/json", `{"from":"public","to":"team","dataIds":["a","c"]}`, "put team g a , put team g c "},
+		{"POST", "/v1/configs-import?onConflict=overwrite", "application/zip", exported, "put public g z "},
+		{"PUT", "/v1/agents/web-1", "application/json", set(instance("s1", 1) + "," + instance("s2", 1)), "put public DEFAULT_GROUP s1 192.0.2.1:80, put public DEFAULT_GROUP s2 192.0.2.1:80"},
+		{"PUT", "/v1/agents/web-1", "application/json", set(instance("s1", 1) + "," + instance("s2", 2)), "put public DEFAULT_GROUP s2 192.0.2.1:80"},
+		{"PUT", "/v1/agents/web-1", "application/json", set(instance("s1", 1) + "," + instance("s2", 2)), ""},
+		{"PUT", "/v1/agents/web-1", "application/json", set(instance("s2", 2)), "delete public DEFAULT_GROUP s1 192.0.2.1:80"},
+		{"PUT", "/nacos/v1/ns/instance/metadata/batch", form, "serviceName=s2&metadata=" + url.QueryEscape(`{"a":"b"}`), "put public DEFAULT_GROUP s2 192.0.2.1:80"},
+		{"DELETE", "/v1/agents/web-1", "", "", "delete public DEFAULT_GROUP s2 192.0.2.1:80"},
+		{"DELETE", "/nacos/v1/cs/configs?delType=ids&ids=" + ids(), "", "", "delete public g a "},
+	} {
+		if strings.HasSuffix(tc.target, "ids=") {
+			tc.target += ids()
+		}
+		before := len(recorded(t, dir))
+		_, _, answer := call(t, tc.method, at+tc.target, tc.kind, strings.NewReader(tc.body))
+		var got []string
+		all := recorded(t, dir)[before:]
+		for i, r := range all {
+			if i == 0 && r.Change == "" {
+				continue
+			}
+			got = append(got, fmt.Sprintf("%s %s %s %s %s", r.Change, r.Namespace, r.Group, r.Name, r.Item))
+			if r.Call != all[0].Seq || r.Op != all[0].Op || r.Result != audit.Done {
+				t.Errorf("%s %s: the part %+v is of another call than %+v", tc.method, tc.target, r, all[0])
+			}
+		}
+		if joined := strings.Join(got, ", "); joined != tc.want {
+			t.Errorf("%s %s: recorded %q, want %q: %s", tc.method, tc.target, joined, tc.want, answer)
 		}
 	}
 }

@@ -30,6 +30,7 @@ type auditQuery struct {
 	Group     string    `query:"group" doc:"Only of this group"`
 	Name      string    `query:"name" doc:"Only of this service, document and so on"`
 	Result    string    `query:"result" enum:"done,refused,failed" doc:"Only with this result"`
+	Call      uint64    `query:"call" doc:"Only the record of this number, of a call, and those of its parts"`
 	Before    uint64    `query:"before" doc:"Only records with a lower number; next of the page before"`
 	Size      int       `query:"size" minimum:"1" maximum:"1000" default:"100" doc:"Records on a page"`
 }
@@ -43,7 +44,7 @@ func (f *face) listAudit(ctx context.Context, q *auditQuery) (*auditAnswer, erro
 	}
 	defer leave()
 	page, err := f.server.audit.Find(audit.Query{Since: q.Since, Until: q.Until, Op: q.Op, Who: q.Who, From: q.From,
-		Namespace: q.Namespace, Group: q.Group, Name: q.Name, Result: audit.Result(q.Result), Before: q.Before, Limit: q.Size})
+		Namespace: q.Namespace, Group: q.Group, Name: q.Name, Result: audit.Result(q.Result), Call: q.Call, Before: q.Before, Limit: q.Size})
 	if err != nil {
 		return nil, f.failure(err)
 	}
@@ -73,7 +74,7 @@ func (f *face) enterAudit(ctx context.Context) (leave func(), err error) {
 // AuditRecordOf returns a record as the API shows it.
 func AuditRecordOf(r audit.Record) api.AuditRecord {
 	return api.AuditRecord{Seq: r.Seq, At: r.At, Op: r.Op, Kind: r.Kind, Who: r.Who, From: r.From, Namespace: r.Namespace, Group: r.Group,
-		Name: r.Name, Item: r.Item, Result: string(r.Result), Status: r.Status, Revision: r.Revision, DryRun: r.DryRun, Times: r.Times, Why: r.Why, Prev: r.Prev, Hash: r.Hash}
+		Name: r.Name, Item: r.Item, Change: string(r.Change), Call: r.Call, Result: string(r.Result), Status: r.Status, Revision: r.Revision, DryRun: r.DryRun, Times: r.Times, Why: r.Why, Prev: r.Prev, Hash: r.Hash}
 }
 
 type auditKnown struct {

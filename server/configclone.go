@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/config/archive"
 )
@@ -121,6 +122,11 @@ func (c *cloning) parts(ctx context.Context, d *config.Document, to config.Key) 
 		if err == nil {
 			_, c.receipt, err = c.face.configs.PutPart(ctx, config.PartDraft{Key: to, DatumID: p.DatumID, Content: content, Type: d.Type, App: d.App, Author: c.author})
 		}
+		if err == nil {
+			put := documentPart(to, audit.Put)
+			put.Item = p.DatumID
+			audit.From(ctx).Part(put)
+		}
 		if conflict, ok := errors.AsType[*config.ConflictError](err); ok {
 			c.skip(to, conflict.Reason)
 			return nil
@@ -141,6 +147,9 @@ func (c *cloning) flush(ctx context.Context) error {
 	_, receipt, err := c.face.configs.Edit(ctx, c.edits)
 	if err != nil {
 		return err
+	}
+	for _, e := range c.edits {
+		audit.From(ctx).Part(documentPart(e.Key, audit.Put))
 	}
 	c.receipt = receipt
 	c.out.Revision, c.out.Published = receipt.Revision, c.out.Published+len(c.edits)

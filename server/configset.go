@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 )
 
@@ -34,14 +35,22 @@ func (f *face) setConfigs(ctx context.Context, in *configSet) (*configSetAnswer,
 	}
 	body := api.ConfigSetAnswer{Revision: receipt.Revision, Configs: []api.Config{}, Warnings: receipt.Warnings}
 	snap := f.configs.Snapshot()
-	for _, head := range heads {
+	trail := audit.From(ctx)
+	for i, head := range heads {
 		if head == nil {
+			trail.Part(documentPart(edits[i].Key, audit.Delete))
 			body.Removed++
 			continue
 		}
+		trail.Part(documentPart(edits[i].Key, audit.Put))
 		body.Configs = append(body.Configs, headOf(snap, head))
 	}
 	return &configSetAnswer{written(receipt), body}, nil
+}
+
+// documentPart returns the record of a document that a call about many has changed.
+func documentPart(k config.Key, change audit.Change) audit.Part {
+	return audit.Part{Namespace: k.Namespace, Group: k.Group, Name: k.DataID, Change: change}
 }
 
 // configIn is the resource that documents of a group are of.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config/archive"
 )
 
@@ -146,6 +147,9 @@ func (f *face) importConfigs(ctx context.Context, in *importIn) (*importAnswer, 
 		return nil, f.unimported(err)
 	}
 	out, err := a.Import(ctx, f.configs, conflicts[in.OnConflict], author(ctx))
+	for _, k := range out.Wrote { // of one that broke off, too
+		audit.From(ctx).Part(documentPart(k, audit.Put))
+	}
 	if err != nil {
 		return nil, f.unimported(err)
 	}

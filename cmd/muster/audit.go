@@ -32,6 +32,7 @@ func auditCommand() *cli.Command {
 					&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "only of the namespace `NAME`"},
 					&cli.StringFlag{Name: "group", Aliases: []string{"g"}, Usage: "only of the group `NAME`"},
 					&cli.StringFlag{Name: "name", Usage: "only of the service, document and so on `NAME`"},
+					&cli.Uint64Flag{Name: "call", Usage: "only the record `SEQ` of a call, and those of all that it changed"},
 					&cli.StringFlag{Name: "result", Usage: "only with `RESULT`: done, refused or failed"},
 					&cli.IntFlag{Name: "limit", Value: 100, Usage: "at most `N` records; 0: all"})},
 			{Name: "verify", Usage: "find records that were changed, removed or swapped", Action: verifyAudit,
@@ -49,7 +50,7 @@ func auditDirFlag() cli.Flag {
 // auditQueryOf reads the flags of a query.
 func auditQueryOf(c *cli.Context) (q client.AuditQuery, err error) {
 	q = client.AuditQuery{Op: c.String("op"), Who: c.String("who"), From: c.String("from"), Namespace: c.String("namespace"),
-		Group: c.String("group"), Name: c.String("name"), Result: c.String("result")}
+		Group: c.String("group"), Name: c.String("name"), Call: c.Uint64("call"), Result: c.String("result")}
 	if q.Result != "" && !slices.Contains([]string{"done", "refused", "failed"}, q.Result) {
 		return q, usagef("result: %q is not one of done, refused, failed", q.Result)
 	}
@@ -104,7 +105,7 @@ func listAudit(c *cli.Context) error {
 
 func auditOfFiles(dir string, q client.AuditQuery, limit int) (api.AuditPage, error) {
 	found, err := audit.Find(filepath.Join(dir, audit.Dir), audit.Query{Since: q.Since, Until: q.Until, Op: q.Op, Who: q.Who, From: q.From,
-		Namespace: q.Namespace, Group: q.Group, Name: q.Name, Result: audit.Result(q.Result), Limit: limit})
+		Namespace: q.Namespace, Group: q.Group, Name: q.Name, Result: audit.Result(q.Result), Call: q.Call, Limit: limit})
 	page := api.AuditPage{Unsound: found.Unsound, Records: make([]api.AuditRecord, 0, len(found.Records))}
 	for _, r := range found.Records {
 		page.Records = append(page.Records, server.AuditRecordOf(r))
@@ -150,6 +151,9 @@ func auditRow(r api.AuditRecord) []string {
 	note := r.Why
 	if r.DryRun {
 		note = "dry run"
+	}
+	if r.Call > 0 {
+		note = fmt.Sprintf("%s, part of %d", r.Change, r.Call)
 	}
 	if r.Times > 0 {
 		note = strings.TrimSpace(fmt.Sprintf("%d times more %s", r.Times, note))

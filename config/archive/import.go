@@ -43,6 +43,7 @@ type Imported struct {
 	Published int            // documents that were published as a new version
 	Policies  int            // policies that were set
 	Skipped   []Skipped
+	Wrote     []config.Key // what was written, as far as it came; a policy has no data id
 }
 
 // Import brings all documents of an archive into a centre. The whole archive is
@@ -88,6 +89,7 @@ func (o *Imported) bring(ctx context.Context, c *config.Center, p config.Past, h
 			return err
 		}
 		o.took(receipt)
+		o.Wrote = append(o.Wrote, p.Key)
 		o.Restored++
 		return nil
 	}
@@ -107,6 +109,7 @@ func (o *Imported) bring(ctx context.Context, c *config.Center, p config.Past, h
 		return nil
 	}
 	if err == nil {
+		o.Wrote = append(o.Wrote, p.Key)
 		o.Published++
 	}
 	return err
@@ -176,6 +179,7 @@ func (o *Imported) policies(ctx context.Context, c *config.Center, all []*config
 			return fmt.Errorf("policy of %s: %w", p.Namespace, err)
 		}
 		o.took(r)
+		o.Wrote = append(o.Wrote, config.Key{Namespace: p.Namespace, Group: p.Group})
 		o.Policies++
 	}
 	return nil

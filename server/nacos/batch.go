@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/internal/nacoswire"
 	"github.com/musterhq/muster/registry"
 )
@@ -112,7 +113,10 @@ func (h *Handler) batchMetadata(c *call) (any, error) {
 		return nil, err
 	}
 	c.wrote(receipt.Revision, receipt.Lagging)
+	trail := audit.From(c.r.Context())
 	for _, k := range lies { // not those that are gone meanwhile
+		s := k.Service
+		trail.Part(audit.Part{Namespace: s.Namespace, Group: s.Group, Name: s.Name, Item: k.Endpoint.String(), Change: audit.Put})
 		answer.Updated = append(answer.Updated, names[k])
 	}
 	return answer, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 )
 
@@ -182,6 +183,9 @@ func (h *Handler) deleteIDs(c *call) (any, error) {
 			return nil, err
 		}
 		c.configured(receipt)
+		for _, e := range edits {
+			c.part(e.Key, audit.Delete)
+		}
 	}
 	return true, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/config"
 )
 
 // changes reports whether a call changes something, or lets somebody in. Beats are
@@ -30,6 +31,11 @@ func (c *call) note() {
 	}
 	trail.About(c.value("namespaceId", "tenant", "customNamespaceId", "namespace"), c.value("groupName", "group"),
 		c.value("serviceName", "dataId", "entry", "logName"), item)
+}
+
+// part tells the trail what a call about many documents has done to one of them.
+func (c *call) part(k config.Key, change audit.Change) {
+	audit.From(c.r.Context()).Part(audit.Part{Namespace: k.Namespace, Group: k.Group, Name: k.DataID, Change: change})
 }
 
 // recordable returns why a call is refused that would change something which cannot be

@@ -133,6 +133,7 @@ func (b *bringing) publish(ctx context.Context, centre Configs, i int, d config.
 		defer b.mu.Unlock()
 		b.last.Revision, b.last.Lagging = max(b.last.Revision, receipt.Revision), b.last.Lagging || receipt.Lagging
 		b.last.Warnings = append(b.last.Warnings, receipt.Warnings...)
+		b.c.part(d.Key, audit.Put)
 	case b.p == policySkip && there:
 		b.skipped[i] = true
 	case there || is(err, config.ErrInvalid, config.ErrQuota):
