@@ -34,6 +34,28 @@ func (p *Pool) None() bool { return p.p.none() }
 
 func (p *Pool) First() string { return p.p.order()[0].addr.String() }
 
+// Asker is a Resolver for tests in virtual time: it serves nobody.
+type Asker struct{ r *Resolver }
+
+// NewAsker returns one of a server that exchange stands for.
+func NewAsker(exchange func(context.Context, netip.AddrPort, *dns.Msg) (*dns.Msg, error), server string) *Asker {
+	r := &Resolver{kept: newAnswers(), flights: map[question]*flight{}, pool: NewPool(exchange, server).p}
+	r.zones.set([]string{DefaultZone})
+	r.metrics = newMetrics(r)
+	return &Asker{r}
+}
+
+// Ask answers a question as it is answered to programs of the host.
+func (a *Asker) Ask(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+	found, stale, err := a.r.resolve(ctx, question{name: name, qtype: qtype})
+	if err != nil {
+		return nil, err
+	}
+	return a.r.compose(new(dns.Msg).SetQuestion(name, qtype), found, stale), nil
+}
+
+func (a *Asker) Close() { a.r.pool.close() }
+
 // DecodeSnapshot returns how many answers, zones and servers a file holds, and the file
 // that these make.
 func DecodeSnapshot(file []byte) (answers, zones, servers int, again []byte, err error) {

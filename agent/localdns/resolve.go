@@ -42,6 +42,7 @@ func (r *Resolver) resolve(ctx context.Context, q question) (a *answer, stale bo
 			r.metrics.prefetches.Inc()
 		}
 		r.metrics.fresh.Inc()
+		r.awaitShares(ctx, a)
 		return a, false, nil
 	}
 	if a != nil && !a.usable(now) {
@@ -55,18 +56,21 @@ func (r *Resolver) resolve(ctx context.Context, q question) (a *answer, stale bo
 	if a != nil {
 		bound = r.pool.staleWait()
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	within, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	f := r.fly(q)
+	f, first := r.fly(q)
 	select {
 	case <-f.done:
 		err = f.err
-	case <-ctx.Done():
-		err = ctx.Err()
+	case <-within.Done():
+		err = within.Err()
 	}
 	switch {
 	case err == nil:
 		r.metrics.asked.Inc()
+		if !first {
+			r.awaitShares(ctx, f.answer)
+		}
 		return f.answer, false, nil
 	case a != nil:
 		r.metrics.stale.Inc()
@@ -76,18 +80,19 @@ func (r *Resolver) resolve(ctx context.Context, q question) (a *answer, stale bo
 	return nil, false, err
 }
 
-// fly asks the servers, unless that question is on its way.
-func (r *Resolver) fly(q question) *flight {
+// fly asks the servers, unless that question is on its way. first is true for who was the
+// first to ask.
+func (r *Resolver) fly(q question) (f *flight, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f := r.flights[q]; f != nil {
-		return f
+		return f, false
 	}
-	f := &flight{done: make(chan struct{})}
+	f = &flight{done: make(chan struct{})}
 	if len(r.flights) >= mostFlights || r.closed {
 		f.err = errBusy
 		close(f.done)
-		return f
+		return f, true
 	}
 	r.flights[q] = f
 	r.pool.under.Go(func() {
@@ -96,11 +101,8 @@ func (r *Resolver) fly(q question) *flight {
 		delete(r.flights, q)
 		r.mu.Unlock()
 		close(f.done)
-		if f.err == nil && r.drawable(f.answer) {
-			r.fetchShares(q.name)
-		}
 	})
-	return f
+	return f, true
 }
 
 // fetch asks the servers and keeps what they say.
@@ -116,6 +118,9 @@ func (r *Resolver) fetch(q question) (*answer, error) {
 	a, err := newAnswer(q, reply, time.Now())
 	if err != nil {
 		return nil, err
+	}
+	if r.drawable(a) {
+		r.fetchShares(q.name) // on its way before anybody finds the addresses
 	}
 	if q.qtype != dns.TypeANY && r.zones.ours(q.name) {
 		r.kept.put(a)
@@ -138,6 +143,32 @@ func (r *Resolver) fetchShares(name string) {
 		return
 	}
 	r.fly(q)
+}
+
+// awaitShares waits for the SRV set of a service's addresses while that is on its way and
+// they cannot be drawn without it. The server drew them for one, who was given them at once: to
+// all others they would be the same. It waits no longer than for a server that is far away.
+func (r *Resolver) awaitShares(ctx context.Context, a *answer) {
+	if !r.drawable(a) {
+		return
+	}
+	q := question{name: a.name, qtype: dns.TypeSRV}
+	r.mu.Lock()
+	f := r.flights[q]
+	r.mu.Unlock()
+	if f == nil {
+		return
+	}
+	now := time.Now()
+	if srv, _ := r.kept.get(q, now); srv != nil && srv.shares == nil || r.table(a, now, false) != nil {
+		return // what could not be drawn from will hardly be drawn from now
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.pool.staleWait())
+	defer cancel()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
 }
 
 // table returns what the addresses of an answer are drawn from, nil when it must be

@@ -388,6 +388,17 @@ func TestGetaddrinfoThroughAgent(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "0 3000 8080 ip-10-0-0-2.addr.muster.internal.") {
 		t.Errorf("dig web SRV = %d %q", code, out)
 	}
+	// The agent draws once it has the weights, which it asks for beside the first addresses.
+	binary.Eventually(t, time.Minute, "addresses are drawn by the agent", func() bool {
+		out, _ := etc.Run(t.Context(), "getent", append([]string{"ahosts"}, slices.Repeat([]string{fair + ".svc.muster.internal"}, 20)...)...)
+		first := map[string]bool{}
+		for line := range strings.Lines(out) {
+			if words := strings.Fields(line); len(words) == 3 {
+				first[words[0]] = true
+			}
+		}
+		return len(first) > 1
+	})
 	countFirst(t, etc, fair, fairAddresses)
 	s.Signal(syscall.SIGSTOP)
 	a.Await("stale answers", func() bool { return !a.status().StaleSince.IsZero() })
