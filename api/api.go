@@ -72,7 +72,7 @@ type Instance struct {
 	Failure   string    `json:"failure,omitempty" readOnly:"true" doc:"Why the check failed when that was found: refused, unreachable, no answer in time, wrong answer, wrong password or not allowed"`
 	Declared  *Declared `json:"declared,omitempty" readOnly:"true" doc:"What its owner declares, where that is not what is answered"`
 	Override  *Override `json:"override,omitempty" readOnly:"true" doc:"What an operator says of it, if anything"`
-	Witness   string    `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, or empty when persistent"`
+	Witness   string    `json:"witness,omitempty" readOnly:"true" doc:"Who vouches for it: agent/ID, http, connection, or empty when persistent"`
 	Revision  int64     `json:"revision,omitempty" readOnly:"true" doc:"Revision at which it was last declared or overridden"`
 	DNSName   string    `json:"dnsName,omitempty" readOnly:"true" doc:"DNS name of its address in the service, below the zone; absent for a host name"`
 }

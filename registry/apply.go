@@ -32,12 +32,12 @@ func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 
 // with is Apply for a snapshot that stays the newest one.
 func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
-	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}}
+	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}, edited: map[string]*Connection{}, moved: map[InstanceKey]bool{}}
 	if s != nil {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, profiles: s.profiles, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, empty: s.empty, settings: s.settings, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
-			standbys: s.standbys, verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
+			standbys: s.standbys, holdings: s.holdings, connections: s.connections, verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
 	if b.profiles == nil {
@@ -47,6 +47,7 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 		b.record(c)
 	}
 	b.rejoinWitnesses()
+	b.rejoinMoved()
 	for _, d := range b.drafts {
 		b.finish(d)
 	}
@@ -62,8 +63,10 @@ type builder struct {
 
 	e         *trie.Edit
 	drafts    map[ServiceKey]*draft
-	agents    map[string]*Agent // made by this edit, so they may be changed in place
-	witnesses map[string]bool   // whose verdict or incarnation changed
+	agents    map[string]*Agent      // made by this edit, so they may be changed in place
+	witnesses map[string]bool        // whose verdict or incarnation changed
+	edited    map[string]*Connection // made by this edit
+	moved     map[InstanceKey]bool   // whose connection changed
 }
 
 // draft is a service in the making. Its instances are joined last, when all
@@ -164,6 +167,10 @@ func (b *builder) instanceRecord(c Change, k InstanceKey) {
 		r, _ := c.Record.(*Standby)
 		b.wait(k, r) // reads what stood before
 		b.standbys = set(b.standbys, b.e, k, kept[*Standby]{r, c.Revision}, r != nil)
+	case KindHolding:
+		r, _ := c.Record.(*Holding)
+		b.holding(k, r) // reads what stood before
+		b.holdings = set(b.holdings, b.e, k, kept[*Holding]{r, c.Revision}, r != nil)
 	}
 }
 
@@ -259,6 +266,12 @@ func (b *builder) rejoinWitnesses() {
 		if id, ok := Witness(w).Agent(); ok {
 			if a := b.Agent(id); a != nil {
 				for _, k := range a.Instances {
+					b.rejoin(k)
+				}
+			}
+		} else if id, ok := strings.CutPrefix(w, witnessConnection); ok {
+			if c := b.Connection(id); c != nil {
+				for _, k := range c.Instances {
 					b.rejoin(k)
 				}
 			}

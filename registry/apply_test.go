@@ -69,7 +69,7 @@ func record(r *rand.Rand, revision int64) registry.Record {
 	if r.IntN(2) == 0 {
 		metadata[registry.MetaBeatTimeout] = "20000"
 	}
-	switch r.IntN(12) {
+	switch r.IntN(13) {
 	case 0:
 		if r.IntN(2) == 0 {
 			return &registry.Settings{Name: pick(r, "a", "b"), Values: map[string]string{"x": pick(r, "1", "2")}}
@@ -91,14 +91,16 @@ func record(r *rand.Rand, revision int64) registry.Record {
 			Key: registry.VerdictKey{Witness: "check/" + k.String(), Class: "check"}}
 	case 6:
 		return &registry.Verdict{Incarnation: pick(r, "a", "b", strconv.FormatInt(revision-r.Int64N(20), 10)), Key: registry.VerdictKey{
-			Witness: pick(r, "agent/x", "agent/y", "http/"+k.String()), Class: pick(r, "15000-30000", "20000-30000"),
+			Witness: pick(r, "agent/x", "agent/y", "http/"+k.String(), "conn/a", "conn/b"), Class: pick(r, "15000-30000", "20000-30000"),
 		}}
 	case 7:
 		return &registry.AgentRecord{ID: pick(r, "x", "y"), Incarnation: pick(r, "a", "b")}
+	case 8:
+		return &registry.Holding{Key: k, Connection: pick(r, "a", "b")}
 	}
 	return &registry.Registration{
 		Key: k, Cluster: pick(r, "DEFAULT", "bj", "-"), Weight: pick(r, 0, 1.5), Enabled: r.IntN(4) > 0, Healthy: r.IntN(4) > 0,
-		Metadata: registry.MetadataOf(metadata), Checked: r.IntN(2) == 0, Witness: pick(r, "", registry.WitnessHTTP, registry.WitnessAgent("x"), registry.WitnessAgent("y")),
+		Metadata: registry.MetadataOf(metadata), Checked: r.IntN(2) == 0, Witness: pick(r, "", registry.WitnessHTTP, registry.WitnessAgent("x"), registry.WitnessAgent("y"), registry.WitnessConnection),
 	}
 }
 

@@ -15,8 +15,8 @@ func RecordDigest(k Key, revision int64) (namespace string, sum uint64) {
 	return k.namespace(), k.hash().At(revision)
 }
 
-// namespace returns the namespace a key names; claims, verdicts and agents
-// belong to none, whatever they speak of.
+// namespace returns the namespace a key names; claims, verdicts, agents and what a
+// connection holds belong to none, whatever they speak of.
 func (k Key) namespace() string {
 	switch k.Kind {
 	case KindNamespace, KindService, KindRegistration, KindOverride, KindTombstone, KindStandby:
@@ -86,6 +86,8 @@ func (b *builder) standing(k Key, i InstanceKey) int64 {
 		return revisionOf(b.tombstones, i)
 	case KindStandby:
 		return revisionOf(b.standbys, i)
+	case KindHolding:
+		return revisionOf(b.holdings, i)
 	case KindVerdict:
 		return revisionOf(b.verdicts, VerdictKey{n[0], n[1]})
 	case KindSettings:

@@ -21,6 +21,8 @@ var (
 	ErrFull = errors.New("store is full")
 )
 
+func absent(k InstanceKey) error { return fmt.Errorf("instance %s: %w", k, ErrNotFound) }
+
 // InvalidError names one field of a request and what is wrong with it.
 type InvalidError struct {
 	Field  string

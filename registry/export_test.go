@@ -9,27 +9,29 @@ import (
 
 // Dump is all that a snapshot knows, in a form that can be compared.
 type Dump struct {
-	Instances  int
-	Namespaces map[string]DumpedRecord
-	Settings   map[string]DumpedRecord
-	Services   map[ServiceKey]DumpedService
-	Agents     map[string]Agent
-	Claims     map[string]DumpedRecord
-	Released   []string
-	Shadowed   int
-	Empty      []string
-	Browsed    map[string]map[AppType][]string
-	Exact      map[string]ServiceKey
-	Overrides  map[InstanceKey]DumpedRecord
-	Tombstones map[InstanceKey]DumpedRecord
-	Verdicts   map[VerdictKey]DumpedRecord
-	Names      map[string]int
-	Holders    map[string]ServiceKey
-	Addrs      map[netip.Addr]int
-	Networks   map[netip.Prefix]int
-	Unreadable map[Key]int64
-	Digests    map[string]uint64
-	Digest     uint64
+	Instances   int
+	Namespaces  map[string]DumpedRecord
+	Settings    map[string]DumpedRecord
+	Services    map[ServiceKey]DumpedService
+	Agents      map[string]Agent
+	Connections map[string]Connection
+	Holdings    map[InstanceKey]DumpedRecord
+	Claims      map[string]DumpedRecord
+	Released    []string
+	Shadowed    int
+	Empty       []string
+	Browsed     map[string]map[AppType][]string
+	Exact       map[string]ServiceKey
+	Overrides   map[InstanceKey]DumpedRecord
+	Tombstones  map[InstanceKey]DumpedRecord
+	Verdicts    map[VerdictKey]DumpedRecord
+	Names       map[string]int
+	Holders     map[string]ServiceKey
+	Addrs       map[netip.Addr]int
+	Networks    map[netip.Prefix]int
+	Unreadable  map[Key]int64
+	Digests     map[string]uint64
+	Digest      uint64
 }
 
 // DumpedRecord is a record with its revision.
@@ -63,7 +65,7 @@ type DumpedInstance struct {
 func (s *Snapshot) Dump() Dump {
 	d := Dump{
 		Instances: s.instances, Namespaces: map[string]DumpedRecord{}, Settings: map[string]DumpedRecord{}, Services: map[ServiceKey]DumpedService{},
-		Agents: map[string]Agent{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
+		Agents: map[string]Agent{}, Connections: map[string]Connection{}, Holdings: map[InstanceKey]DumpedRecord{}, Claims: map[string]DumpedRecord{}, Exact: maps.Collect(s.exact.All()),
 		Overrides: map[InstanceKey]DumpedRecord{}, Tombstones: map[InstanceKey]DumpedRecord{},
 		Verdicts: map[VerdictKey]DumpedRecord{}, Names: map[string]int{}, Holders: map[string]ServiceKey{}, Addrs: maps.Collect(s.addrs.All()), Networks: maps.Collect(s.networks.All()),
 		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
@@ -108,6 +110,12 @@ func (s *Snapshot) Dump() Dump {
 		c := *a
 		c.Instances = slices.SortedFunc(slices.Values(a.Instances), func(a, b InstanceKey) int { return cmp.Compare(a.String(), b.String()) })
 		d.Agents[k] = c
+	}
+	for k, c := range s.connections.All() {
+		d.Connections[k] = Connection{c.ID, slices.SortedFunc(slices.Values(c.Instances), func(a, b InstanceKey) int { return cmp.Compare(a.String(), b.String()) })}
+	}
+	for k, h := range s.holdings.All() {
+		d.Holdings[k] = DumpedRecord{*h.record, h.revision}
 	}
 	for k, c := range s.claims.All() {
 		d.Claims[k] = DumpedRecord{*c.record, c.revision}

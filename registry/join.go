@@ -24,8 +24,11 @@ func (b *builder) join(s *Service, e Endpoint, r kept[*Registration]) *Instance 
 
 // witness returns w in the text that all instances of an agent share.
 func (s *Snapshot) witness(w Witness) Witness {
-	if w == WitnessHTTP {
+	switch w {
+	case WitnessHTTP:
 		return WitnessHTTP
+	case WitnessConnection:
+		return WitnessConnection
 	}
 	if id, ok := w.Agent(); ok {
 		if a := s.Agent(id); a != nil {
@@ -48,8 +51,8 @@ func (i *Instance) override(o *Override) Metadata {
 
 // judge sets what the verdicts make of the health that is declared.
 func (b *builder) judge(s *Service, i *Instance, o *Override) {
-	if w := i.witnessID(); w != "" {
-		if v, ok := b.verdicts.Get(VerdictKey{w, i.Timeouts.class()}); ok && v.record.Incarnation == b.incarnation(i) {
+	if i.Ephemeral() {
+		if b.judged(i) {
 			i.Silent, i.Healthy = true, false
 		}
 	} else if check := s.Check(i); check == nil {
@@ -62,8 +65,11 @@ func (b *builder) judge(s *Service, i *Instance, o *Override) {
 }
 
 // incarnation returns what a verdict on i must name to count: the agent's
-// incarnation, or the revision of a registration that beats for itself.
+// incarnation, the connection, or the revision of a registration that beats for itself.
 func (s *Snapshot) incarnation(i *Instance) string {
+	if i.Witness == WitnessConnection {
+		return s.HeldBy(i)
+	}
 	if id, ok := i.Witness.Agent(); ok {
 		if a := s.Agent(id); a != nil {
 			return a.Incarnation

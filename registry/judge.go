@@ -14,10 +14,10 @@ type Roster struct {
 	Timeouts
 }
 
-// Roster returns the roster an instance belongs to, and false for one that
-// nobody beats for.
-func (i *Instance) Roster() (Roster, bool) {
-	w := i.witnessID()
+// Roster returns the roster an instance of the snapshot belongs to, and false for one
+// that nobody beats for.
+func (s *Snapshot) Roster(i *Instance) (Roster, bool) {
+	w := s.witnessID(i)
 	return Roster{w, i.Timeouts.class(), i.Timeouts}, w != ""
 }
 
@@ -106,6 +106,9 @@ func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
 					continue
 				}
 				p.check(i.RecordKey(), i.Revision)
+				if held, ok := p.snap.holdings.Get(i.Key); ok { // a client that comes back puts it alone
+					p.check(i.Key.record(KindHolding), held.revision)
+				}
 				p.delete(i.RecordKey())
 			}
 			last := agent != nil && len(agent.Instances) == len(members)
@@ -134,6 +137,9 @@ func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
 // roster returns the instances of a roster, and the agent when one vouches;
 // nothing at all when the witness changed a record after revision seen.
 func (s *Snapshot) roster(ro Roster, seen int64) ([]*Instance, *Agent) {
+	if id, ok := strings.CutPrefix(ro.Witness, witnessConnection); ok {
+		return s.rosterOf(id, ro, seen), nil
+	}
 	id, ok := Witness(ro.Witness).Agent()
 	if !ok {
 		k, _ := parseInstanceKey(strings.TrimPrefix(ro.Witness, "http/"))

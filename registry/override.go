@@ -97,7 +97,7 @@ func (e Edit) clean() (Edit, error) {
 func (p *plan) override(k InstanceKey, e Edit) error {
 	i := p.snap.Instance(k)
 	if i == nil {
-		return fmt.Errorf("instance %s: %w", k, ErrNotFound)
+		return absent(k)
 	}
 	s := p.snap.Service(k.Service)
 	if e.Healthy != nil && (i.Ephemeral() || s.Check(i) != nil) {

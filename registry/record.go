@@ -23,6 +23,7 @@ const (
 	KindAgent        Kind = "agt" // agent
 	KindSettings     Kind = "set" // operator
 	KindStandby      Kind = "sby" // agents that declare an instance which another one has
+	KindHolding      Kind = "con" // the connection that declares it
 )
 
 // Key names one record: its kind and the components of its name.
@@ -40,7 +41,7 @@ func (k Kind) Parts() int {
 		return 2
 	case KindService:
 		return 3
-	case KindRegistration, KindOverride, KindTombstone, KindStandby:
+	case KindRegistration, KindOverride, KindTombstone, KindStandby, KindHolding:
 		return 4
 	}
 	return 0
@@ -153,11 +154,15 @@ type Settings struct {
 }
 
 // Witness says who vouches for an instance: "" nobody (persistent),
-// [WitnessHTTP] its own beats, agent/ID an agent.
+// [WitnessHTTP] its own beats, [WitnessConnection] a connection, agent/ID an agent.
 type Witness string
 
 // WitnessHTTP marks an instance that beats for itself.
 const WitnessHTTP Witness = "http"
+
+// WitnessConnection marks an instance that stands while a client is connected. Which
+// connection it is, [Snapshot.HeldBy] knows.
+const WitnessConnection Witness = "connection"
 
 // WitnessAgent returns the witness of an agent's instances.
 func WitnessAgent(id string) Witness { return Witness("agent/" + id) }
@@ -171,10 +176,13 @@ func (w Witness) Agent() (string, bool) {
 }
 
 // of names the one who beats for an instance: an agent for all of its instances, an
-// instance for itself; "" when nobody does.
+// instance for itself; "" when nobody does, or a connection of which a [Holding] tells.
 func (w Witness) of(k InstanceKey) string {
-	if w == WitnessHTTP {
+	switch w {
+	case WitnessHTTP:
 		return "http/" + k.String()
+	case WitnessConnection:
+		return ""
 	}
 	return string(w)
 }
@@ -269,6 +277,8 @@ func emptyRecord(key Key) (Record, error) {
 		return &Tombstone{Key: i}, nil
 	case KindStandby:
 		return &Standby{Key: i}, nil
+	case KindHolding:
+		return &Holding{Key: i}, nil
 	}
 	return nil, fmt.Errorf("record of unknown kind %q", key.Kind)
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -83,7 +82,7 @@ func (r *Registry) Withdraw(ctx context.Context, k InstanceKey) (Receipt, error)
 	return r.apply(ctx, func(p *plan) error {
 		i := p.snap.Instance(k)
 		if i == nil {
-			return fmt.Errorf("instance %s: %w", k, ErrNotFound)
+			return absent(k)
 		}
 		p.deregister(i)
 		return nil
@@ -93,9 +92,9 @@ func (r *Registry) Withdraw(ctx context.Context, k InstanceKey) (Receipt, error)
 func (p *plan) deregister(i *Instance) {
 	p.remove(i)
 	p.deleteVerdict(i.Key.checked())
-	if i.Witness == WitnessHTTP {
+	if i.Witness == WitnessHTTP || i.Witness == WitnessConnection {
 		p.put(&Tombstone{i.Key, max(2*i.Timeouts.Interval, time.Second)})
-	} else if ro, judged := i.Roster(); judged && i.Silent {
+	} else if ro, judged := p.snap.Roster(i); judged && i.Silent {
 		members, _ := p.snap.roster(ro, p.snap.Revision())
 		stays := func(m *Instance) bool { return !slices.Contains(p.Deletes, m.RecordKey()) }
 		if !slices.ContainsFunc(members, stays) {

@@ -227,6 +227,9 @@ func (p *plan) put(rec Record) {
 	p.Puts = append(p.Puts, rec)
 	switch r := rec.(type) {
 	case *Registration:
+		if r.Witness != WitnessConnection {
+			p.unheld(r.RecordKey())
+		}
 		p.weigh(r.Metadata.All())
 	case *Override:
 		p.weigh(maps.All(r.Metadata))
@@ -243,7 +246,12 @@ func (p *plan) weigh(metadata iter.Seq2[string, string]) {
 	}
 }
 
-func (p *plan) delete(k Key) { p.Deletes = append(p.Deletes, k) }
+func (p *plan) delete(k Key) {
+	p.Deletes = append(p.Deletes, k)
+	if k.Kind == KindRegistration {
+		p.unheld(k)
+	}
+}
 
 // deleteVerdict drops the verdict on a witness's class, if one stands.
 func (p *plan) deleteVerdict(k VerdictKey) {

@@ -379,7 +379,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			for i := range 60 {
 				k := endpoint(fmt.Sprint("service-", i%3), fmt.Sprint("10.0.0.", (worker+i)%4), 80)
 				var err error
-				switch i % 9 {
+				switch i % 12 {
 				case 0, 1:
 					_, err = s.Register(t.Context(), registration(k))
 				case 2:
@@ -396,9 +396,15 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 7:
 					_, err = s.Beat(t.Context(), k, new(registration(k)))
 				case 8:
+					_, err = s.Hold(t.Context(), id, k.Service, []registry.Registration{registration(k)})
+				case 9:
+					_, err = s.LetGo(t.Context(), id, k.Service, k.Endpoint)
+				case 10:
+					err = s.HearConnection(t.Context(), id)
+				case 11:
 					seen := s.Snapshot()
 					if i := seen.Instance(k); i != nil {
-						if ro, ok := i.Roster(); ok {
+						if ro, ok := seen.Roster(i); ok {
 							err = errors.Join(s.Silence(t.Context(), ro, seen.Revision()), s.Remove(t.Context(), ro, seen.Revision()))
 						}
 					}
@@ -416,6 +422,9 @@ func TestEverythingAtOnce(t *testing.T) {
 			t.Errorf("%s has instances and no record", v.Key)
 		}
 		for i := range v.Instances.All() {
+			if held := s.Snapshot().HeldBy(i) != ""; held != (i.Witness == registry.WitnessConnection) {
+				t.Errorf("%s is vouched for by %q, and held by a connection: %v", i.Key, i.Witness, held)
+			}
 			if i.Ephemeral() != v.Ephemeral {
 				t.Errorf("%s is ephemeral: %v, its service: %v", i.Key, i.Ephemeral(), v.Ephemeral)
 			}

@@ -85,7 +85,8 @@ func (s *setting) declare(id, incarnation string, set ...registry.Registration) 
 // roster returns the roster of an instance that is there.
 func (s *setting) roster(k registry.InstanceKey) registry.Roster {
 	s.t.Helper()
-	ro, ok := s.Snapshot().Instance(k).Roster()
+	snap := s.Snapshot()
+	ro, ok := snap.Roster(snap.Instance(k))
 	if !ok {
 		s.t.Fatalf("nobody beats for %s", k)
 	}
@@ -99,6 +100,14 @@ func (s *setting) silence(k registry.InstanceKey) {
 	}
 	if !s.Snapshot().Instance(k).Silent {
 		s.t.Fatalf("%s is not silent after its verdict", k)
+	}
+}
+
+// remove has the judge remove an instance with all of its roster.
+func (s *setting) remove(k registry.InstanceKey) {
+	s.t.Helper()
+	if err := s.Remove(s.t.Context(), s.roster(k), s.Snapshot().Revision()); err != nil {
+		s.t.Fatalf("Remove(%s) = %v", k, err)
 	}
 }
 

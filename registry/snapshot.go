@@ -16,29 +16,31 @@ import (
 // Snapshot is the roll at one revision. It never changes; [Snapshot.Apply]
 // returns another one that shares what did not change.
 type Snapshot struct {
-	revision   int64
-	policy     Policy
-	profiles   *profiles // shared by all snapshots that follow on each other
-	instances  int
-	namespaces trie.Map[string, kept[*Namespace]]
-	services   trie.Map[ServiceKey, *Service]
-	agents     trie.Map[string, *Agent]
-	claims     trie.Map[string, kept[*Claim]]
-	released   trie.Map[string, *Claim] // those among the claims
-	shadowed   int                      // services
-	empty      trie.Map[ServiceKey, *Service]
-	settings   trie.Map[string, kept[*Settings]]
-	types      trie.Map[string, browsing] // by namespace
-	exact      trie.Map[string, ServiceKey]
-	overrides  trie.Map[InstanceKey, kept[*Override]]
-	tombstones trie.Map[InstanceKey, kept[*Tombstone]]
-	standbys   trie.Map[InstanceKey, kept[*Standby]]
-	verdicts   trie.Map[VerdictKey, kept[*Verdict]]
-	names      trie.Map[string, named]     // every name below the zone that holds or leads to something
-	addrs      trie.Map[netip.Addr, int]   // how many instances have the address
-	networks   trie.Map[netip.Prefix, int] // how many IPv4 addresses lie in it, for lengths of 8, 16 and 24
-	unreadable trie.Map[Key, int64]        // revisions of records that readers see as absent
-	digests    Digests
+	revision    int64
+	policy      Policy
+	profiles    *profiles // shared by all snapshots that follow on each other
+	instances   int
+	namespaces  trie.Map[string, kept[*Namespace]]
+	services    trie.Map[ServiceKey, *Service]
+	agents      trie.Map[string, *Agent]
+	connections trie.Map[string, *Connection]
+	claims      trie.Map[string, kept[*Claim]]
+	released    trie.Map[string, *Claim] // those among the claims
+	shadowed    int                      // services
+	empty       trie.Map[ServiceKey, *Service]
+	settings    trie.Map[string, kept[*Settings]]
+	types       trie.Map[string, browsing] // by namespace
+	exact       trie.Map[string, ServiceKey]
+	overrides   trie.Map[InstanceKey, kept[*Override]]
+	tombstones  trie.Map[InstanceKey, kept[*Tombstone]]
+	standbys    trie.Map[InstanceKey, kept[*Standby]]
+	holdings    trie.Map[InstanceKey, kept[*Holding]]
+	verdicts    trie.Map[VerdictKey, kept[*Verdict]]
+	names       trie.Map[string, named]     // every name below the zone that holds or leads to something
+	addrs       trie.Map[netip.Addr, int]   // how many instances have the address
+	networks    trie.Map[netip.Prefix, int] // how many IPv4 addresses lie in it, for lengths of 8, 16 and 24
+	unreadable  trie.Map[Key, int64]        // revisions of records that readers see as absent
+	digests     Digests
 
 	sorting  sync.Mutex                 // held by the one who sorts
 	sorted   atomic.Pointer[[]*Service] // cache of the services in order, until followed

@@ -63,7 +63,7 @@ func (s *setting) answered(k registry.InstanceKey) (end func()) {
 func TestStandbyTakesOver(t *testing.T) {
 	reg := registration(endpoint("pay", "192.0.2.1", 80))
 	mine, other := reg, reg
-	mine.Metadata, other.Metadata = registry.MetadataOf(map[string]string{"by": "a"}), registry.MetadataOf(map[string]string{"by": "b"})
+	mine.Metadata, other.Metadata = registry.MetadataOf(map[string]string{"by": "a", registry.MetaDeleteAfter: "15000"}), registry.MetadataOf(map[string]string{"by": "b"})
 	drained := mine
 	drained.Weight = 0
 	for _, c := range []struct {
@@ -87,9 +87,7 @@ func TestStandbyTakesOver(t *testing.T) {
 			}
 		}},
 		{"when the first is removed without a verdict", func(s *setting) {
-			if err := s.Remove(s.t.Context(), s.roster(reg.Key), s.Snapshot().Revision()); err != nil {
-				s.t.Fatal(err)
-			}
+			s.remove(reg.Key)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -348,7 +346,7 @@ func TestHandOverOfMuchMetadata(t *testing.T) {
 	h := &heaviest{Store: registrytest.NewStore()}
 	r := registry.New(h, &registrytest.Roll{})
 	var set []registry.Declaration
-	for n := range 16 {
+	for n := range 9 {
 		reg := registration(endpoint("pay", "192.0.2.1", uint16(80+n)))
 		reg.Metadata = registry.MetadataOf(map[string]string{"much": strings.Repeat("x", registry.MaxMetadata-4)})
 		set = append(set, registry.Declaration{Registration: reg})
@@ -359,7 +357,7 @@ func TestHandOverOfMuchMetadata(t *testing.T) {
 		}
 	}
 	snap := r.Snapshot()
-	ro, _ := snap.Instance(set[0].Key).Roster()
+	ro, _ := snap.Roster(snap.Instance(set[0].Key))
 	if err := r.Silence(t.Context(), ro, snap.Revision()); err != nil {
 		t.Fatal(err)
 	}

@@ -57,6 +57,13 @@ func SetCheck(ctx context.Context, s *Server, k registry.ServiceKey, c registry.
 	return err
 }
 
+// Silence has the judge find that an agent is silent.
+func Silence(ctx context.Context, s *Server, agent string) error {
+	snap := s.registry.Snapshot()
+	ro, _ := snap.Roster(snap.Instance(snap.Agent(agent).Instances[0]))
+	return s.registry.Silence(ctx, ro, snap.Revision())
+}
+
 // CanTry returns why a check of an instance could never be tried, nil when it can.
 func CanTry(e registry.Endpoint, c registry.HealthCheck) error { return probeOf(e, c).Validate() }
 

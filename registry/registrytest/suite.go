@@ -143,7 +143,10 @@ func testRoundTrip(s contract) {
 	waits := instance("round/trip", 84)
 	waits.Witness, waits.Weight, waits.Metadata = registry.WitnessAgent("host.1_x-y"), 0.5, registry.MetadataOf(map[string]string{"k": "v"})
 	standby := &registry.Standby{Key: waits.Key, Agents: []registry.Registration{*waits}}
-	snap := s.wait(t, s.commit(t, put(ns, svc, claim, agent, reg, other, tomb, over, verdict, standby)))
+	connected := instance("round/trip", 85)
+	connected.Witness = registry.WitnessConnection
+	holding := &registry.Holding{Key: connected.Key, Connection: "1_a/b"}
+	snap := s.wait(t, s.commit(t, put(ns, svc, claim, agent, reg, other, connected, tomb, over, verdict, standby, holding)))
 
 	same := func(what string, want, got any) {
 		t.Helper()
@@ -152,8 +155,8 @@ func testRoundTrip(s contract) {
 		}
 	}
 	v := snap.Service(reg.Key.Service)
-	if v == nil || v.Instances.Len() != 2 {
-		t.Fatalf("service after the commit: %+v, want two instances", v)
+	if v == nil || v.Instances.Len() != 3 {
+		t.Fatalf("service after the commit: %+v, want three instances", v)
 	}
 	same("service", *svc, v.ServiceRecord)
 	same("claimed name", folded, v.DNSName())
@@ -161,6 +164,7 @@ func testRoundTrip(s contract) {
 	same("verdict on the agent's instance", true, v.Instance(reg.Key.Endpoint).Silent)
 	same("registration that beats for itself", *other, v.Instance(other.Key.Endpoint).Declaration())
 	same("verdict on another's instance", false, v.Instance(other.Key.Endpoint).Silent)
+	same("connection that holds an instance", holding.Connection, snap.HeldBy(v.Instance(connected.Key.Endpoint)))
 	same("agent", *agent, snap.Agent(agent.ID).AgentRecord)
 	same("instances for which the agent stands by", []registry.InstanceKey{waits.Key}, snap.Agent(agent.ID).Waits)
 	same("override", over, snap.Override(over.Key))

@@ -13,7 +13,12 @@ func (j *judge) follow() {
 	now := j.now()
 	for was, is := range registry.Diff(j.snap, snap) {
 		for was, is := range registry.DiffInstances(was, is) {
-			j.instance(was, is, now)
+			j.instance(snap, was, is, now)
+		}
+	}
+	for k := range registry.DiffHoldings(j.snap, snap) {
+		if was, is := j.snap.Instance(k), snap.Instance(k); was == is && is != nil { // else that has been seen to
+			j.instance(snap, was, is, now)
 		}
 	}
 	for was, is := range registry.DiffAgents(j.snap, snap) {
@@ -25,16 +30,17 @@ func (j *judge) follow() {
 
 // instance follows a change of one instance. Its declaration counts as a beat,
 // and so does a verdict that was taken back: only its witness does that. One that
-// another agent is handed does not: that one is due as it was.
-func (j *judge) instance(was, is *registry.Instance, now int64) {
+// another agent is handed does not: that one is due as it was. One that came under
+// another connection is its client's word.
+func (j *judge) instance(snap *registry.Snapshot, was, is *registry.Instance, now int64) {
 	t := &j.table
 	var old, ro registry.Roster
 	var left, joined bool
 	if was != nil {
-		old, left = was.Roster()
+		old, left = j.snap.Roster(was)
 	}
 	if is != nil {
-		ro, joined = is.Roster()
+		ro, joined = snap.Roster(is)
 	}
 	stays := left && joined && old.Witness == ro.Witness && old.Class == ro.Class
 	handed := left && joined && old.Witness != ro.Witness && ofAgents(was, is)
@@ -48,7 +54,7 @@ func (j *judge) instance(was, is *registry.Instance, now int64) {
 	if left && !stays {
 		t.leave(old) // after the join, so that a witness with one instance keeps its row
 	}
-	declared := was == nil || is != nil && is.Revision != was.Revision
+	declared := was == nil || is != nil && is.Revision != was.Revision || left && joined && old.Witness != ro.Witness
 	switch {
 	case j.starting || !joined:
 	case handed: // it may have been silent with nothing that a verdict could be on

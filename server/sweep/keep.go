@@ -16,14 +16,19 @@ const forgetAfter = time.Minute
 // last of them.
 const clearAfter = time.Minute
 
+// dropAfter is how long a verdict on a connection stands that holds nothing any more:
+// what has been written may still be on its way.
+const dropAfter = 10 * time.Second
+
 // keepKey names a record that is kept for a while: a tombstone, the override of
-// an instance that is gone, the claim of a service that is, or a service that has
-// no instances any more.
+// an instance that is gone, the claim of a service that is, a service that has no
+// instances any more, or the verdict on a connection that has none.
 type keepKey struct {
 	registry.InstanceKey // zero for a claim, of a service without endpoint
 
 	tombstone bool
-	folded    string // of a claim
+	folded    string              // of a claim
+	verdict   registry.VerdictKey // on a connection that holds nothing
 }
 
 // keep is how long such a record was seen.
@@ -63,6 +68,12 @@ func (j *judge) clean(ctx context.Context, now int64) {
 		k := j.kept(keeps, keepKey{folded: c.Folded}, c, now)
 		if now-k.since >= int64(max(c.Keep, j.config.Hold())) {
 			j.end(ctx, k, "freed", func(ctx context.Context) error { return j.registry.Free(ctx, c) })
+		}
+	}
+	for v := range j.snap.Idle() {
+		k := j.kept(keeps, keepKey{verdict: v.Key}, v, now)
+		if now-k.since >= int64(dropAfter) {
+			j.end(ctx, k, "dropped", func(ctx context.Context) error { return j.registry.Drop(ctx, v) })
 		}
 	}
 	for key, k := range j.keeps {

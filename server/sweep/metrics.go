@@ -21,7 +21,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_sweep_verdicts_total",
-			Help: "Verdicts written, by what they say: silent, removed, buried (a tombstone), forgotten (an override), cleared (an empty service), freed (a DNS name).",
+			Help: "Verdicts written, by what they say: silent, removed, buried (a tombstone), forgotten (an override), cleared (an empty service), freed (a DNS name), dropped (a verdict on a connection that holds nothing).",
 		}, []string{"verdict"}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "muster_sweep_failures_total",
@@ -56,7 +56,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 			Help: "Deadlines kept: one for each witness and pair of timeouts, 0 on a server that does not judge.",
 		}),
 	}
-	for _, verdict := range []string{"silent", "removed", "buried", "forgotten", "cleared", "freed"} {
+	for _, verdict := range []string{"silent", "removed", "buried", "forgotten", "cleared", "freed", "dropped"} {
 		m.verdicts.WithLabelValues(verdict)
 	}
 	if to == nil {

@@ -44,6 +44,9 @@ type Registry interface {
 	// Free gives up the DNS name of a service that is gone, unless the claim stands
 	// no more.
 	Free(ctx context.Context, c *registry.Claim) error
+	// Drop removes the verdict on a connection that holds nothing any more, unless it
+	// stands no more.
+	Drop(ctx context.Context, v *registry.Verdict) error
 }
 
 // Config says how a Sweeper works; the zero Config is the usual one.

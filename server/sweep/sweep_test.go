@@ -408,11 +408,12 @@ func TestMetrics(t *testing.T) {
 # HELP muster_sweep_rows Deadlines kept: one for each witness and pair of timeouts, 0 on a server that does not judge.
 # TYPE muster_sweep_rows gauge
 muster_sweep_rows 2
-# HELP muster_sweep_verdicts_total Verdicts written, by what they say: silent, removed, buried (a tombstone), forgotten (an override), cleared (an empty service), freed (a DNS name).
+# HELP muster_sweep_verdicts_total Verdicts written, by what they say: silent, removed, buried (a tombstone), forgotten (an override), cleared (an empty service), freed (a DNS name), dropped (a verdict on a connection that holds nothing).
 # TYPE muster_sweep_verdicts_total counter
 muster_sweep_verdicts_total{verdict="buried"} 0
 muster_sweep_verdicts_total{verdict="cleared"} 0
 muster_sweep_verdicts_total{verdict="forgotten"} 0
+muster_sweep_verdicts_total{verdict="dropped"} 0
 muster_sweep_verdicts_total{verdict="freed"} 0
 muster_sweep_verdicts_total{verdict="removed"} 0
 muster_sweep_verdicts_total{verdict="silent"} 2
