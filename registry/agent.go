@@ -139,12 +139,14 @@ func (r *Registry) BeatAgent(ctx context.Context, id, incarnation string) (bool,
 	if !snap.Silent(a) {
 		return true, nil
 	}
+	known := false
 	_, _, err := r.converge(ctx, func(p *agentPlans) {
-		if a := p.snap.Agent(id); a != nil {
+		a := p.snap.Agent(id)
+		if known = a != nil && a.Incarnation == incarnation; known { // else the judge removed it meanwhile
 			p.clear(a)
 		}
 	})
-	return true, err
+	return known && err == nil, err
 }
 
 // clear drops every verdict on an agent's instances.

@@ -2,7 +2,7 @@ package registry
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 )
 
@@ -23,7 +23,7 @@ func (r *Registry) Beat(ctx context.Context, k InstanceKey, full *Registration) 
 	i := snap.Instance(k)
 	switch {
 	case i == nil && full == nil:
-		return 0, fmt.Errorf("instance %s: %w", k, ErrNotFound)
+		return 0, absent(k)
 	case i == nil:
 		return r.firstBeat(ctx, *full)
 	case i.Witness != WitnessHTTP:
@@ -37,18 +37,24 @@ func (r *Registry) Beat(ctx context.Context, k InstanceKey, full *Registration) 
 	}
 	_, err = r.apply(ctx, func(p *plan) error {
 		i := p.snap.Instance(k)
-		if i == nil || i.Witness != WitnessHTTP {
+		if i == nil {
+			return absent(k) // the judge removed it meanwhile
+		}
+		if i.Witness != WitnessHTTP {
 			return nil
 		}
+		p.check(i.RecordKey(), i.Revision)
 		p.clear(i)
 		if !i.healthy {
 			back := i.Declaration()
 			back.Healthy = true
-			p.check(back.RecordKey(), i.Revision)
 			p.put(&back)
 		}
 		return nil
 	})
+	if full != nil && errors.Is(err, ErrNotFound) {
+		return r.firstBeat(ctx, *full)
+	}
 	return i.Timeouts.Interval, err
 }
 

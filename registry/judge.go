@@ -86,8 +86,9 @@ func (p *plan) yield(members []*Instance, agent *Agent) (stay []*Instance, more 
 }
 
 // Remove takes a roster's instances off the roll, unless their witness declared
-// anything after the revision seen, as with [Registry.Silence]. An agent that
-// has none left goes with them.
+// anything after the revision seen, as with [Registry.Silence], or took the verdict
+// of silence back that comes before a removal. An agent that has none left goes with
+// them.
 func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
 	for {
 		left := 0
@@ -96,6 +97,14 @@ func (r *Registry) Remove(ctx context.Context, ro Roster, seen int64) error {
 			members, agent := p.snap.roster(ro, seen)
 			if agent != nil {
 				p.check(agent.RecordKey(), agent.Revision) // an agent that starts anew puts it
+			}
+			if len(members) > 0 {
+				if ro.Unhealthy < ro.Delete && !members[0].Silent {
+					return nil // it spoke since it was due
+				}
+				v := VerdictKey{ro.Witness, ro.Class}
+				stands, _ := p.snap.verdicts.Get(v)
+				p.check(v.record(), stands.revision) // a witness that speaks takes it back
 			}
 			for _, i := range members {
 				if p.size()+2*perHandOver >= maxWrite || p.metadata >= maxWriteMetadata {

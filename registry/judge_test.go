@@ -116,11 +116,8 @@ func TestRemoveTakesTheVerdictAlong(t *testing.T) {
 			s := newSetting(t)
 			k := endpoint("order-api", "10.0.0.1", 80)
 			prepare(s, registration(k))
-			ro := s.roster(k)
 			s.silence(k)
-			if err := s.Remove(t.Context(), ro, s.Snapshot().Revision()); err != nil {
-				t.Fatal(err)
-			}
+			s.remove(k)
 			d := s.Snapshot().Dump()
 			if d.Instances+len(d.Verdicts)+len(d.Agents)+len(d.Tombstones) > 0 {
 				t.Errorf("left behind: %d instances, %v, %v, %v", d.Instances, d.Verdicts, d.Agents, d.Tombstones)
@@ -134,10 +131,82 @@ func TestRemoveTakesTheVerdictAlong(t *testing.T) {
 	}
 }
 
+// withoutVerdict returns a registration that is removed as soon as it is silent.
+func withoutVerdict(r registry.Registration) registry.Registration {
+	r.Metadata = registry.MetadataOf(map[string]string{registry.MetaDeleteAfter: "15000"})
+	return r
+}
+
+// A witness that speaks at the moment of its removal loses nothing that it does not get
+// to know of at once, whoever of the two comes first.
+func TestAWordAtTheMomentOfRemoval(t *testing.T) {
+	k := heldA
+	full := registration(k)
+	type word struct {
+		declare func(s *setting)
+		say     func(r *registry.Registry) (known bool, err error)
+	}
+	beat := func(full *registry.Registration) func(r *registry.Registry) (bool, error) {
+		return func(r *registry.Registry) (bool, error) {
+			_, err := r.Beat(t.Context(), k, full)
+			if errors.Is(err, registry.ErrNotFound) {
+				return false, nil
+			}
+			return true, err
+		}
+	}
+	for name, is := range map[string]struct {
+		word
+		back bool // with its word, once it was removed
+	}{
+		"a connection": {word{func(s *setting) { s.hold("1", "order-api", registration(k)) },
+			func(r *registry.Registry) (bool, error) { return false, r.HearConnection(t.Context(), "1") }}, false},
+		"a beat":      {word{func(s *setting) { s.register(registration(k)) }, beat(nil)}, false},
+		"a full beat": {word{func(s *setting) { s.register(registration(k)) }, beat(&full)}, true},
+		"an agent": {word{func(s *setting) { s.declare("host-1", "1", registration(k)) },
+			func(r *registry.Registry) (bool, error) { return r.BeatAgent(t.Context(), "host-1", "1") }}, false},
+	} {
+		t.Run(name+" just before it", func(t *testing.T) {
+			s := newSetting(t)
+			is.declare(s)
+			s.silence(k)
+			s.interrupt(func() {
+				if _, err := is.say(s.other); err != nil {
+					t.Error(err)
+				}
+			})
+			s.remove(k)
+			if i := s.Snapshot().Instance(k); i == nil || i.Silent {
+				t.Errorf("the instance is %+v, want one that is not silent", i)
+			}
+			s.whole()
+		})
+		t.Run(name+" just after it", func(t *testing.T) {
+			s := newSetting(t)
+			is.declare(s)
+			s.silence(k)
+			ro, seen := s.roster(k), s.Snapshot().Revision()
+			s.interrupt(func() {
+				if err := s.other.Remove(t.Context(), ro, seen); err != nil {
+					t.Error(err)
+				}
+			})
+			known, err := is.say(s.Registry)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if there := s.Snapshot().Instance(k) != nil; known != is.back || there != is.back {
+				t.Errorf("it is told that it is known: %v, and there: %v; want %v", known, there, is.back)
+			}
+			s.whole()
+		})
+	}
+}
+
 func TestDeposedJudge(t *testing.T) {
 	s := newSetting(t)
 	k := endpoint("order-api", "10.0.0.1", 80)
-	s.register(registration(k))
+	s.register(withoutVerdict(registration(k)))
 	s.store.Lock()
 	s.store.Deposed = true
 	s.store.Unlock()
