@@ -97,7 +97,7 @@ func failure(err error) (rcode int, text string) {
 		return refused.Rcode, refused.Text
 	}
 	switch {
-	case errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrNotFound):
+	case errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrQuota), errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrNotFound):
 		return dns.RcodeRefused, err.Error()
 	case errors.Is(err, registry.ErrUnavailable), errors.Is(err, registry.ErrFull), errors.Is(err, context.DeadlineExceeded):
 		return dns.RcodeServerFailure, "nothing can be written now"

@@ -197,6 +197,7 @@ type agentPlans struct {
 	snap    *Snapshot
 	plans   []*plan
 	refused []Refusal
+	come    map[string]Population // of all plans together
 }
 
 // room returns a plan that has place for n more operations.
@@ -206,7 +207,10 @@ func (p *agentPlans) room(n int) *plan {
 			return last
 		}
 	}
-	next := &plan{snap: p.snap}
+	if p.come == nil {
+		p.come = map[string]Population{}
+	}
+	next := &plan{snap: p.snap, come: p.come}
 	p.plans = append(p.plans, next)
 	return next
 }

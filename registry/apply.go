@@ -37,7 +37,7 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, profiles: s.profiles, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
 			claims: s.claims, released: s.released, empty: s.empty, settings: s.settings, shadowed: s.shadowed, types: s.types, exact: s.exact, overrides: s.overrides, tombstones: s.tombstones,
-			standbys: s.standbys, holdings: s.holdings, connections: s.connections, verdicts: s.verdicts, names: s.names, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
+			standbys: s.standbys, holdings: s.holdings, connections: s.connections, verdicts: s.verdicts, names: s.names, populations: s.populations, addrs: s.addrs, networks: s.networks, unreadable: s.unreadable, digests: s.digests,
 		}
 	}
 	if b.profiles == nil {

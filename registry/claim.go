@@ -7,6 +7,18 @@ import (
 	"time"
 )
 
+// newService is createService within the quota of the namespace, unless the service stands
+// without a record.
+func (p *plan) newService(stands *Service, rec ServiceRecord) error {
+	if stands == nil {
+		if err := p.settle(rec.Key.Namespace, Population{Services: 1}); err != nil {
+			return err
+		}
+	}
+	p.createService(rec)
+	return nil
+}
+
 // createService puts a new service and claims its folded name, or marks the
 // service as shadowed by whoever holds it. The claim is checked either way, so
 // that two services created at once never both get the name.

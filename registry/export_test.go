@@ -9,6 +9,7 @@ import (
 
 // Dump is all that a snapshot knows, in a form that can be compared.
 type Dump struct {
+	Populations map[string]Population
 	Instances   int
 	Namespaces  map[string]DumpedRecord
 	Settings    map[string]DumpedRecord
@@ -71,6 +72,7 @@ func (s *Snapshot) Dump() Dump {
 		Unreadable: maps.Collect(s.unreadable.All()), Digests: maps.Collect(s.digests.All()), Digest: s.digests.Sum(),
 	}
 	d.Shadowed = s.shadowed
+	d.Populations = maps.Collect(s.Populations())
 	for k := range s.empty.All() {
 		d.Empty = append(d.Empty, k.String())
 	}

@@ -56,6 +56,7 @@ func (b *builder) index(was, is *Service) {
 		b.leaveExact(was)
 	}
 	b.shadowed += b2i(is != nil && is.Shadowed) - b2i(was != nil && was.Shadowed)
+	b.populate(was, is)
 	b.browse(was, is)
 	b.countAddrs(was, is)
 }

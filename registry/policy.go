@@ -8,6 +8,8 @@ type Policy struct {
 	ProtectAtZero bool
 	// Labels tells the labels of addresses; nil: no address has any.
 	Labels Labels
+	// Quota returns how much a namespace may have; nil bounds none.
+	Quota func(namespace string) Quota
 }
 
 // Empty returns the snapshot of no records, at revision 0. Those made of it by

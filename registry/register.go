@@ -32,6 +32,11 @@ func (p *plan) register(reg Registration) error {
 		p.clear(stands)
 		return nil
 	}
+	if stands == nil {
+		if err := p.settle(reg.Key.Service.Namespace, Population{Instances: 1}); err != nil {
+			return err
+		}
+	}
 	if err := p.ensureService(reg.Key.Service, reg.Witness != ""); err != nil {
 		return err
 	}

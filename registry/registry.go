@@ -204,8 +204,9 @@ func (r *Registry) visible(ctx context.Context, revision int64) bool {
 type plan struct {
 	Write
 	snap     *Snapshot
-	planned  map[Key]bool // puts, so that one write names a record once
-	metadata int          // bytes of it in what is put
+	planned  map[Key]bool          // puts, so that one write names a record once
+	metadata int                   // bytes of it in what is put
+	come     map[string]Population // what is new, by namespace, where quotas are
 }
 
 func (p *plan) empty() bool { return len(p.Puts) == 0 && len(p.Deletes) == 0 }

@@ -81,8 +81,7 @@ func (r *Registry) service(ctx context.Context, k ServiceKey, spec ServiceSpec, 
 			return err
 		}
 		if s == nil || s.Revision == 0 {
-			p.createService(spec.over(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral != nil && *spec.Ephemeral}))
-			return nil
+			return p.newService(s, spec.over(ServiceRecord{Key: k, Ephemeral: spec.Ephemeral != nil && *spec.Ephemeral}))
 		}
 		if spec.Ephemeral != nil && *spec.Ephemeral != s.Ephemeral {
 			return &KindError{k, s.Ephemeral}
@@ -168,8 +167,7 @@ func (p *plan) ensureService(k ServiceKey, ephemeral bool) error {
 	}
 	s := p.snap.Service(k)
 	if s == nil || s.Revision == 0 {
-		p.createService(ServiceRecord{Key: k, Ephemeral: ephemeral})
-		return nil
+		return p.newService(s, ServiceRecord{Key: k, Ephemeral: ephemeral})
 	}
 	if s.Ephemeral != ephemeral && (s.Instances.Len() > 0 || s.Declared) {
 		return &KindError{k, s.Ephemeral}

@@ -38,6 +38,7 @@ type Snapshot struct {
 	verdicts    trie.Map[VerdictKey, kept[*Verdict]]
 	names       trie.Map[string, named]     // every name below the zone that holds or leads to something
 	addrs       trie.Map[netip.Addr, int]   // how many instances have the address
+	populations populations                 // by namespace
 	networks    trie.Map[netip.Prefix, int] // how many IPv4 addresses lie in it, for lengths of 8, 16 and 24
 	unreadable  trie.Map[Key, int64]        // revisions of records that readers see as absent
 	digests     Digests

@@ -97,6 +97,8 @@ func (f *face) failure(err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.As(err, &unseenErr):
 		return unseen(unseenErr)
+	case errors.Is(err, registry.ErrQuota):
+		return huma.Error403Forbidden(err.Error())
 	case errors.Is(err, registry.ErrConflict), errors.Is(err, config.ErrConflict):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, registry.ErrFull), errors.Is(err, config.ErrFull):

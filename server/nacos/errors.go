@@ -126,6 +126,8 @@ func outward(err error, e envelope) *refusal {
 			e.Service.Grouped(), kindName(e.Ephemeral), kindName(!e.Ephemeral)).as(instanceError)
 	}
 	switch {
+	case is(err, registry.ErrQuota):
+		return caused(http.StatusTooManyRequests, "%s", err)
 	case is(err, registry.ErrUnavailable, config.ErrUnavailable, registry.ErrFull, config.ErrFull):
 		return caused(http.StatusServiceUnavailable, "%s", err) // what an operator wants to know; clients look at the status
 	case is(err, context.DeadlineExceeded, context.Canceled):
