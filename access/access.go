@@ -92,6 +92,7 @@ type Caller struct {
 	Verb      Verb     // that was asked for last
 	On        Resource // likewise
 	Denied    *Denied  // the last refusal, nil when there was none
+	Counts    bool     // it counts against what may be asked in a second: it is no beat, and no other server
 
 	by      *Policy
 	checked bool

@@ -85,6 +85,14 @@ func (f *face) putAgent(ctx context.Context, in *agentPut) (*agentReply, error) 
 	if err != nil {
 		return nil, f.failure(err)
 	}
+	count := f.server.limits.each(access.From(ctx))
+	for _, m := range set {
+		if err := count(m.Key.Service.Namespace); err != nil {
+			// It lives all the same, and beats no more until it has told this set.
+			_, _ = f.beatAgent(ctx, &agentBeat{in.AgentPath, api.AgentBeat{Incarnation: in.Body.Incarnation}})
+			return nil, f.failure(err)
+		}
+	}
 	record := registry.AgentRecord{ID: in.ID, Incarnation: in.Body.Incarnation, Host: in.Body.Host, Boot: in.Body.Boot}
 	only := registry.AnyIncarnation
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -84,6 +85,7 @@ func (f *face) failure(err error) error {
 	var field *registry.InvalidError
 	var unseenErr *registry.SeenError
 	var denied *access.Denied
+	var limited *LimitedError
 	switch {
 	case err == nil:
 		return nil
@@ -91,6 +93,8 @@ func (f *face) failure(err error) error {
 		return huma.Error400BadRequest(err.Error(), &huma.ErrorDetail{Message: field.Reason, Location: field.Field, Value: field.Value})
 	case errors.As(err, &denied):
 		return huma.Error403Forbidden(err.Error())
+	case errors.As(err, &limited):
+		return huma.ErrorWithHeaders(huma.Error429TooManyRequests(err.Error()), http.Header{"Retry-After": {strconv.Itoa(retryAfter)}})
 	case refusal(err) != nil:
 		return refusal(err)
 	case errors.Is(err, registry.ErrNotFound), errors.Is(err, config.ErrNotFound):

@@ -83,6 +83,8 @@ type Config struct {
 	AuthKeyFile string `yaml:"auth_key_file"`
 	// Audit says how it is kept who changed what.
 	Audit Audit `yaml:"audit"`
+	// Limits bounds what callers ask for in a second, and what a namespace may have.
+	Limits Limits `yaml:"limits"`
 	// Insecure allows the HTTP edge beyond loopback without TLS, and without
 	// authentication where Auth is off.
 	Insecure bool `yaml:"insecure"`
@@ -151,6 +153,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	var err error
 	if c.Audit, err = c.Audit.withDefaults(); err != nil {
+		return c, err
+	}
+	if err := c.Limits.check(); err != nil {
 		return c, err
 	}
 	if c.Logger == nil {

@@ -29,6 +29,10 @@ func (f *face) cloneConfigs(ctx context.Context, in *configClone) (*importAnswer
 	if err := cmp.Or(caller.Check(access.Read, configIn(in.Body.From, in.Body.Group)), caller.Check(access.Write, configIn(in.Body.To, in.Body.Group))); err != nil {
 		return nil, f.failure(err)
 	}
+	count := f.server.limits.each(caller)
+	if err := cmp.Or(count(in.Body.From), count(in.Body.To)); err != nil {
+		return nil, f.failure(err)
+	}
 	snap, err := f.documents(ctx)
 	if err != nil {
 		return nil, err

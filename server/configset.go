@@ -21,11 +21,10 @@ type configSetAnswer struct {
 
 func (f *face) setConfigs(ctx context.Context, in *configSet) (*configSetAnswer, error) {
 	edits := make([]config.Edit, len(in.Body.Edits))
-	caller := access.From(ctx)
-	caller.ChecksEach()
+	may := f.mayEach(access.From(ctx), access.Write)
 	for i, e := range in.Body.Edits {
 		edits[i] = editOf(e, author(ctx))
-		if err := caller.Check(access.Write, configIn(edits[i].Key.Namespace, edits[i].Key.Group)); err != nil {
+		if err := may(edits[i].Key.Namespace, edits[i].Key.Group); err != nil {
 			return nil, f.failure(err)
 		}
 	}
@@ -56,6 +55,19 @@ func documentPart(k config.Key, change audit.Change) audit.Part {
 // configIn is the resource that documents of a group are of.
 func configIn(namespace, group string) access.Resource {
 	return access.Resource{Kind: access.Config, Namespace: namespace, Group: group}
+}
+
+// mayEach returns what checks for a call about many documents whether it may do something
+// to those of a group, and counts it by their namespace.
+func (f *face) mayEach(caller *access.Caller, verb access.Verb) func(namespace, group string) error {
+	caller.ChecksEach()
+	count := f.server.limits.each(caller)
+	return func(namespace, group string) error {
+		if err := caller.Check(verb, configIn(namespace, group)); err != nil {
+			return err
+		}
+		return count(namespace)
+	}
 }
 
 func editOf(e api.ConfigEdit, by config.Author) config.Edit {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"strconv"
@@ -30,12 +29,14 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 	if err != nil {
 		return nil, err
 	}
-	caller := access.From(ctx)
-	caller.ChecksEach()
+	may := f.mayEach(access.From(ctx), access.Read)
 	refs := in.Body.Configs
 	for i, r := range refs {
 		refs[i].Namespace, refs[i].Group = defaulted(r.Namespace, config.DefaultNamespace), defaulted(r.Group, config.DefaultGroup)
-		if err := cmp.Or(keyOf(refs[i]).Validate(), caller.Check(access.Read, configIn(refs[i].Namespace, refs[i].Group))); err != nil {
+		if err := keyOf(refs[i]).Validate(); err != nil {
+			return nil, f.failure(err)
+		}
+		if err := may(refs[i].Namespace, refs[i].Group); err != nil {
 			return nil, f.failure(err)
 		}
 	}
@@ -45,7 +46,7 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 		if err := (config.Key{Namespace: groups[i].Namespace, Group: groups[i].Group, DataID: "any"}).Validate(); err != nil {
 			return nil, f.failure(err)
 		}
-		if err := caller.Check(access.Read, configIn(groups[i].Namespace, groups[i].Group)); err != nil {
+		if err := may(groups[i].Namespace, groups[i].Group); err != nil {
 			return nil, f.failure(err)
 		}
 	}

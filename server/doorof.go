@@ -11,8 +11,19 @@ import (
 	"github.com/musterhq/muster/internal/doorman"
 )
 
+// waitsForNews reports whether a call does. Those have bounds of their own, and no door.
+func waitsForNews(r *http.Request) bool {
+	if below, is := belowNacos(r.URL.Path); is {
+		return r.Method == http.MethodPost && strings.Contains(below, "/cs/") && strings.HasSuffix(below, "/configs/listener")
+	}
+	return r.URL.Path == api.PathEvents || r.URL.Path == api.PathWatch
+}
+
 // of returns the door that a call has to pass, nil: none.
 func (d *doors) of(r *http.Request) *doorman.Doorman {
+	if waitsForNews(r) {
+		return nil
+	}
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if below, is := belowNacos(r.URL.Path); is {
 		return d.ofNacos(r, below, reads)
@@ -20,7 +31,7 @@ func (d *doors) of(r *http.Request) *doorman.Doorman {
 	switch path := r.URL.Path; {
 	case !strings.HasPrefix(path, ours), // /livez, /readyz, /metrics
 		r.Method == http.MethodPost && strings.HasSuffix(path, "/beat"), strings.HasPrefix(path, "/v1/peer/"), path == api.PathStatus, path == api.PathConfirm,
-		path == api.PathEvents, path == api.PathWatch, path == api.PathBackup: // those that wait for news have bounds of their own
+		path == api.PathBackup: // has bounds of its own
 		return nil
 	case !reads, strings.HasPrefix(path, "/v1/config"), path == api.PathServers, path == api.PathMembers:
 		return d.waits
@@ -34,7 +45,6 @@ func (d *doors) ofNacos(r *http.Request, path string, reads bool) *doorman.Doorm
 	switch {
 	case naming && (strings.HasSuffix(path, "/instance/beat") || path == "/v3/client/ns/instance" && saysBeat(r)),
 		naming && reads && (strings.HasSuffix(path, "/operator/metrics") || strings.HasSuffix(path, "/ops/metrics") || strings.HasSuffix(path, "/health/server")),
-		configs && !reads && strings.HasSuffix(path, "/configs/listener"), // has bounds of its own
 		path == "/v1/cs/health", strings.HasPrefix(path, "/v1/auth/"), strings.HasPrefix(path, "/v3/auth/"), ofServer(r, path):
 		return nil
 	case !reads, configs, strings.HasSuffix(path, "/subscribers"):

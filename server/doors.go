@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/internal/doorman"
 )
 
@@ -21,6 +22,7 @@ type doors struct {
 	waits  *doorman.Doorman // what waits for etcd or another server takes none
 	bulk   *doorman.Doorman // large bodies take memory, while they come in and are worked on
 	answer budget           // large answers take memory until their clients have read them
+	limits *limits
 }
 
 const (
@@ -36,12 +38,13 @@ const (
 	retryAfter = 1
 )
 
-func newDoors() *doors {
+func newDoors(l *limits) *doors {
 	return &doors{
 		reads:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 512, Patience: 250 * time.Millisecond, Brief: 50 * time.Millisecond}),
 		waits:  doorman.New(doorman.Config{Seats: 512, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		bulk:   doorman.New(doorman.Config{Seats: 16, Waiting: 64, Patience: 10 * time.Second, Brief: 2 * time.Second}),
 		answer: budget{limit: maxAnswers},
+		limits: l,
 	}
 }
 
@@ -65,6 +68,14 @@ func (b *budget) take(n int64) bool {
 func (d *doors) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		door := d.of(r)
+		if door != nil || waitsForNews(r) {
+			caller := access.From(r.Context())
+			caller.Counts = true
+			if err := d.limits.address(caller.From); err != nil {
+				shutOut(w, r, err)
+				return
+			}
+		}
 		if door == nil {
 			next.ServeHTTP(w, r)
 			return

@@ -90,7 +90,7 @@ func Pulse(most time.Duration) (behind func() bool, run func(ctx context.Context
 
 // DoorOf returns the name of the door that a call has to pass, empty: none.
 func DoorOf(r *http.Request) string {
-	d := newDoors()
+	d := newDoors(&limits{})
 	switch d.of(r) {
 	case d.reads:
 		return "reads"
@@ -124,7 +124,7 @@ func TakeSeats(t testing.TB, s *Server) (leave func()) {
 
 // Guarded returns a handler behind doors whose answers may hold so many bytes.
 func Guarded(answers int64, next http.HandlerFunc) http.Handler {
-	d := newDoors()
+	d := newDoors(&limits{})
 	d.answer.limit = answers
 	return d.guard(next)
 }

@@ -79,11 +79,25 @@ func (s *Server) atGate(ctx huma.Context, next func(huma.Context)) {
 	if err == nil {
 		err = checkNeed(ctx, caller, need)
 	}
+	if err == nil {
+		err = s.limited(caller, need.Where)
+	}
 	if err != nil {
 		shutOut(w, r, err)
 		return
 	}
 	next(ctx)
+}
+
+// limited counts a call by who makes it, and by the namespace that it was checked for.
+func (s *Server) limited(c *access.Caller, where string) error {
+	if err := s.limits.caller(c); err != nil {
+		return err
+	}
+	if where != inPath && where != inQuery {
+		return nil
+	}
+	return s.limits.namespace(c, c.On.Namespace)
 }
 
 // checkNeed checks the right that a call needs, where it is known what it touches.
@@ -134,9 +148,14 @@ func shutOut(w http.ResponseWriter, r *http.Request, err error) {
 	audit.From(r.Context()).Because(err.Error())
 	refused, ok := errors.AsType[*access.Refused](err)
 	_, denied := errors.AsType[*access.Denied](err)
+	_, limited := errors.AsType[*LimitedError](err)
 	switch {
 	case denied:
 		turnAway(w, r, http.StatusForbidden, err.Error())
+		return
+	case limited:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		turnAway(w, r, http.StatusTooManyRequests, err.Error())
 		return
 	case !ok: // nobody can tell now
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))

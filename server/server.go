@@ -50,6 +50,7 @@ type Server struct {
 	log     *slog.Logger
 	room    room
 	doors   *doors
+	limits  *limits
 	panics  prometheus.Counter
 	gate    *access.Gate
 	auth    *auth.Authority // nil where nobody has to log in
@@ -116,10 +117,14 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(), panics: newPanics(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
+	limits, err := newLimits(cfg.Limits)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: cfg.Logger, room: roomOf(openFiles()), doors: newDoors(limits), limits: limits, panics: newPanics(), gate: new(access.Gate), pulse: newPulse(pulseMost), started: time.Now(), metrics: prometheus.NewRegistry(),
 		stopping: make(chan struct{}), auditing: make(chan struct{}, 1)}
 	s.switches = switches.NewBoard(s.sharedSwitches)
-	s.metrics.MustRegister(s.doors, s.panics)
+	s.metrics.MustRegister(s.doors, s.limits, s.panics)
 	s.handshakes.Logger = s.log
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -205,7 +210,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	embedded := s.etcd.members != nil
 	settings.Logger, settings.Registerer, settings.HighestSerial, settings.Maintain = s.log, s.metrics, served, embedded
-	settings.Policy = registry.Policy{ProtectAtZero: s.cfg.ProtectAtZero}
+	settings.Policy = registry.Policy{ProtectAtZero: s.cfg.ProtectAtZero, Quota: s.cfg.Limits.quota()}
 	if s.labels != nil {
 		settings.Policy.Labels = s.labels
 	}

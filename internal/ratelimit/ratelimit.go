@@ -128,6 +128,15 @@ func (l *Limiter) Allow(from netip.Addr, now time.Time) Verdict {
 	return Drop
 }
 
+// AllowName takes one call into account by whatever it is counted by, and reports whether
+// it may pass. Names and addresses of one limiter are to be told apart by the caller.
+func (l *Limiter) AllowName(name string, now time.Time) bool {
+	hash := maphash.String(l.seed, name)
+	set := &l.sets[hash&uint64(len(l.sets)-1)]
+	_, passed := set.take(&l.bucket, max(1, hash>>markShift), ticksOf(now))
+	return passed
+}
+
 func (l *Limiter) isExempt(from netip.Addr) bool {
 	for _, p := range l.exempt {
 		if p.Contains(from) {

@@ -247,3 +247,18 @@ func BenchmarkAllow(b *testing.B) {
 		})
 	})
 }
+
+func TestAllowName(t *testing.T) {
+	l := limiter(t, ratelimit.Config{Rate: 10, Window: 2 * time.Second})
+	passed := func(name string, at time.Duration, times int) (n int) {
+		for range times {
+			if l.AllowName(name, start.Add(at)) {
+				n++
+			}
+		}
+		return n
+	}
+	if a, b, later := passed("a", 0, 50), passed("b", 0, 5), passed("a", time.Second, 50); a != 20 || b != 5 || later != 10 {
+		t.Errorf("passed %d of one, %d of another, %d of the first a second later, want 20, 5 and 10", a, b, later)
+	}
+}

@@ -45,12 +45,13 @@ type call struct {
 	w http.ResponseWriter
 	r *http.Request
 	params
-	route                    // that was found
-	within map[string]string // parameters of the path
-	status int               // that was answered, 0: none yet
-	held   int64             // bytes taken from the budget of bodies
-	caller *access.Caller
-	twice  bool // a token is given more than once
+	route                     // that was found
+	within  map[string]string // parameters of the path
+	status  int               // that was answered, 0: none yet
+	held    int64             // bytes taken from the budget of bodies
+	caller  *access.Caller
+	twice   bool // a token is given more than once
+	counted bool // by the namespace that it is about
 }
 
 // read takes the parameters from query and body, of every method alike.

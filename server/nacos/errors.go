@@ -125,6 +125,9 @@ func outward(err error, e envelope) *refusal {
 		return refuse(http.StatusBadRequest, "errCode: 400, errMsg: Current service %s is %s service, can't register %s instance. ",
 			e.Service.Grouped(), kindName(e.Ephemeral), kindName(!e.Ephemeral)).as(instanceError)
 	}
+	if limited, ok := errors.AsType[*Limited](err); ok {
+		return caused(http.StatusTooManyRequests, "%s", limited)
+	}
 	switch {
 	case is(err, registry.ErrQuota):
 		return caused(http.StatusTooManyRequests, "%s", err)

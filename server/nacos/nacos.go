@@ -88,6 +88,9 @@ type Config struct {
 	// Members returns the servers of the cluster, this one among them; nil means
 	// that it is alone.
 	Members func() []Member
+	// Limit returns why a call is one too many of its caller, where the namespace is
+	// empty, or else of the namespace that it is about; nil: there are no limits.
+	Limit func(c *access.Caller, namespace string) error
 	// Unrecorded returns why calls that change something are refused, as they cannot
 	// be recorded; nil when they are not. A nil one refuses none.
 	Unrecorded func() error

@@ -39,6 +39,9 @@ func (c *call) enter() error {
 		}
 		return err
 	}
+	if err := c.limited(""); err != nil {
+		return err
+	}
 	if c.asks.Level == access.Right && c.asks.Where != "" {
 		return nil
 	}
@@ -48,8 +51,36 @@ func (c *call) enter() error {
 // may returns nil if the caller may do what the operation does to what is in a group; in
 // all groups where that is empty, in all namespaces likewise.
 func (c *call) may(namespace, group string) error {
-	return c.caller.CheckNeed(c.asks, namespace, group)
+	if err := c.caller.CheckNeed(c.asks, namespace, group); err != nil || c.counted || namespace == "" {
+		return err
+	}
+	c.counted = true
+	return c.limited(namespace)
 }
+
+// limited counts a call by who makes it and, unless that is empty, by the namespace that it is
+// about.
+func (c *call) limited(namespace string) error {
+	err := c.h.limited(c.caller, namespace)
+	if err != nil {
+		c.w.Header().Set("Retry-After", "1")
+	}
+	return err
+}
+
+// limited returns a [*Limited] when a call is one too many.
+func (h *Handler) limited(caller *access.Caller, namespace string) error {
+	if h.cfg.Limit == nil {
+		return nil
+	}
+	if err := h.cfg.Limit(caller, namespace); err != nil {
+		return &Limited{err}
+	}
+	return nil
+}
+
+// Limited is that a call is more than limits allow.
+type Limited struct{ error }
 
 // mayEach is may for several documents.
 func (c *call) mayEach(keys []config.Key) error {
