@@ -42,16 +42,16 @@ func (f *face) authority() (*auth.Authority, error) {
 }
 
 // known returns what is known of users now.
-func (f *face) known() (*auth.Authority, *auth.Snapshot, error) {
+func (f *face) known() (*auth.Snapshot, error) {
 	a, err := f.authority()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s := a.Snapshot()
 	if s == nil {
-		return nil, nil, f.authFailure(auth.ErrUnavailable)
+		return nil, f.authFailure(auth.ErrUnavailable)
 	}
-	return a, s, nil
+	return s, nil
 }
 
 // authFailure maps the errors of package auth to those of the API.

@@ -68,7 +68,7 @@ func (f *face) can(ctx context.Context, in *canIn) (*decisionAnswer, error) {
 	if err := caller.Check(access.Read, access.Resource{Kind: access.Admin}); err != nil {
 		return nil, f.failure(err)
 	}
-	_, s, err := f.known()
+	s, err := f.known()
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (f *face) whoCan(_ context.Context, in *Act) (*decisionListAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, s, err := f.known()
+	s, err := f.known()
 	if err != nil {
 		return nil, err
 	}

@@ -19,29 +19,51 @@ import (
 func (f *face) mountUsers(a huma.API) {
 	read, write := access.Reads(access.Admin, ""), access.Writes(access.Admin, "")
 	register(a, read, huma.Operation{OperationID: "list-users", Method: http.MethodGet, Path: api.PathUsers,
-		Summary: "List users", Tags: authTags}, f.listUsers)
+		Summary: "List users", Tags: authTags}, shows(f, listUsers))
 	register(a, write, huma.Operation{OperationID: "put-user", Method: http.MethodPut, Path: api.PathUser,
-		Summary: "Make a user, or change one", Tags: authTags}, f.putUser)
+		Summary: "Make a user, or change one", Tags: authTags}, over(f, putUser))
 	register(a, write, huma.Operation{OperationID: "delete-user", Method: http.MethodDelete, Path: api.PathUser,
-		Summary: "End a user and its sessions", Tags: authTags}, f.deleteUser)
+		Summary: "End a user and its sessions", Tags: authTags}, over(f, deleteUser))
 	register(a, write, huma.Operation{OperationID: "sign-out", Method: http.MethodPost, Path: api.PathSignOut,
-		Summary: "End all sessions of a user", Tags: authTags}, f.signOut)
+		Summary: "End all sessions of a user", Tags: authTags}, over(f, signOut))
 	register(a, read, huma.Operation{OperationID: "list-roles", Method: http.MethodGet, Path: api.PathRoles,
-		Summary: "List roles", Tags: authTags}, f.listRoles)
+		Summary: "List roles", Tags: authTags}, shows(f, listRoles))
 	register(a, write, huma.Operation{OperationID: "put-role", Method: http.MethodPut, Path: api.PathRole,
-		Summary: "Say what a role allows", Tags: authTags}, f.putRole)
+		Summary: "Say what a role allows", Tags: authTags}, over(f, putRole))
 	register(a, write, huma.Operation{OperationID: "delete-role", Method: http.MethodDelete, Path: api.PathRole,
-		Summary: "Remove a role that nobody has", Tags: authTags}, f.deleteRole)
+		Summary: "Remove a role that nobody has", Tags: authTags}, over(f, deleteRole))
 	register(a, read, huma.Operation{OperationID: "list-tokens", Method: http.MethodGet, Path: api.PathTokens,
-		Summary: "List the tokens of agents", Tags: authTags}, f.listTokens)
+		Summary: "List the tokens of agents", Tags: authTags}, shows(f, listTokens))
 	register(a, write, huma.Operation{OperationID: "add-token", Method: http.MethodPost, Path: api.PathTokens,
-		Summary: "Make a token for an agent", Tags: authTags, DefaultStatus: http.StatusCreated}, f.addToken)
+		Summary: "Make a token for an agent", Tags: authTags, DefaultStatus: http.StatusCreated}, over(f, addToken))
 	register(a, write, huma.Operation{OperationID: "revoke-token", Method: http.MethodDelete, Path: api.PathToken,
-		Summary: "Revoke a token", Tags: authTags}, f.revokeToken)
+		Summary: "Revoke a token", Tags: authTags}, over(f, revokeToken))
 	register(a, read, huma.Operation{OperationID: "list-keys", Method: http.MethodGet, Path: api.PathKeys,
-		Summary: "List the keys that sessions are signed with", Tags: authTags}, f.listKeys)
+		Summary: "List the keys that sessions are signed with", Tags: authTags}, shows(f, listKeys))
 	register(a, write, huma.Operation{OperationID: "rotate-keys", Method: http.MethodPost, Path: api.PathKeys,
-		Summary: "Make a new key to sign sessions with", Tags: authTags}, f.rotateKeys)
+		Summary: "Make a new key to sign sessions with", Tags: authTags}, over(f, rotateKeys))
+}
+
+// over returns an operation that does something with what knows users.
+func over[In, Out any](f *face, do func(context.Context, *auth.Authority, *In) (*Out, error)) func(context.Context, *In) (*Out, error) {
+	return func(ctx context.Context, in *In) (*Out, error) {
+		a, err := f.authority()
+		if err != nil {
+			return nil, err
+		}
+		out, err := do(ctx, a, in)
+		return out, f.authFailure(err)
+	}
+}
+
+// shows returns an operation that shows some of what is known of users.
+func shows[Out any](f *face, show func(*auth.Snapshot) *Out) func(context.Context, *struct{}) (*Out, error) {
+	return over(f, func(_ context.Context, a *auth.Authority, _ *struct{}) (*Out, error) {
+		if s := a.Snapshot(); s != nil {
+			return show(s), nil
+		}
+		return nil, auth.ErrUnavailable
+	})
 }
 
 // ordered returns what all yields as the API shows it, ordered by a name.
@@ -61,14 +83,10 @@ type UserPath struct {
 
 type userListAnswer struct{ Body api.UserList }
 
-func (f *face) listUsers(context.Context, *struct{}) (*userListAnswer, error) {
-	_, s, err := f.known()
-	if err != nil {
-		return nil, err
-	}
+func listUsers(s *auth.Snapshot) *userListAnswer {
 	return &userListAnswer{api.UserList{Users: ordered(s.Users(), func(u *auth.User) string { return u.Name }, func(u *auth.User) api.User {
 		return api.User{Name: u.Name, Roles: append([]string{}, u.Roles...), Created: u.Created}
-	})}}, nil
+	})}}
 }
 
 type userIn struct {
@@ -77,47 +95,31 @@ type userIn struct {
 	Body        api.UserSpec
 }
 
-func (f *face) putUser(ctx context.Context, in *userIn) (*struct{}, error) {
-	a, s, err := f.known()
-	if err != nil {
-		return nil, err
+func putUser(ctx context.Context, a *auth.Authority, in *userIn) (*struct{}, error) {
+	if s := a.Snapshot(); in.IfNoneMatch != "" || s != nil && s.User(in.Name) == nil {
+		return nil, a.AddUser(ctx, in.Name, in.Body.Password, in.Body.Roles)
 	}
-	if s.User(in.Name) == nil || in.IfNoneMatch != "" {
-		return nil, f.authFailure(a.AddUser(ctx, in.Name, in.Body.Password, in.Body.Roles))
-	}
-	return nil, f.authFailure(a.EditUser(ctx, in.Name, in.Body.Password, in.Body.Roles))
+	return nil, a.EditUser(ctx, in.Name, in.Body.Password, in.Body.Roles)
 }
 
-func (f *face) deleteUser(ctx context.Context, in *UserPath) (*struct{}, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
-	return nil, f.authFailure(a.DeleteUser(ctx, in.Name))
+func deleteUser(ctx context.Context, a *auth.Authority, in *UserPath) (*struct{}, error) {
+	return nil, a.DeleteUser(ctx, in.Name)
 }
 
-func (f *face) signOut(ctx context.Context, in *UserPath) (*struct{}, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
-	return nil, f.authFailure(a.SignOut(ctx, in.Name))
+func signOut(ctx context.Context, a *auth.Authority, in *UserPath) (*struct{}, error) {
+	return nil, a.SignOut(ctx, in.Name)
 }
 
 type roleListAnswer struct{ Body api.RoleList }
 
-func (f *face) listRoles(context.Context, *struct{}) (*roleListAnswer, error) {
-	_, s, err := f.known()
-	if err != nil {
-		return nil, err
-	}
+func listRoles(s *auth.Snapshot) *roleListAnswer {
 	return &roleListAnswer{api.RoleList{Roles: ordered(s.Roles(), func(r *auth.Role) string { return r.Name }, func(r *auth.Role) api.Role {
 		out := api.Role{Name: r.Name, Rules: make([]api.AccessRule, len(r.Rules))}
 		for i, rule := range r.Rules {
 			out.Rules[i] = api.AccessRule{Kind: string(rule.Kind), Namespace: rule.Namespace, Group: rule.Group, Verbs: rule.Verbs, Deny: rule.Deny}
 		}
 		return out
-	})}}, nil
+	})}}
 }
 
 type roleIn struct {
@@ -125,34 +127,22 @@ type roleIn struct {
 	Body api.RoleSpec
 }
 
-func (f *face) putRole(ctx context.Context, in *roleIn) (*struct{}, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
+func putRole(ctx context.Context, a *auth.Authority, in *roleIn) (*struct{}, error) {
 	role := auth.Role{Name: in.Name, Rules: make([]access.Rule, len(in.Body.Rules))}
 	for i, r := range in.Body.Rules {
 		role.Rules[i] = access.Rule{Kind: access.Kind(r.Kind), Namespace: r.Namespace, Group: r.Group, Verbs: r.Verbs, Deny: r.Deny}
 	}
-	return nil, f.authFailure(a.SetRole(ctx, role))
+	return nil, a.SetRole(ctx, role)
 }
 
-func (f *face) deleteRole(ctx context.Context, in *UserPath) (*struct{}, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
-	return nil, f.authFailure(a.DeleteRole(ctx, in.Name))
+func deleteRole(ctx context.Context, a *auth.Authority, in *UserPath) (*struct{}, error) {
+	return nil, a.DeleteRole(ctx, in.Name)
 }
 
 type tokenListAnswer struct{ Body api.TokenList }
 
-func (f *face) listTokens(context.Context, *struct{}) (*tokenListAnswer, error) {
-	_, s, err := f.known()
-	if err != nil {
-		return nil, err
-	}
-	return &tokenListAnswer{api.TokenList{Tokens: ordered(s.Tokens(), func(t *auth.Token) string { return t.Subject + " " + t.ID }, tokenOf)}}, nil
+func listTokens(s *auth.Snapshot) *tokenListAnswer {
+	return &tokenListAnswer{api.TokenList{Tokens: ordered(s.Tokens(), func(t *auth.Token) string { return t.Subject + " " + t.ID }, tokenOf)}}
 }
 
 func tokenOf(t *auth.Token) api.Token {
@@ -166,15 +156,11 @@ type tokenAnswer struct {
 	Body         api.Token
 }
 
-func (f *face) addToken(ctx context.Context, in *tokenIn) (*tokenAnswer, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
+func addToken(ctx context.Context, a *auth.Authority, in *tokenIn) (*tokenAnswer, error) {
 	const longest = int64(1<<63-1) / int64(time.Second)
 	token, made, err := a.AddToken(ctx, in.Body.Subject, in.Body.Roles, time.Duration(min(in.Body.Seconds, longest))*time.Second)
 	if err != nil {
-		return nil, f.authFailure(err)
+		return nil, err
 	}
 	out := tokenOf(made)
 	out.Token = token
@@ -185,26 +171,18 @@ type tokenPath struct {
 	ID string `path:"id" maxLength:"64" doc:"Id, which is not the token itself" example:"k3h5ulx2qe"`
 }
 
-func (f *face) revokeToken(ctx context.Context, in *tokenPath) (*struct{}, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
-	return nil, f.authFailure(a.RevokeToken(ctx, in.ID))
+func revokeToken(ctx context.Context, a *auth.Authority, in *tokenPath) (*struct{}, error) {
+	return nil, a.RevokeToken(ctx, in.ID)
 }
 
 type keyListAnswer struct{ Body api.KeyList }
 
-func (f *face) listKeys(context.Context, *struct{}) (*keyListAnswer, error) {
-	_, s, err := f.known()
-	if err != nil {
-		return nil, err
-	}
+func listKeys(s *auth.Snapshot) *keyListAnswer {
 	keys := ordered(s.Keys(), func(k *auth.SigningKey) string { return k.ID }, signingKeyOf)
 	slices.SortStableFunc(keys, func(a, b api.SigningKey) int {
 		return cmp.Or(b.Begins.Compare(a.Begins), strings.Compare(a.ID, b.ID))
 	})
-	return &keyListAnswer{api.KeyList{Keys: keys}}, nil
+	return &keyListAnswer{api.KeyList{Keys: keys}}
 }
 
 func signingKeyOf(k *auth.SigningKey) api.SigningKey {
@@ -217,14 +195,10 @@ type rotateIn struct {
 
 type keyAnswer struct{ Body api.SigningKey }
 
-func (f *face) rotateKeys(ctx context.Context, in *rotateIn) (*keyAnswer, error) {
-	a, err := f.authority()
-	if err != nil {
-		return nil, err
-	}
+func rotateKeys(ctx context.Context, a *auth.Authority, in *rotateIn) (*keyAnswer, error) {
 	key, err := a.Rotate(ctx, in.Now)
 	if err != nil {
-		return nil, f.authFailure(err)
+		return nil, err
 	}
 	return &keyAnswer{signingKeyOf(key)}, nil
 }
