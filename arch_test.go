@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"config/syntax":  nil,
 	"access":         {"internal/ldh"},
 	"auth":           {"access", "internal/view", "internal/atomicfile", "internal/origin"},
+	"auth/oidc":      {"auth"},
 	"config/vault":   {"internal/atomicfile"},
 	"config/archive": {"config"},
 	"answer":         {"registry", "internal/nearest"},
@@ -98,7 +99,7 @@ var arrows = map[string][]string{
 	"server/waiters":        {"config"},
 	"server/track":          {"config", "internal/boltpages"},
 	"server": {
-		"access", "auth", "registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "audit", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
+		"access", "auth/...", "registry", "config", "config/archive", "config/syntax", "config/vault", "answer", "zone", "labels", "audit", "etcdstore/...", "plugin", "dnsd", "probe", "api", "client", "server/sweep",
 		"server/check", "server/relay", "server/nacos/...", "server/push", "server/events", "server/waiters", "server/track",
 		"internal/atomicfile", "internal/dirlock", "internal/diff", "internal/sdnotify", "internal/doorman", "internal/ratelimit", "internal/masked", "internal/browsers", "internal/panics", "internal/certs", "internal/origin", "internal/seats", "internal/freeport",
 	},

@@ -6,6 +6,7 @@ import "time"
 // most of them for an administrator.
 const (
 	PathLogin    = "/v1/auth/login"
+	PathOIDC     = "/v1/auth/oidc"
 	PathWhoAmI   = "/v1/auth/whoami"
 	PathUsers    = "/v1/auth/users"
 	PathUser     = "/v1/auth/users/{name}"
@@ -34,6 +35,23 @@ type Session struct {
 	Expires time.Time `json:"expires"`
 }
 
+// OIDC is how to log in at a provider of OpenID Connect: with the code flow and PKCE, to
+// a redirect at loopback.
+type OIDC struct {
+	Issuer        string   `json:"issuer" format:"uri"`
+	ClientID      string   `json:"clientId"`
+	Authorization string   `json:"authorization" format:"uri" doc:"The authorization endpoint of the provider"`
+	Scopes        []string `json:"scopes" nullable:"false"`
+}
+
+// OIDCLogin is what the provider sent back, and what it is to be checked with.
+type OIDCLogin struct {
+	Code     string `json:"code" minLength:"1" maxLength:"4096" doc:"The code of the provider"`
+	Verifier string `json:"verifier" minLength:"43" maxLength:"128" doc:"The code verifier (RFC 7636) of which the provider knows the challenge"`
+	Nonce    string `json:"nonce" minLength:"16" maxLength:"256" doc:"The nonce that the provider was asked with"`
+	Redirect string `json:"redirect" maxLength:"1024" doc:"Where the provider sent the code, at loopback" example:"http://127.0.0.1:41001/callback"`
+}
+
 // Subject is who makes a call.
 type Subject struct {
 	Type  string   `json:"type" doc:"user, agent or server; anonymous while nobody has to log in"`
@@ -46,6 +64,8 @@ type User struct {
 	Name    string    `json:"name"`
 	Roles   []string  `json:"roles" nullable:"false"`
 	Created time.Time `json:"created"`
+	Issuer  string    `json:"issuer,omitempty" doc:"The provider at which it logs in; absent for a user with a password"`
+	Display string    `json:"display,omitempty" doc:"What that provider shows it by"`
 }
 
 // UserSpec makes a user, or changes one.

@@ -21,7 +21,7 @@ import (
 const (
 	// SessionLife is that of a login of our own.
 	SessionLife = time.Hour
-	// NacosLife is that of a login of a Nacos client, as Nacos has it.
+	// NacosLife is the longest of a login of a Nacos client, and what Nacos has by default.
 	NacosLife = 18000 * time.Second
 	// serverLife is that of a token between servers, which each call has a new one of.
 	serverLife = time.Minute
@@ -134,6 +134,11 @@ func (a *Authority) Login(ctx context.Context, c access.Credentials, life time.D
 	if err != nil {
 		return Session{}, err
 	}
+	return a.session(u, life)
+}
+
+// session returns a session of a user.
+func (a *Authority) session(u *User, life time.Duration) (Session, error) {
 	keys, err := a.keys()
 	if err != nil {
 		return Session{}, err

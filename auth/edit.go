@@ -97,6 +97,9 @@ func (s *Snapshot) needRoles(w *Write, roles []string) error {
 	return nil
 }
 
+// errExternal is that somebody else says what a user is.
+var errExternal = fmt.Errorf("%w: a user of a provider of identities has no password, and the roles of its groups", ErrInvalid)
+
 // SetPassword gives a user another password, and refuses all older tokens.
 func (a *Authority) SetPassword(ctx context.Context, name, password string) error {
 	if err := checkPassword(password); err != nil {
@@ -120,6 +123,9 @@ func (a *Authority) EditUser(ctx context.Context, name, password string, roles [
 		}
 	}
 	return a.editUser(ctx, name, func(s *Snapshot, u *User, w *Write) error {
+		if u.External != nil {
+			return errExternal
+		}
 		if hash != "" {
 			u.Password, u.Epoch = hash, newEpoch()
 		}
@@ -168,13 +174,13 @@ func (a *Authority) DeleteUser(ctx context.Context, name string) error {
 }
 
 // keepAdmin adds to a write that an administrator other than the user of a name stays:
-// without one nobody could make another.
+// without one nobody could make another. One who needs a provider to log in is none.
 func (s *Snapshot) keepAdmin(w *Write, name string) error {
-	if u := s.User(name); u == nil || !slices.Contains(u.Roles, access.RoleAdmin) {
+	if u := s.User(name); u == nil || u.External != nil || !slices.Contains(u.Roles, access.RoleAdmin) {
 		return nil
 	}
 	for u := range s.Users() {
-		if u.Name != name && slices.Contains(u.Roles, access.RoleAdmin) {
+		if u.Name != name && u.External == nil && slices.Contains(u.Roles, access.RoleAdmin) {
 			w.Checks = append(w.Checks, s.check(u.RecordKey()))
 			return nil
 		}

@@ -35,13 +35,15 @@ func (k Key) String() string { return string(k.Kind) + " " + k.Name }
 // Record is a *User, *Role, *Token, *SigningKey or *Start.
 type Record interface{ RecordKey() Key }
 
-// User is somebody who logs in with a password.
+// User is somebody who logs in: with a password, or, where External is set, at a
+// provider of identities.
 type User struct {
 	Name     string    `json:"-"`
 	Password string    `json:"password"` // its hash, with the parameters of it
 	Roles    []string  `json:"roles,omitempty"`
 	Epoch    string    `json:"epoch"` // random; tokens of another one are refused
 	Created  time.Time `json:"created"`
+	External *External `json:"external,omitempty"`
 }
 
 // Role is what its holders may.

@@ -13,6 +13,17 @@ func (c *Client) Login(ctx context.Context, user, password string) (api.Session,
 	return exchange[api.Session](ctx, c, call{method: http.MethodPost, path: api.PathLogin}, api.Login{User: user, Password: password})
 }
 
+// OIDC returns how to log in at the provider that the servers trust. ErrNotFound when
+// there is none.
+func (c *Client) OIDC(ctx context.Context) (api.OIDC, error) {
+	return exchange[api.OIDC](ctx, c, call{method: http.MethodGet, path: api.PathOIDC}, nil)
+}
+
+// LoginOIDC returns a session of whom the provider has sent back.
+func (c *Client) LoginOIDC(ctx context.Context, l api.OIDCLogin) (api.Session, error) {
+	return exchange[api.Session](ctx, c, call{method: http.MethodPost, path: api.PathOIDC}, l)
+}
+
 // WhoAmI returns whom the servers take this client for.
 func (c *Client) WhoAmI(ctx context.Context) (api.Subject, error) {
 	return exchange[api.Subject](ctx, c, call{method: http.MethodGet, path: api.PathWhoAmI}, nil)

@@ -24,7 +24,11 @@ func (s *Server) openAuth() (err error) {
 	}
 	s.auth, err = auth.New(auth.Config{Store: s.store.Auth(), Vault: keys, Server: s.id, Logger: s.log,
 		SecretFile: filepath.Join(s.cfg.DataDir, "admin.secret")})
+	if err != nil {
+		return err
+	}
 	s.gate.Who = s.auth
+	s.oidc, err = s.cfg.OIDC.open()
 	return err
 }
 

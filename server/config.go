@@ -81,6 +81,8 @@ type Config struct {
 	// etcd; empty is auth.key in DataDir, which the first start makes. All servers are
 	// to have the same.
 	AuthKeyFile string `yaml:"auth_key_file"`
+	// OIDC is the provider at which people may log in; without Issuer there is none.
+	OIDC OIDC `yaml:"oidc"`
 	// Audit says how it is kept who changed what.
 	Audit Audit `yaml:"audit"`
 	// Limits bounds what callers ask for in a second, and what a namespace may have.
@@ -185,6 +187,9 @@ func (c Config) WithDefaults() (Config, error) {
 	c.Auth = cmp.Or(c.Auth, AuthAuto)
 	if err := c.guarded(); err != nil {
 		return c, err
+	}
+	if err := c.OIDC.check(); err != nil {
+		return c, fmt.Errorf("oidc: %w", err)
 	}
 	if c.Advertise, err = c.advertise(); err != nil {
 		return c, err

@@ -39,10 +39,12 @@ var bodies = map[string]any{
 	"add-member":       api.MemberSpec{Name: "d", Peer: "192.0.2.14:2380"},
 	"heard":            "agent/web-1\n",
 	"login":            api.Login{User: "ann", Password: "correct horse battery"},
-	"put-password":     api.PasswordChange{Current: "correct horse battery", Password: "staple correct horse"},
-	"put-user":         api.UserSpec{Password: "correct horse battery", Roles: []string{"reader"}},
-	"put-role":         api.RoleSpec{Rules: []api.AccessRule{{Kind: "naming", Namespace: "dev", Group: "*", Verbs: "rw"}}},
-	"add-token":        api.TokenSpec{Subject: "web-1", Roles: []string{"reader"}, Seconds: 2592000},
+	"login-oidc": api.OIDCLogin{Code: "SplxlOBeZQQYbYS6WxSbIA", Verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", Nonce: "n-0S6_WzA2Mj-x1y2z",
+		Redirect: "http://127.0.0.1:41001/callback"},
+	"put-password": api.PasswordChange{Current: "correct horse battery", Password: "staple correct horse"},
+	"put-user":     api.UserSpec{Password: "correct horse battery", Roles: []string{"reader"}},
+	"put-role":     api.RoleSpec{Rules: []api.AccessRule{{Kind: "naming", Namespace: "dev", Group: "*", Verbs: "rw"}}},
+	"add-token":    api.TokenSpec{Subject: "web-1", Roles: []string{"reader"}, Seconds: 2592000},
 }
 
 // exemplify completes the document of our own operations: examples of bodies, and

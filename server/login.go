@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/auth"
+	"github.com/musterhq/muster/auth/oidc"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos"
 )
@@ -23,6 +24,10 @@ var authTags = []string{"auth"}
 func (f *face) mountLogin(a huma.API) {
 	register(a, access.Need{Level: access.Open}, huma.Operation{OperationID: "login", Method: http.MethodPost, Path: api.PathLogin,
 		Summary: "Log in with name and password", Tags: authTags}, f.login)
+	register(a, access.Need{Level: access.Open}, huma.Operation{OperationID: "oidc", Method: http.MethodGet, Path: api.PathOIDC,
+		Summary: "Tell how to log in at a provider of identities", Tags: authTags}, f.showOIDC)
+	register(a, access.Need{Level: access.Open}, huma.Operation{OperationID: "login-oidc", Method: http.MethodPost, Path: api.PathOIDC,
+		Summary: "Log in with what a provider of identities sent back", Tags: authTags}, f.loginOIDC)
 	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "who-am-i", Method: http.MethodGet, Path: api.PathWhoAmI,
 		Summary: "Show who makes this call", Tags: authTags}, f.whoAmI)
 	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "put-password", Method: http.MethodPut, Path: api.PathPassword,
@@ -64,6 +69,12 @@ func (f *face) authFailure(err error) error {
 		return huma.ErrorWithHeaders(huma.Error429TooManyRequests(err.Error()), http.Header{"Retry-After": {strconv.Itoa(max(1, int(refused.Retry.Seconds())))}})
 	case ok:
 		return huma.Error401Unauthorized(err.Error())
+	case errors.Is(err, oidc.ErrUnavailable):
+		return huma.Error503ServiceUnavailable(err.Error())
+	case errors.Is(err, auth.ErrUnconfirmed):
+		return huma.Error401Unauthorized(err.Error())
+	case errors.Is(err, auth.ErrNoRole):
+		return huma.Error403Forbidden(err.Error())
 	case errors.Is(err, auth.ErrInvalid):
 		return huma.Error400BadRequest(err.Error())
 	case errors.Is(err, auth.ErrNotFound):
@@ -90,6 +101,10 @@ func (f *face) login(ctx context.Context, in *loginIn) (*sessionAnswer, error) {
 	}
 	audit.From(ctx).As(string(access.User), in.Body.User) // who wants to log in, whatever comes of it
 	got, err := a.Login(ctx, access.Credentials{User: in.Body.User, Password: in.Body.Password, From: peerOf(ctx)}, auth.SessionLife)
+	return f.sessionOf(got, err)
+}
+
+func (f *face) sessionOf(got auth.Session, err error) (*sessionAnswer, error) {
 	if err != nil {
 		return nil, f.authFailure(err)
 	}

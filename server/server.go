@@ -22,6 +22,7 @@ import (
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/auth"
+	"github.com/musterhq/muster/auth/oidc"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/config/syntax"
 	"github.com/musterhq/muster/config/vault"
@@ -54,6 +55,7 @@ type Server struct {
 	panics  prometheus.Counter
 	gate    *access.Gate
 	auth    *auth.Authority // nil where nobody has to log in
+	oidc    *oidc.Provider  // nil where there is none
 	pulse   *pulse
 	beats   *beats
 	started time.Time

@@ -78,14 +78,18 @@ func ordered[R, V any](all iter.Seq[R], name func(R) string, show func(R) V) []V
 
 // UserPath names a user or a role in a path.
 type UserPath struct {
-	Name string `path:"name" maxLength:"64" doc:"Name" example:"ann"`
+	Name string `path:"name" maxLength:"192" doc:"Name" example:"ann"`
 }
 
 type userListAnswer struct{ Body api.UserList }
 
 func listUsers(s *auth.Snapshot) *userListAnswer {
 	return &userListAnswer{api.UserList{Users: ordered(s.Users(), func(u *auth.User) string { return u.Name }, func(u *auth.User) api.User {
-		return api.User{Name: u.Name, Roles: append([]string{}, u.Roles...), Created: u.Created}
+		out := api.User{Name: u.Name, Roles: append([]string{}, u.Roles...), Created: u.Created}
+		if u.External != nil {
+			out.Issuer, out.Display = u.External.Issuer, u.External.Name
+		}
+		return out
 	})}}
 }
 

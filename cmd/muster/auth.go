@@ -16,8 +16,8 @@ import (
 func authCommand() *cli.Command {
 	return &cli.Command{Name: "auth", Usage: "log in; users, roles, tokens and keys", Subcommands: append([]*cli.Command{
 		{Name: "login", Usage: "log in and keep the token in a file, or write it out", ArgsUsage: "[USER]",
-			Description: "The password is read from a file, or from the standard input. Where --token-file or MUSTER_TOKEN_FILE names a file, the token goes there, for its owner alone.",
-			Flags:       remoteFlags(passwordFlag("password-file", "the password")), Action: logIn},
+			Description: "The password is read from a file, or from the standard input; with --oidc there is none. Where --token-file or MUSTER_TOKEN_FILE names a file, the token goes there, for its owner alone.",
+			Flags:       remoteFlags(append(oidcFlags(), passwordFlag("password-file", "the password"))...), Action: logIn},
 		{Name: "whoami", Usage: "show whom the servers take one for", Flags: remoteFlags(), Action: whoAmI},
 		{Name: "password", Usage: "give oneself, or another user, another password", ArgsUsage: "USER",
 			Description: "Who changes its own names the current one too. All sessions of the user end.",
@@ -40,15 +40,7 @@ func logIn(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	user := args[0]
-	if user == "" {
-		user = "admin"
-	}
-	password, err := secretFrom(c, c.String("password-file"), "password of "+user)
-	if err != nil {
-		return err
-	}
-	session, err := remote.Login(c.Context, user, password)
+	session, err := newSession(c, remote, args[0])
 	if err != nil {
 		return err
 	}
@@ -61,6 +53,24 @@ func logIn(c *cli.Context) error {
 	}
 	session.Token = ""
 	return show(c, session, "", [][]string{{"user", session.User}, {"roles", listOrDash(session.Roles)}, {"expires", timeText(session.Expires)}, {"token in", path}})
+}
+
+// newSession logs in as a user, empty is admin, or elsewhere.
+func newSession(c *cli.Context, remote *client.Client, user string) (api.Session, error) {
+	if c.Bool("oidc") {
+		if user != "" || c.IsSet("password-file") {
+			return api.Session{}, usagef("--oidc takes neither USER nor --password-file: the provider says who it is")
+		}
+		return logInElsewhere(c, remote)
+	}
+	if user == "" {
+		user = "admin"
+	}
+	password, err := secretFrom(c, c.String("password-file"), "password of "+user)
+	if err != nil {
+		return api.Session{}, err
+	}
+	return remote.Login(c.Context, user, password)
 }
 
 func timeText(t time.Time) string { return t.Local().Format(time.DateTime) }
@@ -150,8 +160,8 @@ func listUsers(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return show(c, all.Users, "USER ROLES CREATED", rows(all.Users, func(u api.User) []string {
-		return []string{u.Name, listOrDash(u.Roles), timeText(u.Created)}
+	return show(c, all.Users, "USER ROLES CREATED NAME", rows(all.Users, func(u api.User) []string {
+		return []string{u.Name, listOrDash(u.Roles), timeText(u.Created), orDash(u.Display)}
 	}))
 }
 
