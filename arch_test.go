@@ -80,7 +80,7 @@ var arrows = map[string][]string{
 	"etcdstore/embedded": nil,
 	"etcdstore/keeper":   {"etcdstore/embedded"},
 	"etcdstore/backup":   {"registry", "config", "etcdstore", "etcdstore/embedded", "internal/atomicfile", "internal/boltpages"},
-	"plugin":             {"zone", "update", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit", "internal/tally"},
+	"plugin":             {"access", "zone", "update", "answer", "registry", "etcdstore", "internal/cookie", "internal/ratelimit", "internal/tally"},
 	"dnsd":               {"internal/tally"},
 	"probe":              {"internal/crew", "internal/command"},
 	"api":                nil,

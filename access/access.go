@@ -59,14 +59,19 @@ const (
 	User      SubjectType = "user"
 	Agent     SubjectType = "agent"
 	Server    SubjectType = "server" // another one of the cluster
+	Key       SubjectType = "key"    // who signs a message of DNS with it (TSIG)
 )
 
 // Subject is who makes a call, as it has proved.
 type Subject struct {
 	Type  SubjectType
-	Name  string // of an agent its id, or * for a token of any agent
+	Name  string // of an agent its id, or * for a token of any agent; of a key see [NoKey]
 	Roles []string
 }
+
+// NoKey is the name of the subject that every sender of a message without a signature is.
+// No key is called so.
+const NoKey = "-"
 
 // String returns the subject as logs name it.
 func (s Subject) String() string {

@@ -158,7 +158,9 @@ func (p *Policy) Decide(who Subject, verb Verb, on Resource) Decision {
 		return ofServer(verb, on)
 	case who.Type == Agent && (on.Kind == Admin || on.Kind != Naming && verb == Write):
 		return Decision{why: "agents write naming alone"}
-	case who.Type != User && who.Type != Agent:
+	case who.Type == Key && on.Kind != Naming && on.Kind != DNS:
+		return Decision{why: "keys are for naming and zones alone"}
+	case who.Type != User && who.Type != Agent && who.Type != Key:
 		return Decision{why: "nobody has logged in"}
 	}
 	if who.Type == User && slices.Contains(who.Roles, RoleAdmin) {

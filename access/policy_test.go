@@ -37,6 +37,9 @@ func TestDecide(t *testing.T) {
 	agent := func(roles ...string) access.Subject {
 		return access.Subject{Type: access.Agent, Name: "web-1", Roles: roles}
 	}
+	key := func(roles ...string) access.Subject {
+		return access.Subject{Type: access.Key, Name: "registrar", Roles: roles}
+	}
 	naming := func(namespace, group string) access.Resource {
 		return access.Resource{Kind: access.Naming, Namespace: namespace, Group: group}
 	}
@@ -94,6 +97,13 @@ func TestDecide(t *testing.T) {
 		"an agent never writes configs":            {agent("all"), access.Write, access.Resource{Kind: access.Config, Namespace: "dev", Group: "g"}, false},
 		"an agent is no administrator":             {agent("admin"), access.Read, access.Resource{Kind: access.Admin}, false},
 		"an agent with that role":                  {agent("admin"), access.Write, naming("dev", "g"), false},
+		"a key writes naming":                      {key("dev"), access.Write, naming("dev", "g"), true},
+		"a key elsewhere":                          {key("dev"), access.Write, naming("prod", "g"), false},
+		"a key reads a zone":                       {key("reader"), access.Read, access.Resource{Kind: access.DNS, Namespace: "muster.internal"}, true},
+		"a key without a role":                     {key(), access.Read, access.Resource{Kind: access.DNS, Namespace: "muster.internal"}, false},
+		"a key reads no configs":                   {key("all"), access.Read, access.Resource{Kind: access.Config, Namespace: "dev", Group: "g"}, false},
+		"a key is no administrator":                {key("admin"), access.Read, access.Resource{Kind: access.Admin}, false},
+		"a key with that role":                     {key("admin"), access.Write, naming("dev", "g"), false},
 		"a server reads":                           {access.Subject{Type: access.Server}, access.Read, naming("", ""), true},
 		"a server does not write":                  {access.Subject{Type: access.Server}, access.Write, naming("dev", "g"), false},
 		"a server is no administrator":             {access.Subject{Type: access.Server}, access.Read, access.Resource{Kind: access.Admin}, false},

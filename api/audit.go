@@ -13,7 +13,7 @@ type AuditRecord struct {
 	Seq       uint64    `json:"seq" doc:"Its number, from 1 without gaps"`
 	At        time.Time `json:"at"`
 	Op        string    `json:"op" doc:"The operation, by its operationId; of a call that reached none its method"`
-	Kind      string    `json:"kind,omitempty" doc:"Of who called: anonymous, user, agent or server"`
+	Kind      string    `json:"kind,omitempty" doc:"Of who called: anonymous, user, agent, server, or key of DNS"`
 	Who       string    `json:"who,omitempty"`
 	From      string    `json:"from,omitempty" doc:"Address that the connection came from"`
 	Namespace string    `json:"namespace,omitempty"`
@@ -22,7 +22,7 @@ type AuditRecord struct {
 	Item      string    `json:"item,omitempty" doc:"What of it: an instance, a release and so on"`
 	Change    string    `json:"change,omitempty" enum:"put,delete" doc:"What was done to it, in the record of a part"`
 	Result    string    `json:"result" enum:"done,refused,failed"`
-	Status    int       `json:"status,omitempty" doc:"Of the answer"`
+	Status    int       `json:"status,omitempty" doc:"Of the answer; of an answer of DNS its code, 0 for none"`
 	Revision  int64     `json:"revision,omitempty" doc:"The write was committed at"`
 	DryRun    bool      `json:"dryRun,omitempty" doc:"Nothing was to be written"`
 	Times     int       `json:"times,omitempty" doc:"How often more the same came to nothing since the record of it"`

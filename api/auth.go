@@ -14,6 +14,8 @@ const (
 	PathSignOut  = "/v1/auth/users/{name}/sign-out"
 	PathRoles    = "/v1/auth/roles"
 	PathRole     = "/v1/auth/roles/{name}"
+	PathTSIGs    = "/v1/auth/tsig"
+	PathTSIG     = "/v1/auth/tsig/{key}"
 	PathTokens   = "/v1/auth/tokens"
 	PathToken    = "/v1/auth/tokens/{id}"
 	PathKeys     = "/v1/auth/keys"
@@ -118,6 +120,23 @@ type Token struct {
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty" doc:"Never when absent"`
 	Token   string     `json:"token,omitempty" doc:"The token itself, in the answer to its making and never again"`
+}
+
+// TSIG says what a key may with which messages of DNS are signed.
+type TSIG struct {
+	Name    string    `json:"name" doc:"Of the key, without the dot at its end; - is who signs with none" example:"registrar"`
+	Roles   []string  `json:"roles" nullable:"false"`
+	Created time.Time `json:"created"`
+}
+
+// TSIGSpec says which roles a key of DNS has.
+type TSIGSpec struct {
+	Roles []string `json:"roles" maxItems:"100" nullable:"false" doc:"All of them"`
+}
+
+// TSIGList is all keys of DNS that have roles.
+type TSIGList struct {
+	Keys []TSIG `json:"keys" nullable:"false"`
 }
 
 // TokenSpec makes a token.

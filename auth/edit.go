@@ -64,6 +64,16 @@ func (a *Authority) retry(ctx context.Context, edit func(s *Snapshot) (Write, er
 	}
 }
 
+// remove ends a record that nothing else goes by. what is said of it where there is none.
+func (a *Authority) remove(ctx context.Context, k Key, what string) error {
+	return a.retry(ctx, func(s *Snapshot) (Write, error) {
+		if s.records[k].Record == nil {
+			return Write{}, fmt.Errorf("%s %q %w", what, k.Name, ErrNotFound)
+		}
+		return Write{Checks: []Check{s.check(k)}, Deletes: []Key{k}}, nil
+	})
+}
+
 // AddUser makes a user. ErrExists when there is one of that name.
 func (a *Authority) AddUser(ctx context.Context, name, password string, roles []string) error {
 	if err := errors.Join(checkName(KindUser, name), checkPassword(password)); err != nil {
@@ -212,6 +222,11 @@ func (a *Authority) DeleteRole(ctx context.Context, name string) error {
 		for t := range s.Tokens() {
 			if slices.Contains(t.Roles, name) {
 				return Write{}, fmt.Errorf("%w: token %s has role %s", ErrInvalid, t.ID, name)
+			}
+		}
+		for k := range s.TSIGs() {
+			if slices.Contains(k.Roles, name) {
+				return Write{}, fmt.Errorf("%w: key %s has role %s", ErrInvalid, k.Name, name)
 			}
 		}
 		k := Key{KindRole, name}

@@ -26,9 +26,9 @@ func (s *Snapshot) Decide(user string, verb access.Verb, on access.Resource) (ac
 	return u.subject(), s.policy.Decide(u.subject(), verb, on), nil
 }
 
-// Holders returns who may do something, ordered: users, agents by tokens that have not
-// expired, and all agents by certificates, under the name of any. Servers are not among
-// them.
+// Holders returns who may do something, ordered: users, keys of DNS, agents by tokens that
+// have not expired, and all agents by certificates, under the name of any. Servers are not
+// among them.
 func (s *Snapshot) Holders(verb access.Verb, on access.Resource, now time.Time) []Holder {
 	var found []Holder
 	add := func(who access.Subject, token string) {
@@ -43,6 +43,9 @@ func (s *Snapshot) Holders(verb access.Verb, on access.Resource, now time.Time) 
 		if !t.expired(now) {
 			add(t.subject(), t.ID)
 		}
+	}
+	for k := range s.TSIGs() {
+		add(k.subject(), "")
 	}
 	add(byCertificate(AnyAgent), "")
 	slices.SortFunc(found, func(a, b Holder) int {

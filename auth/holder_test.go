@@ -25,12 +25,13 @@ func TestHolders(t *testing.T) {
 		&auth.User{Name: "eve"}, &auth.User{Name: "admin", Roles: []string{access.RoleAdmin}},
 		&auth.Token{ID: "b", Subject: "web-1", Roles: []string{"dev"}, Expires: &soon}, &auth.Token{ID: "a", Subject: "web-1", Roles: []string{"dev"}},
 		&auth.Token{ID: "c", Subject: "web-1", Roles: []string{"dev"}, Expires: &past}, &auth.Token{ID: "d", Subject: "web-2", Roles: []string{access.RoleReader}},
+		&auth.TSIG{Name: "registrar", Roles: []string{"dev"}}, &auth.TSIG{Name: "xfr", Roles: []string{access.RoleReader}},
 	} {
 		all = append(all, auth.Change{Key: rec.RecordKey(), Record: rec, Revision: 1})
 	}
 	s := (*auth.Snapshot)(nil).Apply(1, slices.Values(all))
 	for kind, want := range map[access.Kind][]string{
-		access.Naming: {"user admin", "user ann", "agent * ", "agent web-1 a", "agent web-1 b"},
+		access.Naming: {"user admin", "user ann", "key registrar", "agent * ", "agent web-1 a", "agent web-1 b"},
 		access.Config: {"user admin", "user ann"}, // agents write naming alone
 		access.Admin:  {"user admin"},
 	} {

@@ -62,11 +62,5 @@ func (a *Authority) AddToken(ctx context.Context, subject string, roles []string
 
 // RevokeToken ends a token.
 func (a *Authority) RevokeToken(ctx context.Context, id string) error {
-	return a.retry(ctx, func(s *Snapshot) (Write, error) {
-		if s.Token(id) == nil {
-			return Write{}, fmt.Errorf("token %q %w", id, ErrNotFound)
-		}
-		k := Key{KindToken, id}
-		return Write{Checks: []Check{s.check(k)}, Deletes: []Key{k}}, nil
-	})
+	return a.remove(ctx, Key{KindToken, id}, "token")
 }

@@ -20,6 +20,7 @@ const (
 	KindRole  Kind = "role"
 	KindToken Kind = "token"
 	KindKey   Kind = "key"
+	KindTSIG  Kind = "tsig"
 	// KindStart is one record, which is there once the first administrator was made.
 	KindStart Kind = "start"
 )
@@ -32,7 +33,7 @@ type Key struct {
 
 func (k Key) String() string { return string(k.Kind) + " " + k.Name }
 
-// Record is a *User, *Role, *Token, *SigningKey or *Start.
+// Record is a *User, *Role, *Token, *SigningKey, *TSIG or *Start.
 type Record interface{ RecordKey() Key }
 
 // User is somebody who logs in: with a password, or, where External is set, at a
@@ -108,6 +109,8 @@ func Decode(k Key, value []byte) (Record, error) {
 		rec = &Token{ID: k.Name}
 	case KindKey:
 		rec = &SigningKey{ID: k.Name}
+	case KindTSIG:
+		rec = &TSIG{Name: k.Name}
 	case KindStart:
 		rec = &Start{}
 	default:

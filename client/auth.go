@@ -84,6 +84,21 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathToken, id)}, nil)
 }
 
+// TSIGs returns the keys of DNS that have roles.
+func (c *Client) TSIGs(ctx context.Context) (api.TSIGList, error) {
+	return exchange[api.TSIGList](ctx, c, call{method: http.MethodGet, path: api.PathTSIGs}, nil)
+}
+
+// PutTSIG says which roles a key of DNS has.
+func (c *Client) PutTSIG(ctx context.Context, name string, spec api.TSIGSpec) error {
+	return c.tell(ctx, call{method: http.MethodPut, path: fill(api.PathTSIG, name)}, spec)
+}
+
+// DeleteTSIG takes all roles from a key of DNS.
+func (c *Client) DeleteTSIG(ctx context.Context, name string) error {
+	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathTSIG, name)}, nil)
+}
+
 // Keys returns the keys that sessions are signed with, the newest first.
 func (c *Client) Keys(ctx context.Context) (api.KeyList, error) {
 	return exchange[api.KeyList](ctx, c, call{method: http.MethodGet, path: api.PathKeys}, nil)
@@ -112,13 +127,15 @@ func (a Act) query() url.Values {
 	return q
 }
 
-// Can returns whether a user may do something, and why; an empty user is whom the servers
-// take this client for.
-func (c *Client) Can(ctx context.Context, user string, a Act) (api.Decision, error) {
+// Who is somebody of whom it is asked what he may: a user, or a key of DNS. The zero one is
+// whom the servers take the client for.
+type Who struct{ User, Key string }
+
+// Can returns whether somebody may do something, and why.
+func (c *Client) Can(ctx context.Context, who Who, a Act) (api.Decision, error) {
 	r := call{method: http.MethodGet, path: api.PathCan, query: a.query()}
-	if user != "" {
-		r.query.Set("user", user)
-	}
+	set(r.query, "user", who.User)
+	set(r.query, "key", who.Key)
 	return exchange[api.Decision](ctx, c, r, nil)
 }
 

@@ -28,6 +28,7 @@ type Muster struct {
 	atlas  atlas
 	guard
 	updates  updates
+	overseer Overseer // nil: nobody is told, and keys may what the Corefile says
 	fall     fall.F
 	counters counters
 	hots     hots

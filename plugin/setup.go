@@ -54,6 +54,7 @@ func setup(c *caddy.Controller) error {
 	if err := s.updatable(m); err != nil {
 		return plugin.Error(name, err)
 	}
+	s.oversee(m)
 	if err := s.follow(c, m); err != nil {
 		return plugin.Error(name, c.Err(err.Error()))
 	}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"github.com/coredns/coredns/plugin/tsig"
 	"github.com/miekg/dns"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/update"
+	"github.com/musterhq/muster/zone"
 )
 
 // updatable is whether any server of this process was ever told to take updates.
@@ -64,26 +67,43 @@ func (e *exchange) update() (int, error) {
 	if z == nil {
 		return e.refuse(dns.RcodeNotAuth, extended(dns.ExtendedErrorCodeNotAuthoritative, ""))
 	}
+	act := actOf(e.ctx)
+	if act == nil {
+		act = new(Act)
+	}
 	key, signed := tsig.ValidatedKeyName(e.ctx)
+	act.Key = withoutDot(key)
 	switch {
 	case !signed:
-		return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, "not signed"))
+		return e.prohibit(act, "not signed")
 	case !slices.Contains(e.updates.keys, key):
-		return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, "the key may not update"))
+		return e.prohibit(act, "the key may not update")
 	case z.IsReverse():
-		return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, "a reverse zone follows from the instances"))
+		return e.prohibit(act, "a reverse zone follows from the instances")
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, updateWithin)
 	defer cancel()
+	may, err := e.rights(act.Key, z)
 	var wanted update.Changes
-	_, err := e.updates.registrar.Change(ctx, func(snap *registry.Snapshot) (_ registry.Changes, err error) {
-		wanted, err = update.Read(e.r, z.Name, snap, e.updates.lease)
-		return wanted.Changes, err
-	})
+	var receipt registry.Receipt
+	if err == nil {
+		receipt, err = e.updates.registrar.Change(ctx, func(snap *registry.Snapshot) (_ registry.Changes, err error) {
+			wanted, err = update.Read(e.r, z.Name, snap, e.updates.lease, may)
+			return wanted.Changes, err
+		})
+	}
 	if err != nil {
 		rcode, text := failure(err)
 		log.Infof("update by key %s: %s: %s", key, dns.RcodeToString[rcode], text) // nsupdate shows the code alone
+		if _, denied := errors.AsType[*access.Denied](err); denied {
+			return e.prohibit(act, text)
+		}
+		act.Why = text
 		return e.refuse(rcode, extended(dns.ExtendedErrorCodeOther, text))
+	}
+	act.Changes = wanted.Changes
+	if receipt.Wrote {
+		act.Revision = receipt.Revision
 	}
 	if wanted.Option != nil {
 		e.options = append(e.options, wanted.Option)
@@ -91,10 +111,36 @@ func (e *exchange) update() (int, error) {
 	return e.write(new(dns.Msg).SetReply(e.r))
 }
 
-// failure returns the code and the text for a change that was not made.
+// rights returns what a key may change in a zone; nil is anything. The error says that
+// it may nothing there.
+func (e *exchange) rights(key string, z *zone.Zone) (update.May, error) {
+	if e.overseer == nil {
+		return nil, nil
+	}
+	if err := e.overseer.Recordable(); err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	if err := e.overseer.Check(key, access.Write, access.Resource{Kind: access.DNS, Namespace: withoutDot(z.Name)}); err != nil {
+		return nil, err
+	}
+	return func(namespace, group string) error {
+		return e.overseer.Check(key, access.Write, access.Resource{Kind: access.Naming, Namespace: namespace, Group: group})
+	}, nil
+}
+
+// prohibit refuses an update.
+func (e *exchange) prohibit(act *Act, why string) (int, error) {
+	act.Why = why
+	return e.refuse(dns.RcodeRefused, extended(dns.ExtendedErrorCodeProhibited, why))
+}
+
+// failure returns the code and the text for what was not done.
 func failure(err error) (rcode int, text string) {
 	if refused := (*update.Error)(nil); errors.As(err, &refused) {
 		return refused.Rcode, refused.Text
+	}
+	if denied, ok := errors.AsType[*access.Denied](err); ok {
+		return dns.RcodeRefused, denied.Error()
 	}
 	switch {
 	case errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrQuota), errors.Is(err, registry.ErrConflict), errors.Is(err, registry.ErrNotFound):

@@ -296,9 +296,3 @@ func (f *face) deleteAgent(ctx context.Context, p *AgentPath) (*noContent, error
 	tellSet(audit.From(ctx), p.ID, before, f.registry.Snapshot())
 	return &noContent{receiptOf(receipt)}, nil
 }
-
-// instancePart returns the record of an instance that a call about many has changed.
-func instancePart(k registry.InstanceKey, change audit.Change) audit.Part {
-	s := k.Service
-	return audit.Part{Namespace: s.Namespace, Group: s.Group, Name: s.Name, Item: k.Endpoint.String(), Change: change}
-}

@@ -45,6 +45,7 @@ var bodies = map[string]any{
 	"put-user":     api.UserSpec{Password: "correct horse battery", Roles: []string{"reader"}},
 	"put-role":     api.RoleSpec{Rules: []api.AccessRule{{Kind: "naming", Namespace: "dev", Group: "*", Verbs: "rw"}}},
 	"add-token":    api.TokenSpec{Subject: "web-1", Roles: []string{"reader"}, Seconds: 2592000},
+	"put-tsig":     api.TSIGSpec{Roles: []string{"reader"}},
 }
 
 // exemplify completes the document of our own operations: examples of bodies, and

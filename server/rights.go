@@ -10,15 +10,16 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/auth"
 )
 
 func (f *face) mountRights(a huma.API) {
 	register(a, access.Need{Level: access.Login}, huma.Operation{OperationID: "can", Method: http.MethodGet, Path: api.PathCan,
 		Summary: "Tell whether one may do something, and why", Tags: authTags,
-		Description: "Of another user administrators ask. An agent's right to speak for its own id is no rule, and not part of the answer."}, f.can)
+		Description: "Of another user, or a key of DNS, administrators ask. An agent's right to speak for its own id is no rule, and not part of the answer."}, f.can)
 	register(a, access.Reads(access.Admin, ""), huma.Operation{OperationID: "who-can", Method: http.MethodGet, Path: api.PathWhoCan,
 		Summary: "List who may do something, and why", Tags: authTags,
-		Description: "Users, agents by their tokens, and * for all agents that show a certificate. What servers read of each other is not in it."}, f.whoCan)
+		Description: "Users, keys of DNS, agents by their tokens, and * for all agents that show a certificate. What servers read of each other is not in it."}, f.whoCan)
 }
 
 // Act is what somebody may do or not, in a query.
@@ -51,7 +52,8 @@ func decisionOf(who access.Subject, token string, d access.Decision) api.Decisio
 
 type canIn struct {
 	Act
-	User string `query:"user" maxLength:"64" doc:"Of whom it is asked; of oneself when absent" example:"ann"`
+	User string `query:"user" maxLength:"192" doc:"Of whom it is asked; of oneself when absent" example:"ann"`
+	Key  string `query:"key" maxLength:"254" doc:"Of which key of DNS it is asked, - for who signs with none"`
 }
 
 type decisionAnswer struct{ Body api.Decision }
@@ -62,7 +64,10 @@ func (f *face) can(ctx context.Context, in *canIn) (*decisionAnswer, error) {
 		return nil, err
 	}
 	caller := access.From(ctx)
-	if in.User == "" {
+	if in.User != "" && in.Key != "" {
+		return nil, huma.Error400BadRequest("it is asked of a user or of a key, not of both")
+	}
+	if in.User == "" && in.Key == "" {
 		return &decisionAnswer{decisionOf(caller.Who, "", caller.Decide(verb, on))}, nil
 	}
 	if err := caller.Check(access.Read, access.Resource{Kind: access.Admin}); err != nil {
@@ -71,6 +76,14 @@ func (f *face) can(ctx context.Context, in *canIn) (*decisionAnswer, error) {
 	s, err := f.known()
 	if err != nil {
 		return nil, err
+	}
+	if in.Key != "" {
+		name, err := auth.CleanTSIG(in.Key)
+		if err != nil {
+			return nil, f.authFailure(err)
+		}
+		who, d := s.DecideTSIG(name, verb, on)
+		return &decisionAnswer{decisionOf(who, "", d)}, nil
 	}
 	who, d, err := s.Decide(in.User, verb, on)
 	if err != nil {

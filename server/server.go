@@ -253,7 +253,7 @@ func (s *Server) openDNS() (*dnsd.Server, error) {
 		return nil, err
 	}
 	return dnsd.Open(dnsd.Config{Corefile: text, Filename: s.cfg.Corefile, Logger: s.log,
-		Storage: map[any]any{plugin.StorageKey: s.source}})
+		Storage: map[any]any{plugin.StorageKey: &overseer{s.source, s}}})
 }
 
 // Addresses returns where the server listens.

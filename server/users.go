@@ -32,6 +32,13 @@ func (f *face) mountUsers(a huma.API) {
 		Summary: "Say what a role allows", Tags: authTags}, over(f, putRole))
 	register(a, write, huma.Operation{OperationID: "delete-role", Method: http.MethodDelete, Path: api.PathRole,
 		Summary: "Remove a role that nobody has", Tags: authTags}, over(f, deleteRole))
+	register(a, read, huma.Operation{OperationID: "list-tsig", Method: http.MethodGet, Path: api.PathTSIGs,
+		Summary: "List the keys of DNS that have roles", Tags: authTags}, shows(f, listTSIGs))
+	register(a, write, huma.Operation{OperationID: "put-tsig", Method: http.MethodPut, Path: api.PathTSIG,
+		Summary: "Say which roles a key of DNS has", Tags: authTags,
+		Description: "Its secret is in the Corefiles that name it. The key - is who signs with none."}, over(f, putTSIG))
+	register(a, write, huma.Operation{OperationID: "delete-tsig", Method: http.MethodDelete, Path: api.PathTSIG,
+		Summary: "Take all roles from a key of DNS", Tags: authTags}, over(f, deleteTSIG))
 	register(a, read, huma.Operation{OperationID: "list-tokens", Method: http.MethodGet, Path: api.PathTokens,
 		Summary: "List the tokens of agents", Tags: authTags}, shows(f, listTokens))
 	register(a, write, huma.Operation{OperationID: "add-token", Method: http.MethodPost, Path: api.PathTokens,

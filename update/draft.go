@@ -16,6 +16,7 @@ import (
 type draft struct {
 	reader
 
+	may     May // nil: anything
 	lease   lease
 	texts   map[string]map[string]string                    // metadata by name, in lower case
 	order   []registry.InstanceKey                          // as they were first named
@@ -31,6 +32,9 @@ func (d *draft) update(records []dns.RR) error {
 	for _, rr := range records {
 		h := rr.Header()
 		o, err := d.owner(h.Name)
+		if err == nil && d.may != nil {
+			err = d.may(o.home())
+		}
 		switch {
 		case err != nil:
 			return err

@@ -42,7 +42,7 @@ func ask(roll *registry.Registry, owner string) answer.Answer {
 // do does what a script asks for.
 func do(t *testing.T, roll *registry.Registry, script ...string) {
 	t.Helper()
-	c, err := update.Read(message(t, script...), zone, roll.Snapshot(), bounds)
+	c, err := update.Read(message(t, script...), zone, roll.Snapshot(), bounds, nil)
 	if err != nil {
 		t.Fatalf("%q: %v", script, err)
 	}

@@ -33,7 +33,7 @@ func FuzzRead(f *testing.F) {
 		if m.Unpack(packet) != nil {
 			return
 		}
-		c, err := update.Read(m, zone, snap, bounds)
+		c, err := update.Read(m, zone, snap, bounds, nil)
 		if e, ok := errors.AsType[*update.Error](err); err != nil && (!ok || e.Rcode == dns.RcodeSuccess || e.Text == "") {
 			t.Fatalf("Read = %v, want an *Error with a code and a text", err)
 		}

@@ -78,7 +78,7 @@ func (s *server) done() []string {
 // ServeDNS implements dns.Handler.
 func (s *server) ServeDNS(w dns.ResponseWriter, m *dns.Msg) {
 	reply := new(dns.Msg).SetReply(m)
-	c, err := update.Read(m, zone, fixture(), bounds)
+	c, err := update.Read(m, zone, fixture(), bounds, nil)
 	if e, ok := errors.AsType[*update.Error](err); ok {
 		reply.Rcode = e.Rcode
 	}

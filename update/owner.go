@@ -68,20 +68,31 @@ func (o *owner) spelled() string {
 	return name + o.scope()
 }
 
+// home returns the namespace and the group of the service of this name, or of the one
+// that would be made for it.
+func (o *owner) home() (namespace, group string) {
+	if o.service != nil {
+		return o.service.Key.Namespace, o.service.Key.Group
+	}
+	namespace, group = registry.DefaultNamespace, registry.DefaultGroup
+	for labels := dns.SplitDomainName(o.scope()[min(1, len(o.scope())):]); len(labels) >= 2; labels = labels[2:] {
+		if labels[1] == "grp" {
+			group = labels[0]
+		} else {
+			namespace = labels[0]
+		}
+	}
+	return namespace, group
+}
+
 // key returns the service that an instance added at the name belongs to: the one
 // whose name it is, else a new one that is called as the name says.
 func (o *owner) key(snap *registry.Snapshot) (registry.ServiceKey, error) {
 	if o.service != nil {
 		return o.service.Key, nil
 	}
-	k := registry.ServiceKey{Namespace: registry.DefaultNamespace, Group: registry.DefaultGroup, Name: o.Service}
-	for labels := dns.SplitDomainName(o.scope()[min(1, len(o.scope())):]); len(labels) >= 2; labels = labels[2:] {
-		if labels[1] == "grp" {
-			k.Group = labels[0]
-		} else {
-			k.Namespace = labels[0]
-		}
-	}
+	k := registry.ServiceKey{Name: o.Service}
+	k.Namespace, k.Group = o.home()
 	folded, ok := k.Folded()
 	holder, _, held := snap.Holder(folded)
 	switch {

@@ -60,7 +60,7 @@ func TestOneOfConflictingUpdatesIsMade(t *testing.T) {
 				wg.Go(func() {
 					_, errs[n] = roll.Change(t.Context(), func(snap *registry.Snapshot) (registry.Changes, error) {
 						defer first()
-						got, err := update.Read(m, zone, snap, bounds)
+						got, err := update.Read(m, zone, snap, bounds, nil)
 						return got.Changes, err
 					})
 				})

@@ -40,15 +40,20 @@ func fail(rcode int, format string, args ...any) error {
 
 func refuse(format string, args ...any) error { return fail(dns.RcodeRefused, format, args...) }
 
-// Read returns what m wants changed in zone, if what it demands of snap holds.
-// Whether its sender may do so has been settled before. The error is an *Error:
+// May returns nil if the sender of a message may change services of a namespace and
+// a group, else what [Read] is to return.
+type May func(namespace, group string) error
+
+// Read returns what m wants changed in zone, if what it demands of snap holds and its
+// sender may change what it names; a nil may lets all pass. The error is that of may,
+// or an *Error:
 //
 //   - FORMERR for what no update may say (RFC 2136, 3.1.1, 3.2.4 and 3.4.1.3)
 //   - NOTAUTH for another zone (3.1.2), NOTZONE for a name outside of the zone
 //   - NXDOMAIN, YXDOMAIN, NXRRSET and YXRRSET for a prerequisite that does not hold (3.2)
 //   - REFUSED for what is no change of instances
 //   - SERVFAIL as long as there is no snapshot
-func Read(m *dns.Msg, zone string, snap *registry.Snapshot, bounds LeaseBounds) (Changes, error) {
+func Read(m *dns.Msg, zone string, snap *registry.Snapshot, bounds LeaseBounds, may May) (Changes, error) {
 	r := reader{zone: dns.CanonicalName(zone), snap: snap}
 	if err := r.zoneSection(m); err != nil {
 		return Changes{}, err
@@ -62,7 +67,7 @@ func Read(m *dns.Msg, zone string, snap *registry.Snapshot, bounds LeaseBounds) 
 	if err := r.prescan(m.Ns); err != nil {
 		return Changes{}, err
 	}
-	d := draft{reader: r, lease: leaseOf(m, bounds), pending: map[registry.InstanceKey]*registry.Registration{}}
+	d := draft{reader: r, may: may, lease: leaseOf(m, bounds), pending: map[registry.InstanceKey]*registry.Registration{}}
 	if err := d.update(m.Ns); err != nil {
 		return Changes{}, err
 	}

@@ -133,7 +133,7 @@ func TestRead(t *testing.T) {
 			[]string{"+" + api + "10.0.0.9:80 1 hz", "-" + api + "10.0.0.3:8080", "-public@@DEFAULT_GROUP@@v6only@@[2001:db8::1]:9000"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := update.Read(message(t, c.script...), zone, snap, bounds)
+			got, err := update.Read(message(t, c.script...), zone, snap, bounds, nil)
 			if err != nil || got.Lease != 0 || got.Option != nil {
 				t.Fatalf("Read = %+v, %v, want no lease and no error", got, err)
 			}
@@ -239,7 +239,7 @@ func TestReadRefuses(t *testing.T) {
 		{"a lease of no time", []string{"lease 0 60", "add a.svc" + srv}, dns.RcodeRefused, "a lease of 0 s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := update.Read(message(t, c.script...), zone, snap, bounds)
+			got, err := update.Read(message(t, c.script...), zone, snap, bounds, nil)
 			wantError(t, got, err, c.rcode, c.text)
 		})
 	}
@@ -297,14 +297,14 @@ func TestReadKnowsMalformedMessages(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := message(t, c.script)
 			c.edit(m)
-			got, err := update.Read(wired(t, m), zone, fixture(), bounds)
+			got, err := update.Read(wired(t, m), zone, fixture(), bounds, nil)
 			wantError(t, got, err, dns.RcodeFormatError, "")
 		})
 	}
 }
 
 func TestReadWithoutASnapshot(t *testing.T) {
-	got, err := update.Read(message(t), zone, nil, bounds)
+	got, err := update.Read(message(t), zone, nil, bounds, nil)
 	wantError(t, got, err, dns.RcodeServerFailure, zone)
 }
 
@@ -367,7 +367,7 @@ func TestPrerequisites(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			script := append([]string{"delete v6only.svc"}, c.script...)
-			got, err := update.Read(message(t, script...), zone, snap, bounds)
+			got, err := update.Read(message(t, script...), zone, snap, bounds, nil)
 			if c.rcode != dns.RcodeSuccess {
 				wantError(t, got, err, c.rcode, "prerequisite ")
 			} else if err != nil || len(got.Deregister) != 1 {
@@ -402,7 +402,7 @@ func TestLease(t *testing.T) {
 		{"bounds that cross", "lease 60", update.LeaseBounds{Min: long, Max: time.Minute}, time.Minute, 0, "30000", "60000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := update.Read(message(t, c.lease, add), zone, fixture(), c.bounds)
+			got, err := update.Read(message(t, c.lease, add), zone, fixture(), c.bounds, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

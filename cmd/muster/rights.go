@@ -19,7 +19,8 @@ func rightsCommands() []*cli.Command {
 	return []*cli.Command{
 		{Name: "can-i", Usage: "tell whether one may do something, and which rule of which role says so", ArgsUsage: actUsage,
 			Description: actDescription + "\nThe exit code is 0 for yes and 5 for no.",
-			Flags:       remoteFlags(&cli.StringFlag{Name: "user", Usage: "`USER` of whom it is asked, by an administrator"}), Action: canI},
+			Flags: remoteFlags(&cli.StringFlag{Name: "user", Usage: "`USER` of whom it is asked, by an administrator"},
+				&cli.StringFlag{Name: "tsig", Usage: "`KEY` of DNS of which it is asked, by an administrator; - is who signs with none"}), Action: canI},
 		{Name: "who-can", Usage: "list who may do something, and which rule of which role says so", ArgsUsage: actUsage,
 			Description: actDescription + "\nOf agents it names the tokens; agent * without one is all that show a certificate.",
 			Flags:       remoteFlags(), Action: whoCan},
@@ -50,7 +51,7 @@ func canI(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	d, err := remote.Can(c.Context, c.String("user"), act)
+	d, err := remote.Can(c.Context, client.Who{User: c.String("user"), Key: c.String("tsig")}, act)
 	if err != nil {
 		return err
 	}
