@@ -16,6 +16,8 @@ const (
 	PathRole     = "/v1/auth/roles/{name}"
 	PathTSIGs    = "/v1/auth/tsig"
 	PathTSIG     = "/v1/auth/tsig/{key}"
+	PathRevoked  = "/v1/auth/revoked-certificates"
+	PathRevoke   = "/v1/auth/revoked-certificates/{certificate}"
 	PathTokens   = "/v1/auth/tokens"
 	PathToken    = "/v1/auth/tokens/{id}"
 	PathKeys     = "/v1/auth/keys"
@@ -120,6 +122,17 @@ type Token struct {
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty" doc:"Never when absent"`
 	Token   string     `json:"token,omitempty" doc:"The token itself, in the answer to its making and never again"`
+}
+
+// RevokedCertificate is that certificates let nobody in any more.
+type RevokedCertificate struct {
+	Certificate string    `json:"certificate" doc:"Serial number of one in hex, or agent/ID or server/NAME for all of that subject" example:"agent/web-1"`
+	Created     time.Time `json:"created"`
+}
+
+// RevokedList is all certificates that were revoked.
+type RevokedList struct {
+	Certificates []RevokedCertificate `json:"certificates" nullable:"false"`
 }
 
 // TSIG says what a key may with which messages of DNS are signed.

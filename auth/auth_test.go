@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"math/big"
 	"net/netip"
 	"net/url"
 	"os"
@@ -397,5 +398,57 @@ func TestCertificates(t *testing.T) {
 		if got != c.want {
 			t.Errorf("the certificate of %s is %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+// A certificate that was revoked, or whose subject was, lets nobody in at any server.
+func TestRevokedCertificates(t *testing.T) {
+	client, keyFile := startEtcd(t), newKeyFile(t)
+	one, two := start(t, client, keyFile), start(t, client, keyFile)
+	cert := func(uri string, serial int64) *x509.Certificate {
+		u, err := url.Parse(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &x509.Certificate{URIs: []*url.URL{u}, SerialNumber: big.NewInt(serial)}
+	}
+	old, renewed, other, server := cert("muster://agent/web-1", 0x0abc), cert("muster://agent/web-1", 0xdef), cert("muster://agent/web-2", 0x123), cert("muster://server/a", 0x456)
+	shows := func(s site, c *x509.Certificate) string {
+		who, err := s.Identify(t.Context(), access.Credentials{Certificate: c, From: here})
+		if err != nil {
+			return string(reason(t, err))
+		}
+		return who.String()
+	}
+	const revoked = string(access.ReasonRevoked)
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want [4]string // of old, renewed, other and server
+	}{
+		{"none", func() error { return nil }, [4]string{"agent web-1", "agent web-1", "agent web-2", "server a"}},
+		{"one by its number", func() error { return one.RevokeCertificates(t.Context(), "0A:BC") }, [4]string{revoked, "agent web-1", "agent web-2", "server a"}},
+		{"all of an agent", func() error { return one.RevokeCertificates(t.Context(), "agent/web-1") }, [4]string{revoked, revoked, "agent web-2", "server a"}},
+		{"that is taken back", func() error { return one.RestoreCertificates(t.Context(), "agent/web-1") }, [4]string{revoked, "agent web-1", "agent web-2", "server a"}},
+		{"a server's", func() error { return one.RevokeCertificates(t.Context(), "server/a") }, [4]string{revoked, "agent web-1", "agent web-2", revoked}},
+		{"the number is taken back", func() error { return one.RestoreCertificates(t.Context(), "abc") }, [4]string{"agent web-1", "agent web-1", "agent web-2", revoked}},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := [4]string{shows(one, old), shows(one, renewed), shows(one, other), shows(one, server)}; got != step.want {
+			t.Errorf("%s: the certificates are %q, want %q", step.name, got, step.want)
+		}
+		eventually(t, "the other server knows: "+step.name, func() bool {
+			return [4]string{shows(two, old), shows(two, renewed), shows(two, other), shows(two, server)} == step.want
+		})
+	}
+	for _, bad := range []string{"", "xyz", "agent/", "agent/*", "user/admin", "0", strings.Repeat("a", 41)} {
+		if err := one.RevokeCertificates(t.Context(), bad); !errors.Is(err, auth.ErrInvalid) {
+			t.Errorf("RevokeCertificates(%q) = %v, want that it is invalid", bad, err)
+		}
+	}
+	if err := one.RestoreCertificates(t.Context(), "abc"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("RestoreCertificates of none = %v, want that it is not found", err)
 	}
 }

@@ -47,7 +47,7 @@ func (s *Snapshot) Holders(verb access.Verb, on access.Resource, now time.Time) 
 	for k := range s.TSIGs() {
 		add(k.subject(), "")
 	}
-	add(byCertificate(AnyAgent), "")
+	add(agentOf(AnyAgent), "")
 	slices.SortFunc(found, func(a, b Holder) int {
 		return cmp.Or(-cmp.Compare(a.Who.Type, b.Who.Type), cmp.Compare(a.Who.Name, b.Who.Name), cmp.Compare(a.Token, b.Token))
 	})

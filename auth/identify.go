@@ -3,9 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/musterhq/muster/access"
@@ -31,29 +29,9 @@ func (a *Authority) Identify(ctx context.Context, c access.Credentials) (access.
 		}
 		return u.subject(), nil
 	case c.Certificate != nil:
-		return ofCertificate(c.Certificate)
+		return s.byCertificate(c.Certificate)
 	}
 	return access.Subject{}, refused(access.ReasonNone)
-}
-
-// AgentRole is the role of agents that show a certificate: there is no token that names
-// others. Administrators make it.
-const AgentRole = "agent"
-
-// ofCertificate returns whom a certificate is of, which has been verified: its one URI,
-// muster://server/NAME or muster://agent/ID, says so. What else it names are hosts.
-func ofCertificate(c *x509.Certificate) (access.Subject, error) {
-	if len(c.URIs) != 1 || c.URIs[0].Scheme != "muster" {
-		return access.Subject{}, refused(access.ReasonUnknown)
-	}
-	switch name := strings.TrimPrefix(c.URIs[0].Path, "/"); {
-	case name == "" || name == AnyAgent:
-	case c.URIs[0].Host == "server":
-		return access.Subject{Type: access.Server, Name: name}, nil
-	case c.URIs[0].Host == "agent":
-		return byCertificate(name), nil
-	}
-	return access.Subject{}, refused(access.ReasonUnknown)
 }
 
 // byOpaque finds a token by its digest: how long that takes tells nothing of others.
@@ -72,11 +50,6 @@ func (t *Token) expired(now time.Time) bool { return t.Expires != nil && !now.Be
 
 func (t *Token) subject() access.Subject {
 	return access.Subject{Type: access.Agent, Name: t.Subject, Roles: t.Roles}
-}
-
-// byCertificate is the agent of an id that shows a certificate.
-func byCertificate(id string) access.Subject {
-	return access.Subject{Type: access.Agent, Name: id, Roles: []string{AgentRole}}
 }
 
 func (a *Authority) bySession(token string) (access.Subject, error) {

@@ -21,6 +21,8 @@ const (
 	KindToken Kind = "token"
 	KindKey   Kind = "key"
 	KindTSIG  Kind = "tsig"
+	// KindRevoked is of certificates.
+	KindRevoked Kind = "revoked"
 	// KindStart is one record, which is there once the first administrator was made.
 	KindStart Kind = "start"
 )
@@ -33,7 +35,7 @@ type Key struct {
 
 func (k Key) String() string { return string(k.Kind) + " " + k.Name }
 
-// Record is a *User, *Role, *Token, *SigningKey, *TSIG or *Start.
+// Record is a *User, *Role, *Token, *SigningKey, *TSIG, *Revoked or *Start.
 type Record interface{ RecordKey() Key }
 
 // User is somebody who logs in: with a password, or, where External is set, at a
@@ -98,6 +100,7 @@ var startKey = Key{KindStart, "admin"}
 // Decode reads the stored form of a record, which is its JSON. Of a role that cannot be
 // read the record is one that denies all, beside the error: what it denied, as one of a
 // newer server may in words of its own, must not be allowed by the others of who has it.
+// Likewise what was revoked stays so.
 func Decode(k Key, value []byte) (Record, error) {
 	var rec Record
 	switch k.Kind {
@@ -111,6 +114,8 @@ func Decode(k Key, value []byte) (Record, error) {
 		rec = &SigningKey{ID: k.Name}
 	case KindTSIG:
 		rec = &TSIG{Name: k.Name}
+	case KindRevoked:
+		rec = &Revoked{Which: k.Name}
 	case KindStart:
 		rec = &Start{}
 	default:
@@ -127,6 +132,8 @@ func Decode(k Key, value []byte) (Record, error) {
 	switch {
 	case err == nil:
 		return rec, nil
+	case k.Kind == KindRevoked:
+		return &Revoked{Which: k.Name}, err
 	case isRole && checkRoleName(k.Name) == nil:
 		return &Role{Name: k.Name, Rules: denyAll}, err
 	}

@@ -99,6 +99,22 @@ func (c *Client) DeleteTSIG(ctx context.Context, name string) error {
 	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathTSIG, name)}, nil)
 }
 
+// RevokedCertificates returns which certificates were revoked.
+func (c *Client) RevokedCertificates(ctx context.Context) (api.RevokedList, error) {
+	return exchange[api.RevokedList](ctx, c, call{method: http.MethodGet, path: api.PathRevoked}, nil)
+}
+
+// RevokeCertificates refuses a certificate by its serial number in hex, or all of agent/ID or
+// server/NAME.
+func (c *Client) RevokeCertificates(ctx context.Context, which string) error {
+	return c.tell(ctx, call{method: http.MethodPut, path: fill(api.PathRevoke, which)}, nil)
+}
+
+// RestoreCertificates takes a revocation back.
+func (c *Client) RestoreCertificates(ctx context.Context, which string) error {
+	return c.tell(ctx, call{method: http.MethodDelete, path: fill(api.PathRevoke, which)}, nil)
+}
+
 // Keys returns the keys that sessions are signed with, the newest first.
 func (c *Client) Keys(ctx context.Context) (api.KeyList, error) {
 	return exchange[api.KeyList](ctx, c, call{method: http.MethodGet, path: api.PathKeys}, nil)

@@ -226,7 +226,7 @@ func changes(o *huma.Operation) bool {
 
 // What a path calls the thing that an operation is about, and a part of it.
 var (
-	thingParams = []string{"service", "dataId", "id", "member", "agent", "name", "user", "role", "token", "key"}
+	thingParams = []string{"service", "dataId", "id", "member", "agent", "name", "user", "role", "token", "key", "certificate"}
 	partParams  = []string{"endpoint", "release", "datumId", "cluster"}
 )
 

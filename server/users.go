@@ -39,6 +39,12 @@ func (f *face) mountUsers(a huma.API) {
 		Description: "Its secret is in the Corefiles that name it. The key - is who signs with none."}, over(f, putTSIG))
 	register(a, write, huma.Operation{OperationID: "delete-tsig", Method: http.MethodDelete, Path: api.PathTSIG,
 		Summary: "Take all roles from a key of DNS", Tags: authTags}, over(f, deleteTSIG))
+	register(a, read, huma.Operation{OperationID: "list-revoked", Method: http.MethodGet, Path: api.PathRevoked,
+		Summary: "List the certificates that were revoked", Tags: authTags}, shows(f, listRevoked))
+	register(a, write, huma.Operation{OperationID: "revoke-certificates", Method: http.MethodPut, Path: api.PathRevoke,
+		Summary: "Refuse a certificate, or all of an agent or a server", Tags: authTags}, over(f, revokeCertificates))
+	register(a, write, huma.Operation{OperationID: "restore-certificates", Method: http.MethodDelete, Path: api.PathRevoke,
+		Summary: "Take the revocation of certificates back", Tags: authTags}, over(f, restoreCertificates))
 	register(a, read, huma.Operation{OperationID: "list-tokens", Method: http.MethodGet, Path: api.PathTokens,
 		Summary: "List the tokens of agents", Tags: authTags}, shows(f, listTokens))
 	register(a, write, huma.Operation{OperationID: "add-token", Method: http.MethodPost, Path: api.PathTokens,

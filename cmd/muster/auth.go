@@ -22,7 +22,7 @@ func authCommand() *cli.Command {
 		{Name: "password", Usage: "give oneself, or another user, another password", ArgsUsage: "USER",
 			Description: "Who changes its own names the current one too. All sessions of the user end.",
 			Flags:       remoteFlags(passwordFlag("current-file", "the current password"), passwordFlag("password-file", "the new password")), Action: setPassword},
-		authUserCommand(), authRoleCommand(), authTokenCommand(), authTSIGCommand(), authKeyCommand(),
+		authUserCommand(), authRoleCommand(), authTokenCommand(), authTSIGCommand(), authCertificateCommand(), authKeyCommand(),
 	}, rightsCommands()...)}
 }
 
