@@ -151,6 +151,82 @@ func (a *Authority) EditUser(ctx context.Context, name, password string, roles [
 	})
 }
 
+// ChangePassword gives a user another password who shows the current one: who finds a
+// session open must not be able to keep it. The error is an *access.Refused where the
+// current one is wrong.
+func (a *Authority) ChangePassword(ctx context.Context, current access.Credentials, password string) error {
+	if err := checkPassword(password); err != nil {
+		return err
+	}
+	if _, err := a.password(ctx, current); err != nil {
+		return err
+	}
+	return a.SetPassword(ctx, current.User, password)
+}
+
+// GrantRole gives a user one more role. A role that is not there is made, and allows
+// nothing yet.
+func (a *Authority) GrantRole(ctx context.Context, user, role string) error {
+	if err := checkName(KindRole, role); err != nil {
+		return err
+	}
+	return a.editUser(ctx, user, func(s *Snapshot, u *User, w *Write) error {
+		if u.External != nil {
+			return errExternal
+		}
+		u.Roles = cleanRoles(append(slices.Clone(u.Roles), role))
+		err := s.needRoles(w, []string{role})
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		made := &Role{Name: role, Rules: []access.Rule{}}
+		w.Checks, w.Puts = append(w.Checks, s.check(made.RecordKey())), append(w.Puts, made)
+		return nil
+	})
+}
+
+// WithdrawRole takes a role from a user, who may not have it.
+func (a *Authority) WithdrawRole(ctx context.Context, user, role string) error {
+	return a.editUser(ctx, user, func(s *Snapshot, u *User, w *Write) error {
+		u.Roles = slices.DeleteFunc(slices.Clone(u.Roles), func(has string) bool { return has == role })
+		if role != access.RoleAdmin {
+			return nil
+		}
+		return s.keepAdmin(w, user)
+	})
+}
+
+// DropRole ends a role, and takes it from all users before. One that a token has
+// stays.
+func (a *Authority) DropRole(ctx context.Context, name string) error {
+	s, err := a.known()
+	if err != nil {
+		return err
+	}
+	for u := range s.Users() {
+		if !slices.Contains(u.Roles, name) {
+			continue
+		}
+		if err := a.WithdrawRole(ctx, u.Name, name); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return a.DeleteRole(ctx, name)
+}
+
+// EditRules changes what a role allows to what edit makes of it; edit does not modify
+// what it is given.
+func (a *Authority) EditRules(ctx context.Context, role string, edit func([]access.Rule) []access.Rule) error {
+	return a.retry(ctx, func(s *Snapshot) (Write, error) {
+		was := s.Role(role)
+		if was == nil {
+			return Write{}, fmt.Errorf("role %q %w", role, ErrNotFound)
+		}
+		r := &Role{Name: role, Rules: edit(was.Rules)}
+		return Write{Checks: []Check{s.check(r.RecordKey())}, Puts: []Record{r}}, r.check()
+	})
+}
+
 // SignOut refuses all tokens that a user has.
 func (a *Authority) SignOut(ctx context.Context, name string) error {
 	return a.editUser(ctx, name, func(_ *Snapshot, u *User, _ *Write) error {

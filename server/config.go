@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-sockaddr/template"
 	"github.com/miekg/dns"
 
+	"github.com/musterhq/muster/auth"
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/etcdstore/embedded"
 	"github.com/musterhq/muster/internal/masked"
@@ -81,6 +83,8 @@ type Config struct {
 	// etcd; empty is auth.key in DataDir, which the first start makes. All servers are
 	// to have the same.
 	AuthKeyFile string `yaml:"auth_key_file"`
+	// NacosLoginLife is for how long a client of Nacos is logged in, 10s to 5h; 0 is 5h.
+	NacosLoginLife time.Duration `yaml:"nacos_login_life"`
 	// OIDC is the provider at which people may log in; without Issuer there is none.
 	OIDC OIDC `yaml:"oidc"`
 	// Audit says how it is kept who changed what.
@@ -143,6 +147,9 @@ const (
 	DefaultTrackDays = 7
 )
 
+// leastLoginLife leaves clients the time to log in again before, which some look at every 5 s.
+const leastLoginLife = 10 * time.Second
+
 // WithDefaults returns c with every empty setting filled in. The error names the
 // setting that is wrong; nothing has been started or written then.
 func (c Config) WithDefaults() (Config, error) {
@@ -152,6 +159,9 @@ func (c Config) WithDefaults() (Config, error) {
 	c.Checks.InFlight = cmp.Or(c.Checks.InFlight, DefaultInFlight)
 	if c.TrackDays = cmp.Or(c.TrackDays, DefaultTrackDays); c.TrackDays < 1 || c.TrackDays > 3650 {
 		return c, fmt.Errorf("config_track_days: %d is not 1 to 3650", c.TrackDays)
+	}
+	if c.NacosLoginLife = cmp.Or(c.NacosLoginLife, auth.NacosLife); c.NacosLoginLife < leastLoginLife || c.NacosLoginLife > auth.NacosLife {
+		return c, fmt.Errorf("nacos_login_life: %s is not %s to %s", c.NacosLoginLife, leastLoginLife, auth.NacosLife)
 	}
 	var err error
 	if c.Audit, err = c.Audit.withDefaults(); err != nil {

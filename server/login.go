@@ -130,8 +130,8 @@ type passwordIn struct {
 	Body api.PasswordChange
 }
 
-// putPassword asks users for the password that goes: who finds a session open must not
-// be able to keep it. An administrator gives one to others.
+// putPassword asks users for the password that goes. An administrator gives one to
+// others.
 func (f *face) putPassword(ctx context.Context, in *passwordIn) (*struct{}, error) {
 	a, err := f.authority()
 	if err != nil {
@@ -139,14 +139,19 @@ func (f *face) putPassword(ctx context.Context, in *passwordIn) (*struct{}, erro
 	}
 	caller := access.From(ctx)
 	if self := caller.Who.Type == access.User && caller.Who.Name == in.Name; self {
-		_, err = a.Login(ctx, access.Credentials{User: in.Name, Password: in.Body.Current, From: caller.From}, auth.SessionLife)
-	} else {
-		err = caller.Check(access.Write, access.Resource{Kind: access.Admin})
-	}
-	if err == nil {
+		err = a.ChangePassword(ctx, access.Credentials{User: in.Name, Password: in.Body.Current, From: caller.From}, in.Body.Password)
+	} else if err = caller.Check(access.Write, access.Resource{Kind: access.Admin}); err == nil {
 		err = a.SetPassword(ctx, in.Name, in.Body.Password)
 	}
 	return nil, f.authFailure(err)
+}
+
+// nacosUsers returns what the Nacos edge knows users by, nil where nobody has to log in.
+func (s *Server) nacosUsers() nacos.Users {
+	if s.auth == nil {
+		return nil
+	}
+	return s.auth
 }
 
 // nacosLogin returns what judges the logins of Nacos clients, nil where nobody has to
@@ -156,7 +161,7 @@ func (s *Server) nacosLogin() nacos.LoginFunc {
 		return nil
 	}
 	return func(ctx context.Context, user, password string) (nacos.Login, error) {
-		got, err := s.auth.Login(ctx, access.Credentials{User: user, Password: password, From: peerOf(ctx)}, auth.NacosLife)
+		got, err := s.auth.Login(ctx, access.Credentials{User: user, Password: password, From: peerOf(ctx)}, s.cfg.NacosLoginLife)
 		if errors.Is(err, auth.ErrUnavailable) {
 			return nacos.Login{}, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 		}

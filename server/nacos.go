@@ -24,7 +24,7 @@ func (s *Server) nacos() (err error) {
 	}
 	s.nacosAPI, err = nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Waiters: s.waiters, MaxPolls: s.room.polls, Gate: s.gate, Logger: s.log, Version: s.cfg.Version,
 		Registerer: s.metrics, Metrics: s.scrape(), Members: s.nacosMembers, Switches: s.switches, Pusher: s.pusher,
-		Elsewhere: s.elsewhere, Unrecorded: s.unrecorded, Limit: s.limits.call, Track: heardOf{s.track}, Asker: s.asker, Login: s.nacosLogin(),
+		Elsewhere: s.elsewhere, Unrecorded: s.unrecorded, Limit: s.limits.call, Track: heardOf{s.track}, Asker: s.asker, Login: s.nacosLogin(), Users: s.nacosUsers(),
 		Ready: func() error {
 			if why := s.notReady(); why != "" {
 				return errors.New(why)

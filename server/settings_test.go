@@ -49,6 +49,10 @@ func TestSettingsOfSeveralServers(t *testing.T) {
 		{"labels of no URL", server.Config{Labels: server.Labels{URL: "192.0.2.1"}}, "labels: url: "},
 		{"labels all the time", server.Config{Labels: server.Labels{File: "x", Interval: time.Millisecond}}, "labels: interval: 1ms is less than 1s"},
 		{"labels of nothing", server.Config{Labels: server.Labels{Interval: time.Minute}}, "labels: file or url is missing"},
+		{"short logins of Nacos clients", server.Config{NacosLoginLife: 10 * time.Second}, ""},
+		{"logins that nobody can renew in time", server.Config{NacosLoginLife: 9 * time.Second}, "nacos_login_life: 9s is not 10s to 5h0m0s"},
+		{"logins over the life of keys", server.Config{NacosLoginLife: 6 * time.Hour}, "nacos_login_life: 6h0m0s is not 10s to 5h0m0s"},
+		{"logins before now", server.Config{NacosLoginLife: -time.Hour}, "nacos_login_life: -1h0m0s is not 10s to 5h0m0s"},
 		{"a broken header for labels", server.Config{Labels: server.Labels{URL: "http://192.0.2.1", Headers: map[string]string{"a b": "c"}}}, "labels: headers: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

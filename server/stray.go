@@ -28,7 +28,11 @@ func belowNacos(path string) (below string, is bool) {
 
 // turnAway answers a call that reaches no operation, as those who called expect it.
 func turnAway(w http.ResponseWriter, r *http.Request, status int, text string) {
-	if _, is := belowNacos(r.URL.Path); is || !strings.HasPrefix(r.URL.Path, ours) {
+	_, theirs := belowNacos(r.URL.Path)
+	if strings.Contains(r.Pattern, " "+ours) { // an operation of ours, where Nacos has paths too
+		theirs = false
+	}
+	if theirs || !strings.HasPrefix(r.URL.Path, ours) {
 		plain(w, status, text)
 		return
 	}

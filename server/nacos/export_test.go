@@ -1,6 +1,7 @@
 package nacos
 
 import (
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
 )
@@ -47,4 +48,34 @@ func ParseChecker(text string) (*registry.HealthCheck, string, error) {
 	}
 	again, err := encode(newChecker(check))
 	return check, again, err
+}
+
+// RulesOf returns the rules that a permission is to a role, as operators write them.
+func RulesOf(resource, action string) (all []string, err error) {
+	rules, err := permission{"r", resource, action}.rules()
+	for _, r := range rules {
+		all = append(all, r.String())
+	}
+	return all, err
+}
+
+// PermissionsOf returns the permissions that rules are, as resource and action.
+func PermissionsOf(rules []access.Rule) (all []string) {
+	for _, p := range permissionsOf("r", rules) {
+		all = append(all, p.Resource+" "+p.Action)
+	}
+	return all
+}
+
+// Again returns the rules of a permission, and those of the permissions that these are.
+func Again(resource, action string) (rules, again []access.Rule, err error) {
+	rules, err = permission{"r", resource, action}.rules()
+	for _, p := range permissionsOf("r", rules) {
+		more, err := p.rules()
+		if err != nil {
+			return nil, nil, err
+		}
+		again = append(again, more...)
+	}
+	return rules, again, err
 }

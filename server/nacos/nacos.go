@@ -110,6 +110,8 @@ type Config struct {
 	Switches *switches.Board
 	// Login judges the logins of clients; nil answers all of them, as nobody has to.
 	Login LoginFunc
+	// Users are users and their roles; nil: nobody has to log in, and none are known.
+	Users Users
 	// Registerer takes the metrics that dashboards of Nacos know; nil means none.
 	Registerer prometheus.Registerer
 	// Metrics answers /actuator/prometheus; nil means that it is 404.

@@ -84,11 +84,16 @@ type answer struct {
 	kind        string // media type without an envelope
 	description string
 	more        []Response
+	plain       []Response // texts in the envelope of old consoles, too
 }
 
-func text(description string, more ...Response) answer { return answer{typeText, description, more} }
+func text(description string, more ...Response) answer {
+	return answer{kind: typeText, description: description, more: more}
+}
 
-func object(description string, more ...Response) answer { return answer{typeJSON, description, more} }
+func object(description string, more ...Response) answer {
+	return answer{kind: typeJSON, description: description, more: more}
+}
 
 // in returns the responses in an envelope.
 func (a answer) in(form envelope) []Response {
@@ -99,6 +104,12 @@ func (a answer) in(form envelope) []Response {
 	}
 	for _, r := range a.more {
 		if form != bare {
+			r.ContentType = typeJSON
+		}
+		all = append(all, r)
+	}
+	for _, r := range a.plain {
+		if form == wrapped {
 			r.ContentType = typeJSON
 		}
 		all = append(all, r)

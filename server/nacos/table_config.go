@@ -41,7 +41,7 @@ var (
 		query("quota", "Documents, 0: any number").as("integer"), query("maxSize", "Bytes of one document, 0: any number").as("integer"),
 		query("maxAggrCount", "Without effect").as("integer"), query("maxAggrSize", "Without effect").as("integer"),
 	}
-	aFile    = answer{"application/octet-stream", "A zip file", nil}
+	aFile    = answer{kind: "application/octet-stream", description: "A zip file", more: nil}
 	casLost  = Response{http.StatusInternalServerError, typeText, "casMd5 does not hold"}
 	noRecord = Response{http.StatusForbidden, typeText, "There is no such record of this document"}
 	noScope  = Response{http.StatusBadRequest, typeJSON, "Neither namespace nor group is named, or no quota"}

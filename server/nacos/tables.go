@@ -7,7 +7,7 @@ import (
 
 // operations returns the one list of what is served, area by area.
 func operations() []op {
-	return slices.Concat(instanceOps, serviceOps, catalogOps, operatorOps, clientOps, configOps, configOps3, namespaceOps, serverOps, clusterOps)
+	return slices.Concat(instanceOps, serviceOps, catalogOps, operatorOps, clientOps, configOps, configOps3, namespaceOps, serverOps, clusterOps, userOps)
 }
 
 // Methods, short enough for a table.

@@ -25,12 +25,31 @@ func (c *call) note() {
 	if c.id == "Login" {
 		trail.As("user", c.value("username"))
 	}
+	if c.on == auth1 || c.on == auth3 {
+		if c.id != "Login" {
+			c.noteUser(trail)
+		}
+		return
+	}
 	item := c.value("grayName", "tag")
 	if ip := c.value("ip"); ip != "" {
 		item = ip + ":" + c.value("port")
 	}
 	trail.About(c.value("namespaceId", "tenant", "customNamespaceId", "namespace"), c.value("groupName", "group"),
 		c.value("serviceName", "dataId", "entry", "logName"), item)
+}
+
+// noteUser tells what a call about users is about: a user and the role that it is given
+// or loses, or a role and what is allowed to it.
+func (c *call) noteUser(trail *audit.Trail) {
+	switch user, role := c.value("username"), c.value("role"); {
+	case user != "":
+		trail.About("", "", user, role)
+	case c.has("resource"):
+		trail.About("", "", role, c.value("action")+" "+c.value("resource"))
+	default:
+		trail.About("", "", role, "")
+	}
 }
 
 // part tells the trail what a call about many documents has done to one of them.
