@@ -25,6 +25,9 @@ func (d *doors) of(r *http.Request) *doorman.Doorman {
 		return nil
 	}
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if door := d.ofAuth(r.URL.Path, reads); door != nil {
+		return door
+	}
 	if below, is := belowNacos(r.URL.Path); is {
 		return d.ofNacos(r, below, reads)
 	}
@@ -39,13 +42,29 @@ func (d *doors) of(r *http.Request) *doorman.Doorman {
 	return d.reads
 }
 
+// ofAuth is of for logins and for users, in our own API and in Nacos's.
+func (d *doors) ofAuth(path string, reads bool) *doorman.Doorman {
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "/nacos"), "/")
+	switch {
+	case !strings.HasPrefix(path, "/v1/auth/") && !strings.HasPrefix(path, "/v3/auth/"):
+		return nil
+	case path == api.PathOIDC:
+		return d.people
+	case !reads && strings.HasSuffix(path, "/login"):
+		return d.logins
+	case reads:
+		return d.reads
+	}
+	return d.waits
+}
+
 // ofNacos is of for the calls of Nacos, of which path is what follows the context path.
 func (d *doors) ofNacos(r *http.Request, path string, reads bool) *doorman.Doorman {
 	naming, configs := strings.Contains(path, "/ns/"), strings.Contains(path, "/cs/")
 	switch {
 	case naming && (strings.HasSuffix(path, "/instance/beat") || path == "/v3/client/ns/instance" && saysBeat(r)),
 		naming && reads && (strings.HasSuffix(path, "/operator/metrics") || strings.HasSuffix(path, "/ops/metrics") || strings.HasSuffix(path, "/health/server")),
-		path == "/v1/cs/health", strings.HasPrefix(path, "/v1/auth/"), strings.HasPrefix(path, "/v3/auth/"), ofServer(r, path):
+		path == "/v1/cs/health", ofServer(r, path):
 		return nil
 	case !reads, configs, strings.HasSuffix(path, "/subscribers"):
 		return d.waits

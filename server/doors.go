@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -10,7 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/doorman"
+	"github.com/musterhq/muster/internal/origin"
+	"github.com/musterhq/muster/internal/seats"
 )
 
 // doors bound how many calls are worked on at once, so that a server that is asked for
@@ -21,7 +26,11 @@ type doors struct {
 	reads  *doorman.Doorman // what is answered from memory takes a processor
 	waits  *doorman.Doorman // what waits for etcd or another server takes none
 	bulk   *doorman.Doorman // large bodies take memory, while they come in and are worked on
+	logins *doorman.Doorman // they need no etcd, and must go on while it hangs
+	people *doorman.Doorman // logins at a provider of identities, which may hang itself
 	answer budget           // large answers take memory until their clients have read them
+	bodies budget           // small bodies that come in before their calls have a seat
+	large  *seats.Seats     // bytes of large ones that do, of which one address has half
 	limits *limits
 }
 
@@ -30,8 +39,23 @@ const (
 	largeBody = 256 << 10
 	// largeAnswer is from where on an answer counts, while it is written.
 	largeAnswer = 256 << 10
+	// maxLogin bounds the body of a login, which anybody may send.
+	maxLogin = 64 << 10
 	// maxAnswers bounds the bytes of large answers that are written at once.
 	maxAnswers = 256 << 20
+	// maxBodies bounds the bytes of small bodies that are read before their calls have a
+	// seat.
+	maxBodies = 64 << 20
+	// maxLarge does so for large bodies, of each of which at most earlyMost are read then.
+	// More of them than maxLarge has room for, and fewer than bulk has seats, can come so far
+	// and send the rest slowly.
+	maxLarge  = 128 << 20
+	earlyMost = 12 << 20
+	// earlyPart is read at once at most, and counts for each large body at least.
+	earlyPart = 1 << 20
+	// seatTime is how long the rest of a body may take that found no room before its call had
+	// a seat.
+	seatTime = 2 * time.Second
 	// answerTime is how long a client may take to read a large answer.
 	answerTime = time.Minute
 	// retryAfter is what a call is told that was turned away, in seconds.
@@ -43,7 +67,11 @@ func newDoors(l *limits) *doors {
 		reads:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 512, Patience: 250 * time.Millisecond, Brief: 50 * time.Millisecond}),
 		waits:  doorman.New(doorman.Config{Seats: 512, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		bulk:   doorman.New(doorman.Config{Seats: 16, Waiting: 64, Patience: 10 * time.Second, Brief: 2 * time.Second}),
+		logins: doorman.New(doorman.Config{Seats: 128, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
+		people: doorman.New(doorman.Config{Seats: 64, Waiting: 64, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		answer: budget{limit: maxAnswers},
+		bodies: budget{limit: maxBodies},
+		large:  seats.New(maxLarge, maxLarge/2),
 		limits: l,
 	}
 }
@@ -80,7 +108,27 @@ func (d *doors) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if r.ContentLength > largeBody || r.ContentLength < 0 {
+		length, login := r.ContentLength, door == d.logins || door == d.people
+		if login {
+			if length > maxLogin {
+				turnAway(w, r, http.StatusRequestEntityTooLarge, "a login has at most "+strconv.Itoa(maxLogin)+" bytes")
+				return
+			}
+			if length != 0 { // else what is read is whether the client has gone
+				r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyBegin)) // only servers of tests know none
+			}
+			if length < 0 {
+				length = maxLogin
+			}
+		}
+		large := !login && (length > largeBody || length < 0)
+		full, release := false, func() {}
+		if r.URL.Path != api.PathConfigImport { // goes to the disk, one at a time
+			full, release = d.early(r, length, large)
+		}
+		defer release()
+		if large {
 			leave, err := d.bulk.Enter(r.Context())
 			if err != nil {
 				busy(w, r)
@@ -94,9 +142,54 @@ func (d *doors) guard(next http.Handler) http.Handler {
 			return
 		}
 		s := &seated{ResponseWriter: w, r: r, doors: d, leave: leave}
+		if full {
+			s.soon = time.Now().Add(seatTime)
+			_ = s.SetReadDeadline(s.soon) // only servers of tests know none
+		}
 		defer s.end()
 		next.ServeHTTP(s, r)
 	})
+}
+
+// early reads a body of a length, or -1, before its call takes a seat, so that nobody holds
+// one by sending slowly. Where all that are so read are too much it is full: then the rest of
+// the body has to come in soon once there is a seat.
+func (d *doors) early(r *http.Request, length int64, large bool) (full bool, release func()) {
+	take, give, least := d.bodies.take, func(n int64) { d.bodies.held.Add(-n) }, int64(0)
+	if large {
+		least = earlyPart // so that few can hold connections by sending slowly
+		from := origin.Network(access.From(r.Context()).From).String()
+		take, give = func(n int64) bool { return d.large.TakeMany(from, int(n)) }, func(n int64) { d.large.LeaveMany(from, int(n)) }
+		if length < 0 {
+			length = earlyMost
+		}
+	}
+	length = min(length, earlyMost)
+	var parts []io.Reader
+	read, held := int64(0), int64(0)
+	for read < length {
+		n := min(length-read, max(bytes.MinRead, min(read, earlyPart))) // as much again as there is
+		if more := max(read+n, least) - held; more > 0 {
+			if full = !take(more); full {
+				break
+			}
+			held += more
+		}
+		read += n
+		part := make([]byte, n)
+		got, err := io.ReadFull(r.Body, part)
+		parts = append(parts, bytes.NewReader(part[:got]))
+		if err != nil {
+			break // who reads the rest finds the same error
+		}
+	}
+	if len(parts) > 0 {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(append(parts, r.Body)...), r.Body}
+	}
+	return full, func() { give(held) }
 }
 
 // busy turns a call away that may be made again soon, or at another server.
@@ -116,7 +209,16 @@ type seated struct {
 	status  int    // that is to be answered with the first part of the body
 	held    int64  // bytes of the answer that count
 	begun   bool
-	refused bool // nothing of the answer is written any more
+	refused bool      // nothing of the answer is written any more
+	soon    time.Time // until when the body has to be here, zero: as long as others say
+}
+
+// SetReadDeadline lets nobody give a body longer that has to come in soon.
+func (s *seated) SetReadDeadline(at time.Time) error {
+	if !s.soon.IsZero() && at.After(s.soon) {
+		at = s.soon
+	}
+	return http.NewResponseController(s.ResponseWriter).SetReadDeadline(at)
 }
 
 // WriteHeader implements http.ResponseWriter. The header waits for what follows it, which
@@ -184,7 +286,7 @@ func (d *doors) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (d *doors) Collect(to chan<- prometheus.Metric) {
-	for name, door := range map[string]*doorman.Doorman{"reads": d.reads, "waits": d.waits, "bulk": d.bulk} {
+	for name, door := range map[string]*doorman.Doorman{"reads": d.reads, "waits": d.waits, "bulk": d.bulk, "logins": d.logins, "people": d.people} {
 		is := door.Stats()
 		to <- prometheus.MustNewConstMetric(descTaken, prometheus.GaugeValue, float64(is.Taken), name)
 		to <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(is.Waiting), name)

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,7 +68,17 @@ func TestDoorOfEachCall(t *testing.T) {
 		"PUT /v1/services/public/DEFAULT_GROUP/beat":                           "waits",
 		"PUT /nacos/v1/ns/instance/metadata/batch":                             "waits",
 		"GET /nacos/v2/core/cluster/node/list":                                 "",
-		"POST /nacos/v1/auth/login":                                            "",
+		"POST /nacos/v1/auth/login":                                            "logins",
+		"POST /nacos/v1/auth/users/login":                                      "logins",
+		"POST /nacos/v3/auth/user/login":                                       "logins",
+		"POST /nacos/v1/auth/login/":                                           "logins",
+		"GET /nacos/v1/auth/users?pageNo=1":                                    "reads",
+		"POST /nacos/v1/auth/roles":                                            "waits",
+		"POST /v1/auth/login":                                                  "logins",
+		"POST /v1/auth/oidc":                                                   "people",
+		"GET /v1/auth/oidc":                                                    "people",
+		"GET /v1/auth/whoami":                                                  "reads",
+		"PUT /v1/auth/users/ann":                                               "waits",
 		"GET /nacos/v2/ns/client/subscribe/list?x=1":                           "reads",
 		"GET /nacos/v1/ns/service/list?pageNo=1&ns=cs":                         "reads",
 	} {
@@ -171,5 +183,82 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 	}
 	if got := ask("/v1/services"); got.Code != http.StatusOK || got.Body.Len() != len(large) {
 		t.Errorf("a large answer after it = %d with %d bytes, want all of it", got.Code, got.Body.Len())
+	}
+}
+
+// Logins, which anybody may send, take neither the memory nor the seats of others.
+func TestLoginsAreBounded(t *testing.T) {
+	at := base(running(t))
+	long := strings.Repeat("x", 100<<10)
+	for _, path := range []string{"/v1/auth/login", "/nacos/v1/auth/login", "/v1/auth/oidc"} {
+		if status, _, body := call(t, http.MethodPost, at+path, "application/json", strings.NewReader(long)); status != http.StatusRequestEntityTooLarge {
+			t.Errorf("POST %s with 100 KiB = %d %q, want 413", path, status, body)
+		}
+	}
+	if status, _, body := call(t, http.MethodPost, at+"/v1/auth/login", "application/json", io.MultiReader(strings.NewReader(long))); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("POST of 100 KiB whose length is not told = %d %q, want 413", status, body)
+	}
+	// Of a length that is not told no more is read, and it waits without a seat.
+	in, out := io.Pipe()
+	answered := make(chan int, 1)
+	go func() {
+		status, _, _ := call(t, http.MethodPost, at+"/v1/auth/login", "application/json", in)
+		answered <- status
+	}()
+	if _, err := io.WriteString(out, `{"user":`); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := get(t, at+"/metrics"); !strings.Contains(body, `muster_http_working{door="bulk"} 0`) || !strings.Contains(body, `muster_http_working{door="logins"} 0`) {
+		t.Error("a login that comes slowly has a seat")
+	}
+	if _, err := io.WriteString(out, `"ann","password":"x"}`); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status := <-answered; status != http.StatusConflict { // nobody has to log in here
+		t.Errorf("a login that came slowly = %d, want 409", status)
+	}
+}
+
+// A body that cannot be read is its sender's fault, and its answer repeats little of it.
+func TestBodiesThatCannotBeRead(t *testing.T) {
+	at := running(t).Addresses().HTTP
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = io.WriteString(conn, "PUT /v1/services/public/g/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nnothing of the kind\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // the status says it
+	if answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("a body in chunks that are none = %s, want 400", answer.Status)
+	}
+	number := strings.Repeat("9", 100<<10)
+	status, _, body := call(t, http.MethodPut, "http://"+at+"/v1/services/public/g/s", "application/json", strings.NewReader(`{"protectThreshold":`+number+`}`))
+	if status != http.StatusBadRequest || len(body) > 2000 {
+		t.Errorf("a number of 100 KiB = %d with %d bytes, want 400 and few", status, len(body))
+	}
+}
+
+// What is refused of our own calls is a problem, where Nacos has paths too.
+func TestOwnRefusalsAreProblems(t *testing.T) {
+	at := base(gated(t))
+	for path, want := range map[string]string{"/v1/auth/whoami": "application/problem+json", "/v1/auth/users/ann/sign-out": "application/problem+json", "/v1/auth/permissions": "application/json;charset=UTF-8"} {
+		method := http.MethodGet
+		if strings.HasSuffix(path, "sign-out") {
+			method = http.MethodPost
+		}
+		if status, header, _ := callAs(t, "", method, at+path, "", ""); status < 400 || header.Get("Content-Type") != want {
+			t.Errorf("%s %s = %d of %q, want a refusal of %q", method, path, status, header.Get("Content-Type"), want)
+		}
 	}
 }

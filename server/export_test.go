@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"reflect"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/seats"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/events"
 )
@@ -96,6 +98,10 @@ func DoorOf(r *http.Request) string {
 		return "reads"
 	case d.waits:
 		return "waits"
+	case d.logins:
+		return "logins"
+	case d.people:
+		return "people"
 	}
 	return ""
 }
@@ -164,6 +170,21 @@ func Misknown(s *Server) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// Doors returns what calls pass that write, with room for so many bytes of bodies that come in
+// before there is a seat: how many such bytes there are, how many seats are taken of the door
+// that has most, and what serves a call with a body.
+func Doors(room int) (bodies func() int, taken func() int, serve func(w http.ResponseWriter, body io.ReadCloser, length int64, next http.HandlerFunc)) {
+	d := newDoors(&limits{})
+	d.bodies.limit, d.large = int64(room), seats.New(room, room)
+	return func() int { return int(d.bodies.held.Load()) + d.large.Taken() },
+		func() int { return max(d.waits.Stats().Taken, d.bulk.Stats().Taken) },
+		func(w http.ResponseWriter, body io.ReadCloser, length int64, next http.HandlerFunc) {
+			r := httptest.NewRequestWithContext(context.Background(), http.MethodPut, "/v1/services/a/b/c", body)
+			r.ContentLength = length
+			d.guard(next).ServeHTTP(w, r)
+		}
 }
 
 // Safe returns a handler behind what answers panics, and how many there were.

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if _, set := os.LookupEnv(raceOptions); !set {
 		_ = os.Setenv(raceOptions, noSleep) // the name is good
 	}
-	testscript.Main(m, map[string]func(){"muster": main})
+	testscript.Main(m, map[string]func(){"muster": main, slowCommand: slowMain})
 }
 
 // A program with the race detector would wait for a second at every end.

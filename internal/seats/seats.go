@@ -18,23 +18,30 @@ func New(limit, perClient int) *Seats {
 }
 
 // Take reports whether a client gets one more; who does gives it back with Leave.
-func (s *Seats) Take(client string) bool {
+func (s *Seats) Take(client string) bool { return s.TakeMany(client, 1) }
+
+// TakeMany reports whether a client gets n more, or else none; who does gives them back
+// with LeaveMany, in parts too.
+func (s *Seats) TakeMany(client string, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken >= s.limit || s.byClient[client] >= s.perClient {
+	if s.taken+n > s.limit || s.byClient[client]+n > s.perClient {
 		return false
 	}
-	s.taken++
-	s.byClient[client]++
+	s.taken += n
+	s.byClient[client] += n
 	return true
 }
 
 // Leave gives one back that the client took.
-func (s *Seats) Leave(client string) {
+func (s *Seats) Leave(client string) { s.LeaveMany(client, 1) }
+
+// LeaveMany gives back n that the client took.
+func (s *Seats) LeaveMany(client string, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taken--
-	if s.byClient[client]--; s.byClient[client] == 0 {
+	s.taken -= n
+	if s.byClient[client] -= n; s.byClient[client] == 0 {
 		delete(s.byClient, client)
 	}
 }
