@@ -36,7 +36,7 @@ func (s *Server) handler() (http.Handler, error) {
 	for _, r := range s.routes(mux) {
 		mux.Handle(r.pattern, s.behind(r.need, r.Handler))
 	}
-	return s.safe(paced(s.audited(s.guard(s.withAge(s.doors.guard(mux)))))), nil
+	return s.safe(paced(s.audited(s.guard(s.withAge(s.doors.guard(mux)))), answerTime)), nil
 }
 
 // route is a handler that is no operation of an API.

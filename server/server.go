@@ -183,11 +183,18 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTime, IdleTimeout: idleTimeout, ConnState: s.connections.follow,
-		MaxHeaderBytes: maxHeader, ErrorLog: log.New(&s.handshakes, "", 0)}
+		MaxHeaderBytes: maxHeader, HTTP2: http2Limits(), ErrorLog: log.New(&s.handshakes, "", 0)}
 	if s.ownCerts != nil {
 		s.http.TLSConfig = s.ownCerts.Server(s.cfg.TLS.ClientRequired, protocols...)
 	}
 	return s.Addresses().write(s.cfg.DataDir)
+}
+
+// http2Limits keep what a connection of HTTP/2 takes small: a frame has room as soon as it
+// is announced, and what no handler has read yet is kept. Calls beside one whose body waits
+// have room for theirs.
+func http2Limits() *http.HTTP2Config {
+	return &http.HTTP2Config{MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerConnection: 512 << 10, MaxReceiveBufferPerStream: 128 << 10, WriteByteTimeout: answerTime}
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
