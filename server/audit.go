@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/internal/origin"
 	"github.com/musterhq/muster/probe"
 )
 
@@ -132,11 +133,10 @@ func (s *Server) unrecorded() error {
 // audited records calls, and lets handlers know where one came from and later who
 // makes it. It is the outermost handler, so that what is refused anywhere is recorded, too.
 func (s *Server) audited(next http.Handler) http.Handler {
+	proxies, _ := origin.Parse(s.cfg.TrustedProxies) // WithDefaults has read them
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		told := &recorder{ResponseWriter: w, log: s.audit, r: r}
-		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-			told.caller.From = from.Addr().Unmap()
-		}
+		told.caller.From = proxies.Settle(r)
 		ctx := audit.With(access.With(r.Context(), &told.caller), &told.trail)
 		answered := false
 		defer func() {

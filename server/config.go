@@ -19,6 +19,7 @@ import (
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/etcdstore/embedded"
 	"github.com/musterhq/muster/internal/masked"
+	"github.com/musterhq/muster/internal/origin"
 	"github.com/musterhq/muster/internal/sdnotify"
 )
 
@@ -95,10 +96,13 @@ type Config struct {
 	// authentication where Auth is off.
 	Insecure bool `yaml:"insecure"`
 	// Auth says whether callers must say who they are: on, off, or auto, which is on
-	// where HTTP is beyond loopback; empty is auto.
+	// where HTTP is beyond loopback, or behind a trusted proxy; empty is auto.
 	Auth string `yaml:"auth"`
 	// TLS says how the HTTP edge speaks TLS; without a certificate it does not.
 	TLS TLS `yaml:"tls"`
+	// TrustedProxies are the addresses and networks of proxies whose X-Forwarded-For says
+	// where a call over HTTP comes from; none is believed otherwise.
+	TrustedProxies []string `yaml:"trusted_proxies"`
 
 	// Version is what the server calls itself.
 	Version string `yaml:"-"`
@@ -169,6 +173,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if err := c.Limits.check(); err != nil {
 		return c, err
+	}
+	if _, err := origin.Parse(c.TrustedProxies); err != nil {
+		return c, fmt.Errorf("trusted_proxies: %w", err)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -85,7 +85,8 @@ func (s *Server) libraries() ([]*dto.MetricFamily, error) {
 
 // guard keeps web pages out while nobody has to log in: a page of another origin
 // must not write, and one whose name was made to resolve to this host (DNS
-// rebinding) names itself in Host. Beyond loopback any Host may be right.
+// rebinding) names itself in Host. Beyond loopback, and behind a proxy, any Host may be
+// right.
 func (s *Server) guard(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +94,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	}))
 	next = origin.Handler(next)
 	listen, _, _ := net.SplitHostPort(s.cfg.HTTP) // as the listener says it
-	if !loopback(listen) {
+	if !loopback(listen) || len(s.cfg.TrustedProxies) > 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

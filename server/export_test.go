@@ -90,6 +90,9 @@ func Pulse(most time.Duration) (behind func() bool, run func(ctx context.Context
 	return p.behind, func(ctx context.Context, address string) error { return p.run(ctx, address, nil) }
 }
 
+// Exposures says what lies open to others than this host.
+func Exposures(c Config) []string { return c.exposures() }
+
 // Paced bounds how slowly clients may send and read; each part of an answer has so long.
 func Paced(next http.Handler, answer time.Duration) http.Handler { return paced(next, answer) }
 

@@ -89,6 +89,12 @@ func callAs(t testing.TB, token, method, url, kind, body string) (status int, he
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	return sent(t, req)
+}
+
+// sent sends a request and returns what is answered.
+func sent(t testing.TB, req *http.Request) (status int, header http.Header, answer string) {
+	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

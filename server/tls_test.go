@@ -235,6 +235,19 @@ func TestBeyondLoopback(t *testing.T) {
 	}
 }
 
+// An etcd elsewhere that is asked in the clear is told of, and does not need to be allowed.
+func TestEtcdInPlainIsToldOf(t *testing.T) {
+	for url, want := range map[string]string{"http://192.0.2.1:2379": "etcd is asked without TLS", "https://192.0.2.1:2379": "", "http://127.0.0.1:2379": "", "http://localhost:2379": "", "192.0.2.1:2379": "etcd is asked without TLS", "etcd.example.org:2379": "etcd is asked without TLS", "127.0.0.1:2379": "", "localhost:2379": "", "[::1]:2379": ""} {
+		cfg, err := server.Config{HTTP: "127.0.0.1:8848", Etcd: server.Etcd{URLs: []string{url}}}.WithDefaults()
+		if err != nil {
+			t.Errorf("WithDefaults() with %s = %v", url, err)
+		}
+		if got := strings.Join(server.Exposures(cfg), ", "); got != want {
+			t.Errorf("with %s lies open: %q, want %q", url, got, want)
+		}
+	}
+}
+
 // What lies open is said by the status for as long as it does.
 func TestStatusTellsWhatLiesOpen(t *testing.T) {
 	s, _ := startAt(t, server.Config{HTTP: "0.0.0.0:0", Advertise: "127.0.0.1", Auth: server.AuthOff, Insecure: true})

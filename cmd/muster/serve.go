@@ -90,8 +90,9 @@ func settingFlags() []cli.Flag {
 		&cli.StringFlag{Name: "audit-syslog", EnvVars: []string{"MUSTER_AUDIT_SYSLOG"}, Usage: "`ADDRESS` of a syslog that takes who changed what, too: unix:///PATH, udp://HOST:PORT or tcp://HOST:PORT"},
 		&cli.StringFlag{Name: "audit-webhook", EnvVars: []string{"MUSTER_AUDIT_WEBHOOK"}, Usage: "`URL` to which it is posted, too; a header for it comes from MUSTER_AUDIT_WEBHOOK_HEADER or the settings file"},
 		&cli.BoolFlag{Name: "insecure", EnvVars: []string{"MUSTER_INSECURE"}, Usage: "allow HTTP beyond loopback without TLS, or without authentication"},
-		&cli.StringFlag{Name: "auth", EnvVars: []string{"MUSTER_AUTH"}, Usage: "whether callers must log in: `MODE` on, off, or auto, which is on where HTTP is beyond loopback", DefaultText: server.AuthAuto},
+		&cli.StringFlag{Name: "auth", EnvVars: []string{"MUSTER_AUTH"}, Usage: "whether callers must log in: `MODE` on, off, or auto, which is on where HTTP is beyond loopback, or behind a trusted proxy", DefaultText: server.AuthAuto},
 		&cli.StringFlag{Name: "auth-key", EnvVars: []string{"MUSTER_AUTH_KEY"}, Usage: "`FILE` of the keys that guard those of sessions; all servers have the same", DefaultText: "auth.key in the data directory, made at the first start"},
+		&cli.StringSliceFlag{Name: "trusted-proxies", EnvVars: []string{"MUSTER_TRUSTED_PROXIES"}, Usage: "`NETWORK` or address of proxies whose X-Forwarded-For says where calls over HTTP come from, repeatable"},
 		&cli.StringFlag{Name: "tls-cert", EnvVars: []string{"MUSTER_TLS_CERT"}, Usage: "certificate `FILE`, with which HTTP speaks TLS and this server asks others"},
 		&cli.StringFlag{Name: "tls-key", EnvVars: []string{"MUSTER_TLS_KEY"}, Usage: "key `FILE` of that certificate"},
 		&cli.StringFlag{Name: "tls-ca", EnvVars: []string{"MUSTER_TLS_CA"}, Usage: "`FILE` with the authorities of other servers' certificates", DefaultText: "those of the system"},
@@ -201,6 +202,7 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	}
 	over(c, "insecure", c.Bool, &cfg.Insecure)
 	over(c, "auth", c.String, &cfg.Auth)
+	over(c, "trusted-proxies", c.StringSlice, &cfg.TrustedProxies)
 	over(c, "tls-cert", c.String, &cfg.TLS.CertFile)
 	over(c, "tls-key", c.String, &cfg.TLS.KeyFile)
 	over(c, "tls-ca", c.String, &cfg.TLS.CAFile)

@@ -71,7 +71,7 @@ func details(asked string, s api.Status, protection *api.Protection) [][]string 
 		{"storage", storage(s.Storage)},
 	}
 	if len(s.Insecure) > 0 {
-		rows = append(rows, []string{"insecure", "HTTP is beyond loopback, where " + strings.Join(s.Insecure, " and ")})
+		rows = append(rows, []string{"insecure", strings.Join(s.Insecure, ", ")})
 	}
 	if protection != nil {
 		rows = append(rows, []string{"protection", protectionText(*protection)})
