@@ -4,10 +4,12 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/nacoswire"
 )
@@ -70,6 +72,23 @@ func held(all []listened) iter.Seq2[config.Key, string] {
 	}
 }
 
+// readable returns the documents that a caller may read. The others are left out: a client
+// listens to all of its own at once, and would be told of none of them. Where it may read
+// none it is refused.
+func readable(all []listened, by *access.Caller, may func(namespace, group string) error) ([]listened, error) {
+	if len(all) == 0 {
+		return all, nil
+	}
+	first := all[0].key
+	all = slices.DeleteFunc(all, func(l listened) bool {
+		return !by.May(access.Read, access.Resource{Kind: access.Config, Namespace: l.key.Namespace, Group: l.key.Group})
+	})
+	if len(all) > 0 {
+		first = all[0].key
+	}
+	return all, may(first.Namespace, first.Group)
+}
+
 // encodeListened names documents as the client wrote them.
 func encodeListened(changed []listened) string {
 	var b strings.Builder
@@ -86,10 +105,8 @@ func (h *Handler) listen(c *call) error {
 		return err
 	}
 	c.caller.ChecksEach()
-	for _, l := range all {
-		if err := c.may(l.key.Namespace, l.key.Group); err != nil {
-			return err
-		}
+	if all, err = readable(all, c.caller, c.may); err != nil {
+		return err
 	}
 	who := c.reader()
 	h.cfg.Track.Heard(who, held(all))
