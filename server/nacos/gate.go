@@ -21,10 +21,16 @@ func (h *Handler) gate(c *call) error {
 	if status := set.Limited(c.r.URL.Path); status != 0 {
 		return &refusal{status: status, by: byCheck}
 	}
-	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
-	switch state := set.Status(); {
-	case state == "UP", strings.HasPrefix(c.agent(), "Nacos-Server"),
-		state == "READ_ONLY" && reads, state == "WRITE_ONLY" && !reads:
+	if strings.HasPrefix(c.agent(), "Nacos-Server") {
+		return nil
+	}
+	return h.open(c.r.Method == http.MethodGet || c.r.Method == http.MethodHead)
+}
+
+// open returns why naming calls that read, or else write, are kept out, nil: they are not.
+func (h *Handler) open(reads bool) error {
+	switch state := h.switches.Current().Status(); {
+	case state == "UP", state == "READ_ONLY" && reads, state == "WRITE_ONLY" && !reads:
 		return nil
 	default:
 		return notNow("server is %snow, please try again later!", state) // sic

@@ -138,19 +138,24 @@ func (h *Handler) stopBeta(c *call) (any, error) {
 	return told{"stop beta ok", true}, nil
 }
 
-// withdrawTag ends the gray release of a tag, which may be named as the tag or as
-// the release; that there is none is fine. The document stays in any case.
+// withdrawTag ends the gray release of a tag; that there is none is fine. The document
+// stays in any case.
 func (h *Handler) withdrawTag(c *call, k config.Key, tag string) (any, error) {
-	name := config.TagPrefix + strings.TrimPrefix(tag, config.TagPrefix)
-	if h.cfg.Configs.View().Snapshot().Release(k, config.TagPrefix+tag) != nil { // tag_x may be a tag
-		name = config.TagPrefix + tag
-	}
-	_, receipt, err := h.cfg.Configs.Withdraw(c.r.Context(), k, name, c.author())
+	_, receipt, err := h.cfg.Configs.Withdraw(c.r.Context(), k, h.releaseOf(k, tag), c.author())
 	if err != nil {
 		return nil, err
 	}
 	c.configured(receipt)
 	return true, nil
+}
+
+// releaseOf returns the name of the gray release of a tag, which may be named as the tag
+// or as the release.
+func (h *Handler) releaseOf(k config.Key, tag string) string {
+	if h.cfg.Configs.View().Snapshot().Release(k, config.TagPrefix+tag) != nil { // tag_x may be a tag
+		return config.TagPrefix + tag
+	}
+	return config.TagPrefix + strings.TrimPrefix(tag, config.TagPrefix)
 }
 
 // grayDetail is a gray release as version 3 shows it.

@@ -22,7 +22,16 @@ func (c *call) serviceKey() (registry.ServiceKey, error) {
 // serviceNamed takes apart service or group@@service; the group within wins
 // over the parameter. The caller must have the right to it.
 func (c *call) serviceNamed(name string) (registry.ServiceKey, error) {
-	k := registry.ServiceKey{Namespace: c.namespace(), Group: c.or("groupName", registry.DefaultGroup), Name: name}
+	k, err := serviceOf(c.namespace(), c.or("groupName", registry.DefaultGroup), name)
+	if err != nil {
+		return k, err
+	}
+	return k, c.may(k.Namespace, k.Group)
+}
+
+// serviceOf returns a service, checked. The group within its name wins.
+func serviceOf(namespace, group, name string) (registry.ServiceKey, error) {
+	k := registry.ServiceKey{Namespace: namespace, Group: group, Name: name}
 	if group, bare, grouped := strings.Cut(name, "@@"); grouped {
 		if group == "" || bare == "" {
 			return k, refusePage(http.StatusBadRequest, "Service name filter error,"+
@@ -38,10 +47,7 @@ func (c *call) serviceNamed(name string) (registry.ServiceKey, error) {
 			return k, tooLong(part.name, part.limit)
 		}
 	}
-	if err := k.Validate(); err != nil {
-		return k, err
-	}
-	return k, c.may(k.Namespace, k.Group)
+	return k, k.Validate()
 }
 
 func (c *call) namespace() string { return c.or("namespaceId", registry.DefaultNamespace) }

@@ -65,27 +65,39 @@ func (h *Handler) publish(c *call) (any, error) {
 var onlyTold = map[string]bool{"desc": true, "app": true, "use": true, "effect": true, "type": true, "schema": true, "tags": true,
 	"encryptedDataKey": true}
 
-// unpublished words why a publish was refused.
+// unpublished words why a publish was refused, as the version of a call does.
 func (c *call) unpublished(d config.Draft, err error) error {
+	worded, status, reason := unpublished(d, err)
+	switch {
+	case worded == nil:
+		return err
+	case status != 0:
+		return c.onlyFalse(status, reason, worded)
+	}
+	return worded
+}
+
+// unpublished words why a publish was refused, nil: as any other error. Where version 1
+// says no more than false, there are the status and the reason that go with that.
+func unpublished(d config.Draft, err error) (worded *refusal, status int, reason string) {
 	if e, ok := errors.AsType[*config.ConflictError](err); ok && d.If.MD5 != "" {
-		return c.onlyFalse(http.StatusInternalServerError, e.Error(),
-			refuse(http.StatusInternalServerError, "Cas publish fail, server md5 may have changed.").as(resourceConflict))
+		return refuse(http.StatusInternalServerError, "Cas publish fail, server md5 may have changed.").as(resourceConflict), http.StatusInternalServerError, e.Error()
 	}
 	if e, ok := errors.AsType[*config.QuotaError](err); ok {
-		return c.onlyFalse(http.StatusTooManyRequests, e.Error(), refuse(http.StatusTooManyRequests, "%s", e).as(quotaCode(e)).pin())
+		return refuse(http.StatusTooManyRequests, "%s", e).as(quotaCode(e)).pin(), http.StatusTooManyRequests, e.Error()
 	}
 	e, ok := errors.AsType[*config.InvalidError](err)
 	switch {
 	case !ok:
-		return err
+		return nil, 0, ""
 	case e.Field == "release":
-		return c.onlyFalse(http.StatusBadRequest, e.Error(), refuse(http.StatusBadRequest, "%s", e).as(grayTooMany))
+		return refuse(http.StatusBadRequest, "%s", e).as(grayTooMany), http.StatusBadRequest, e.Error()
 	case strings.HasPrefix(e.Field, "rule"):
-		return caused(http.StatusBadRequest, "%s", e).as(grayRuleFormat)
+		return caused(http.StatusBadRequest, "%s", e).as(grayRuleFormat), 0, ""
 	case onlyTold[e.Field]:
-		return c.onlyFalse(http.StatusBadRequest, e.Error(), refuse(http.StatusBadRequest, "%s", e))
+		return refuse(http.StatusBadRequest, "%s", e), http.StatusBadRequest, e.Error()
 	}
-	return err
+	return nil, 0, ""
 }
 
 // onlyFalse returns otherwise but in version 1, which says no more than false: the

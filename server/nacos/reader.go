@@ -1,6 +1,7 @@
 package nacos
 
 import (
+	"context"
 	"iter"
 	"net/http"
 	"net/url"
@@ -52,13 +53,12 @@ func (c *call) reader() config.Client {
 	return c.h.cfg.Asker(who)
 }
 
-// choose returns what a call gets of a document: exactly the release of the tag
-// that it asks for, else what its client gets.
-func (h *Handler) choose(c *call, k config.Key) config.Choice {
+// choose returns what a client gets of a document: exactly the release of a tag that it
+// asks for, else what is for it.
+func (h *Handler) choose(k config.Key, who config.Client, tag string) config.Choice {
 	snap := h.cfg.Configs.View().Snapshot()
-	tag := c.value("tag")
-	if tag == "" || c.on == configClient3 {
-		return snap.Choose(k, c.reader())
+	if tag == "" {
+		return snap.Choose(k, who)
 	}
 	if r := snap.Release(k, config.TagPrefix+tag); r != nil {
 		return config.Choice{Document: &r.Document, Release: r.Name, Why: "it was asked for"}
@@ -69,16 +69,16 @@ func (h *Handler) choose(c *call, k config.Key) config.Choice {
 // rereads is how often a content is sought anew that went as its document changed.
 const rereads = 3
 
-// chosen returns what a call gets of a document, with the content; no document
+// chosen returns what a client gets of a document, with the content; no document
 // when that is nothing. A content that is missing is a failure: told as absence,
 // it would have clients drop what they have.
-func (h *Handler) chosen(c *call, k config.Key) (choice config.Choice, content []byte, err error) {
+func (h *Handler) chosen(ctx context.Context, k config.Key, who config.Client, tag string) (choice config.Choice, content []byte, err error) {
 	for range rereads {
-		if choice = h.choose(c, k); choice.Document == nil {
+		if choice = h.choose(k, who, tag); choice.Document == nil {
 			return choice, nil, h.cfg.Configs.View().Snapshot().Legible(k)
 		}
-		content, err = h.cfg.Configs.Content(c.r.Context(), choice.Document)
-		if err == nil || h.choose(c, k).Document == choice.Document {
+		content, err = h.cfg.Configs.Content(ctx, choice.Document)
+		if err == nil || h.choose(k, who, tag).Document == choice.Document {
 			break
 		}
 	}
@@ -115,7 +115,8 @@ func (h *Handler) content(c *call) (any, error) {
 		return nil, err
 	}
 	noCache(c.w.Header())
-	choice, content, err := h.chosen(c, k)
+	who := c.reader()
+	choice, content, err := h.chosen(c.r.Context(), k, who, c.value("tag"))
 	switch {
 	case err != nil:
 		return nil, err
@@ -123,7 +124,7 @@ func (h *Handler) content(c *call) (any, error) {
 		return nil, c.notExist()
 	}
 	c.showChoice(choice)
-	h.cfg.Track.Sent(c.reader(), k, choice.Document.MD5, choice.Release)
+	h.cfg.Track.Sent(who, k, choice.Document.MD5, choice.Release)
 	if c.form == bare {
 		return answered{}, c.answer(http.StatusOK, contentType(choice.Document.Type), string(content))
 	}
@@ -175,7 +176,8 @@ func (h *Handler) clientContent(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	choice, content, err := h.chosen(c, k)
+	who := c.reader()
+	choice, content, err := h.chosen(c.r.Context(), k, who, "")
 	switch {
 	case err != nil:
 		return nil, err
@@ -183,7 +185,7 @@ func (h *Handler) clientContent(c *call) (any, error) {
 		return nil, refuse(http.StatusOK, "").as(resourceNotFound).pin() // its status is a success there
 	}
 	c.showChoice(choice)
-	h.cfg.Track.Sent(c.reader(), k, choice.Document.MD5, choice.Release)
+	h.cfg.Track.Sent(who, k, choice.Document.MD5, choice.Release)
 	d := choice.Document
 	answer := reading{ResultCode: http.StatusOK, Content: string(content), EncryptedDataKey: d.DataKey, ContentType: d.Type,
 		MD5: d.MD5, LastModified: d.Modified.UnixMilli(), Beta: choice.Release == config.BetaName, Success: true}
