@@ -67,6 +67,7 @@ type Subject struct {
 	Type  SubjectType
 	Name  string // of an agent its id, or * for a token of any agent; of a key see [NoKey]
 	Roles []string
+	Epoch string // of a user: another one since its password is another, or it was signed out
 }
 
 // NoKey is the name of the subject that every sender of a message without a signature is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -56,6 +57,47 @@ func (g *Gate) Enter(ctx context.Context, c *Caller, need Need, credentials func
 		return c.Check(Write, Resource{Kind: Admin})
 	}
 	return nil
+}
+
+// Renewer is an [Identifier] that knows what became of somebody.
+type Renewer interface {
+	// Renew returns a subject that was identified before as it is now; the error is a
+	// *[Refused].
+	Renew(who Subject) (Subject, error)
+}
+
+// Again lets in anew who was let in before and showed these credentials then, for what a
+// server tells it without being asked. A token that has expired since is no reason to
+// fall silent, as its client shows another one with its next call; nor is a password, which
+// is not judged twice. All else has to be as it was: the user, its token and its rights. The
+// error is a *[Refused].
+func (g *Gate) Again(ctx context.Context, who Subject, shown Credentials) (*Caller, error) {
+	c := &Caller{From: shown.From}
+	if g.Who == nil {
+		c.Admit(Subject{}, Everything)
+		return c, nil
+	}
+	now, err := g.again(ctx, who, shown)
+	if _, is := errors.AsType[*Refused](err); is {
+		return nil, err
+	}
+	if err != nil { // nobody can tell at present
+		now = who
+	}
+	c.Admit(now, g.Who.Policy())
+	return c, nil
+}
+
+func (g *Gate) again(ctx context.Context, who Subject, shown Credentials) (Subject, error) {
+	renewer, renews := g.Who.(Renewer)
+	if renews && shown.Token == "" && shown.User != "" {
+		return renewer.Renew(who)
+	}
+	now, err := g.Who.Identify(ctx, shown)
+	if refused, is := errors.AsType[*Refused](err); renews && is && refused.Reason == ReasonExpired {
+		return renewer.Renew(who)
+	}
+	return now, err
 }
 
 // CheckNeed is [Caller.Check] of what a route needs.

@@ -247,6 +247,52 @@ func TestTokensEndEverywhere(t *testing.T) {
 	}
 }
 
+// Who was identified before is known by its roles of now, until its end, a sign-out or
+// another password: what it showed then would let nobody in any more.
+func TestRenew(t *testing.T) {
+	client, keyFile := startEtcd(t), newKeyFile(t)
+	one := start(t, client, keyFile)
+	roles := func(who access.Subject) string {
+		now, err := one.Renew(who)
+		if refused, is := errors.AsType[*access.Refused](err); is {
+			return string(refused.Reason)
+		}
+		return strings.Join(now.Roles, ",")
+	}
+	const revoked = string(access.ReasonRevoked)
+	ann := access.Subject{Type: access.User, Name: "ann", Roles: []string{access.RoleAdmin}}
+	logIn := func(password string) error {
+		now, err := one.Identify(t.Context(), access.Credentials{User: "ann", Password: password, From: here})
+		ann = now
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"before there is one", func() error { return nil }, revoked},
+		{"a user that was made since", func() error { return one.AddUser(t.Context(), "ann", good, []string{access.RoleReader}) }, revoked},
+		{"one that was let in", func() error { return logIn(good) }, access.RoleReader},
+		{"other roles", func() error { return one.EditUser(t.Context(), "ann", "", []string{access.RoleAdmin}) }, access.RoleAdmin},
+		{"a sign-out", func() error { return one.SignOut(t.Context(), "ann") }, revoked},
+		{"let in again", func() error { return logIn(good) }, access.RoleAdmin},
+		{"another password", func() error { return one.SetPassword(t.Context(), "ann", good+" too") }, revoked},
+		{"let in by that", func() error { return logIn(good + " too") }, access.RoleAdmin},
+		{"its end", func() error { return one.DeleteUser(t.Context(), "ann") }, revoked},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := roles(ann); got != step.want {
+			t.Errorf("%s: Renew = %q, want %q", step.name, got, step.want)
+		}
+	}
+	if got := roles(access.Subject{Type: access.Agent, Name: "ann"}); got != string(access.ReasonRevoked) {
+		t.Errorf("an agent is renewed as %q, want it to be known by its token alone", got)
+	}
+}
+
 func TestRotation(t *testing.T) {
 	client, keyFile := startEtcd(t), newKeyFile(t)
 	one, two := start(t, client, keyFile), start(t, client, keyFile)

@@ -75,7 +75,7 @@ func (a *Authority) bySession(token string) (access.Subject, error) {
 }
 
 func (u *User) subject() access.Subject {
-	return access.Subject{Type: access.User, Name: u.Name, Roles: u.Roles}
+	return access.Subject{Type: access.User, Name: u.Name, Roles: u.Roles, Epoch: u.Epoch}
 }
 
 // crowdedRetry is when to try again after too many logins at once.
