@@ -1,9 +1,12 @@
 package waiters_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,6 +86,61 @@ func TestThoseWhoWaitForADocumentAreWoken(t *testing.T) {
 				t.Errorf("step %d wakes %v, want %v", i, got, step.woken)
 			}
 		}
+	})
+}
+
+// A Watch is woken for what it watches at the time, with the document that changed.
+func TestAWatchOfDocumentsThatBecomeOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var view config.View
+		w := run(t, &view)
+		var mu sync.Mutex
+		var woken []string
+		one := w.Watch(func(k config.Key) {
+			mu.Lock()
+			defer mu.Unlock()
+			woken = append(woken, cmp.Or(k.DataID, "any"))
+		})
+		keys := func(all ...int) iter.Seq[config.Key] {
+			return func(yield func(config.Key) bool) {
+				for _, i := range all {
+					if !yield(key(i)) {
+						return
+					}
+				}
+			}
+		}
+		revision := int64(0)
+		after := func(change func()) string {
+			change()
+			for i := range 4 {
+				revision++
+				publish(&view, i, revision)
+			}
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			slices.Sort(woken)
+			said := strings.Join(woken, " ")
+			woken = nil
+			return said
+		}
+		for _, step := range []struct {
+			change func()
+			want   string
+		}{
+			{func() {}, ""},
+			{func() { one.Add(keys(1, 2)) }, "1 2"},
+			{func() { one.Add(keys(2, 3)) }, "1 2 3"},
+			{func() { one.Remove(keys(0, 2)) }, "1 3"},
+			{func() { one.Remove(keys(1, 3)) }, ""},
+			{func() { one.Add(slices.Values([]config.Key{waiters.Group("public", "g")})) }, "any any any any"},
+		} {
+			if got := after(step.change); got != step.want {
+				t.Errorf("woken for %q, want %q", got, step.want)
+			}
+		}
+		one.Remove(slices.Values([]config.Key{waiters.Group("public", "g")}))
 	})
 }
 
