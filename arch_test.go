@@ -136,6 +136,7 @@ var arrows = map[string][]string{
 	"config/configtest":     {"config"},
 
 	"server/nacos/archive/archivetest": nil,
+	"server/nacos/rpc/rpctest":         {"server/nacos/rpc"},
 }
 
 // domain are the packages of rules: they import the standard library alone,
