@@ -58,6 +58,17 @@ func (h heardOf) Heard(c config.Client, held iter.Seq2[config.Key, string]) {
 	}
 }
 
+// Listens notes what a client says over its connection that it holds, or still holds.
+func (h heardOf) Listens(c config.Client, held iter.Seq2[config.Key, string]) {
+	if c.IP == "" {
+		return
+	}
+	now := time.Now()
+	for k, md5 := range held {
+		h.Track.Heard(track.Client{ID: c.IP, Kind: track.KindGRPC}, k, md5, now)
+	}
+}
+
 // Holders returns the MD5 that each client holds of a document and says so.
 func (h heardOf) Holders(k config.Key) map[string]string {
 	all, _ := h.Track.Holders(k) // what cannot be read is counted

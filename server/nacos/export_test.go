@@ -1,9 +1,13 @@
 package nacos
 
 import (
+	"context"
+	"time"
+
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/nacos/rpc"
 )
 
 // ParseParams reads encoded texts as a call's query and body are read.
@@ -78,4 +82,91 @@ func Again(resource, action string) (rules, again []access.Rule, err error) {
 		again = append(again, more...)
 	}
 	return rules, again, err
+}
+
+// Listening are connections that listen to documents of a handler.
+type Listening struct{ *configListeners }
+
+// ListeningOf returns those of h.
+func ListeningOf(h *Handler) Listening { return Listening{h.listens} }
+
+// Run tells them of changes until ctx ends.
+func (l Listening) Run(ctx context.Context) error { return l.run(ctx) }
+
+// Listen has a connection listen to a document, of which it has an MD5, and reports
+// whether there is another content already.
+func (l Listening) Listen(conn pushed, deaf bool, who config.Client, k config.Key, md5 string) (bool, error) {
+	changed, err := l.listen(l.of(conn, who, deaf), &access.Caller{}, access.Credentials{}, []listened{{k, md5, ""}})
+	return len(changed) > 0, err
+}
+
+// Fetched notes that a connection was answered a content.
+func (l Listening) Fetched(conn pushed, k config.Key, content string) {
+	md5, _ := config.Sum([]byte(content))
+	l.fetched(conn, k, md5)
+}
+
+// Unlisten ends that.
+func (l Listening) Unlisten(conn pushed, k config.Key) { l.unlisten(conn, []listened{{key: k}}) }
+
+// Left forgets a connection.
+func (l Listening) Left(conn pushed) { l.left(conn) }
+
+// Counts returns how many listen, and to how much.
+func (l Listening) Counts() (connections, documents int) { return l.counts() }
+
+// HastenPushes has services pushed with other times for an acknowledgement, and after one
+// that did not come; before Run. It returns how many of these in a row a client has.
+func HastenPushes(h *Handler, within, again time.Duration) (patience int) {
+	h.tells.within, h.tells.again = within, again
+	return tellPatience
+}
+
+// HearEvery has the judge told of connections every d, unless they want it more often.
+func HearEvery(h *Handler, d time.Duration) { h.holders.most = d }
+
+// Behind returns how many clients over gRPC are behind.
+func Behind(h *Handler) int {
+	clients, _ := h.behind.worst()
+	return clients
+}
+
+// HeldServices returns in how many services it is remembered that connections hold something.
+func HeldServices(h *Handler) (n int) {
+	h.holders.mu.Lock()
+	defer h.holders.mu.Unlock()
+	for c := range h.holders.conns {
+		o := h.holders.conns[c]
+		o.mu.Lock()
+		n += len(o.sets)
+		o.mu.Unlock()
+	}
+	return n
+}
+
+// ReadConfigMessages reads a body as each message of configuration, and returns the
+// documents that these name.
+func ReadConfigMessages(body []byte) (all []config.Key) {
+	c := &grpcCall{q: &rpc.Request{Body: body}}
+	var one documentMessage
+	if c.read(&one) == nil {
+		all = append(all, one.key())
+	}
+	var publish publishMessage
+	if c.read(&publish) == nil {
+		all = append(all, publish.key())
+	}
+	var listen listenMessage
+	if c.read(&listen) == nil {
+		for _, d := range listen.Contexts {
+			all = append(all, d.key())
+		}
+	}
+	return all
+}
+
+// Matches reports whether a pattern means a document; false where it is none.
+func Matches(text string, k config.Key) bool {
+	p, err := parsePattern(text)
+	return err == nil && p.matches(k.Namespace, k.Group, k.DataID)
 }

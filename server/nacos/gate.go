@@ -37,8 +37,10 @@ func (h *Handler) open(reads bool) error {
 	}
 }
 
-// switchPushes hands on the switches that are the pusher's.
+// switchPushes hands on the switches that are the pusher's, and has those who push over
+// gRPC look at theirs.
 func (h *Handler) switchPushes(set *switches.Set) {
+	h.tells.wake()
 	h.cfg.Pusher.SetEnabled(set.PushEnabled)
 	for client, version := range map[string]string{"java": set.PushJavaVersion, "go": set.PushGoVersion,
 		"python": set.PushPythonVersion, "c": set.PushCVersion, "csharp": set.PushCSharpVersion} {

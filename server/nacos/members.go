@@ -137,26 +137,3 @@ func (h *Handler) notByHand(c *call) (any, error) {
 
 // ids answers what is known of generators of ids, which is nothing.
 func (h *Handler) ids(*call) (any, error) { return map[string]any{}, nil }
-
-// connections answers that nobody is connected by gRPC.
-func (h *Handler) connections(*call) (any, error) { return map[string]any{}, nil }
-
-type loader struct {
-	Total     int    `json:"total"`
-	Min       int    `json:"min"`
-	Max       int    `json:"max"`
-	Avg       int    `json:"avg"`
-	Threshold string `json:"threshold"`
-	Completed bool   `json:"completed"`
-	Detail    []any  `json:"detail"`
-	Members   int    `json:"memberCount"`
-	Metrics   int    `json:"metricsCount"`
-}
-
-func (h *Handler) loader(c *call) (any, error) {
-	n := len(h.members(c))
-	return loader{Threshold: "0", Completed: true, Detail: []any{}, Members: n, Metrics: n}, nil
-}
-
-// reloaded takes an order to move connections, of which there are none.
-func (h *Handler) reloaded(*call) (any, error) { return "success", nil }

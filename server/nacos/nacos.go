@@ -27,6 +27,7 @@ import (
 	"github.com/musterhq/muster/internal/seats"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/nacos/switches"
+	"github.com/musterhq/muster/server/waiters"
 )
 
 // Registry is what the naming calls need of the roll; *registry.Registry is one.
@@ -34,6 +35,11 @@ type Registry interface {
 	Snapshot() *registry.Snapshot
 	Register(ctx context.Context, reg registry.Registration) (registry.Receipt, error)
 	Deregister(ctx context.Context, k registry.InstanceKey, ephemeral bool) (registry.Receipt, error)
+	Hold(ctx context.Context, connection string, k registry.ServiceKey, set []registry.Registration) (registry.Receipt, error)
+	LetGo(ctx context.Context, connection string, k registry.ServiceKey, named registry.Endpoint) (registry.Receipt, error)
+	Regain(ctx context.Context, connection string, lost []registry.Registration, gone func(connection string) bool) (registry.Receipt, error)
+	HearConnection(ctx context.Context, connection string) error
+	Forsake(ctx context.Context, connection string, services map[registry.ServiceKey]bool) error
 	Override(ctx context.Context, k registry.InstanceKey, e registry.Edit) (registry.Receipt, error)
 	OverrideEach(ctx context.Context, keys []registry.InstanceKey, e registry.Edit) ([]registry.InstanceKey, registry.Receipt, error)
 	Beat(ctx context.Context, k registry.InstanceKey, full *registry.Registration) (time.Duration, error)
@@ -63,11 +69,14 @@ type Configs interface {
 	SetPolicy(ctx context.Context, p config.Policy, revision int64) (config.Receipt, error)
 }
 
-// Waiters wake long polls; *waiters.Waiters are some.
+// Waiters wake who waits for documents; *waiters.Waiters do.
 type Waiters interface {
 	// Join returns what gets a value after one of these documents changed, until
 	// leave is called.
 	Join(keys iter.Seq[config.Key]) (woken <-chan struct{}, leave func())
+	// Watch returns one who waits for documents that may be others from time to time.
+	// wake is called with each that changed, and must not block.
+	Watch(wake func(config.Key)) *waiters.Watch
 }
 
 // Config is what a [Handler] is made from.
@@ -94,10 +103,19 @@ type Config struct {
 	// Unrecorded returns why calls that change something are refused, as they cannot
 	// be recorded; nil when they are not. A nil one refuses none.
 	Unrecorded func() error
+	// Record records a call over gRPC that changes something, or is refused; those over
+	// HTTP are recorded by who serves the handler. Nil records none.
+	Record func(c *access.Caller, e audit.Event, parts []audit.Part)
 	// Elsewhere asks every other server a question, which is a path with a query,
 	// and hands the JSON of each answer to take, one after another; nil means that
 	// there are no others.
 	Elsewhere func(ctx context.Context, question string, take func(body []byte))
+	// Loads returns how many clients each other server has over gRPC, those that have the
+	// fewest first, and whether every one of them said so; nil means that there are none.
+	Loads func(ctx context.Context) (all []Load, complete bool)
+	// View is what the Registry reads, by which clients over gRPC are told of changes; nil
+	// means that none is told.
+	View *registry.View
 	// Pusher tells clients by UDP of changes; nil means that nobody is told.
 	Pusher Pusher
 	// Track remembers who holds what; nil means that nobody does.
@@ -161,8 +179,14 @@ func (c Config) withDefaults() Config {
 	if c.Unrecorded == nil {
 		c.Unrecorded = func() error { return nil }
 	}
+	if c.Record == nil {
+		c.Record = func(*access.Caller, audit.Event, []audit.Part) {}
+	}
 	if c.Elsewhere == nil {
 		c.Elsewhere = func(context.Context, string, func([]byte)) {}
+	}
+	if c.Loads == nil {
+		c.Loads = alone
 	}
 	if c.Track == nil {
 		c.Track = noTrack{}
@@ -199,15 +223,24 @@ func (c Config) withDefaults() Config {
 
 // Handler answers the calls. It is safe for concurrent use.
 type Handler struct {
-	cfg      Config
-	log      *slog.Logger
-	switches *switches.Board
-	requests *requests
-	table    table // of paths below the context path
-	bodies   budget
-	polls    *seats.Seats
-	clock    clock
-	reading  chan struct{} // a seat for each zip file that is read at once
+	cfg        Config
+	log        *slog.Logger
+	switches   *switches.Board
+	requests   *requests
+	table      table              // of paths below the context path
+	grpc       map[string]*grpcOp // by the type of the request
+	bodies     budget
+	polls      *seats.Seats
+	clock      clock
+	holders    *holders
+	conns      connections
+	tells      *tells
+	behind     behind                                                 // clients over gRPC that acknowledge nothing
+	listens    *configListeners                                       // connections that listen to documents
+	fuzzy      *fuzzyWatches[config.Key, *config.Snapshot]            // connections that watch for documents
+	fuzzyNames *fuzzyWatches[registry.ServiceKey, *registry.Snapshot] // and for services
+	admitted   sync.Map                                               // of connections, by what each was let in last
+	reading    chan struct{}                                          // a seat for each zip file that is read at once
 
 	gets, publishes atomic.Int64 // calls for and of documents
 
@@ -228,7 +261,13 @@ func New(c Config) (*Handler, error) {
 	c = c.withDefaults()
 	h := &Handler{cfg: c, log: c.Logger, switches: c.Switches, requests: newRequests(), table: table{fixed: map[string]methods{}}, drained: make(chan struct{}), reading: make(chan struct{}, 2)}
 	h.bodies.limit = c.MaxBodies
+	h.holders, h.tells = newHolders(c.Registry, c.Gate, c.Logger), newTells(h)
+	var err error
+	if h.grpc, err = byRequest(grpcOps()); err != nil {
+		return nil, err
+	}
 	h.polls = seats.New(c.MaxPolls, c.MaxPollsPerClient)
+	h.listens, h.fuzzy, h.fuzzyNames = newConfigListeners(h), newFuzzyWatches(h, documentsWatched(h)), newFuzzyWatches(h, servicesWatched(h))
 	for _, o := range operations() {
 		for _, p := range o.at {
 			h.table.add(route{&o, p})

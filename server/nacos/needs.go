@@ -33,6 +33,9 @@ var (
 func (c *call) enter() error {
 	c.caller = access.From(c.r.Context())
 	c.caller.Operation = "nacos" + c.id + c.on.id
+	if c.writes && fromAnotherSite(c.r) {
+		return refuse(http.StatusForbidden, "a page of another origin must not write")
+	}
 	if err := c.h.cfg.Gate.Enter(c.r.Context(), c.caller, c.asks, c.credentials); err != nil {
 		if turnedAway(err) == nil { // nobody can tell now
 			return notNow("%s", err)
@@ -46,6 +49,14 @@ func (c *call) enter() error {
 		return nil
 	}
 	return c.caller.CheckNeed(c.asks, "", "")
+}
+
+// fromAnotherSite reports whether a browser makes a call for a page of another site. Calls
+// with GET and HEAD, as for an image, are let pass where others are looked at.
+func fromAnotherSite(r *http.Request) bool {
+	asPost := *r
+	asPost.Method = http.MethodPost
+	return http.NewCrossOriginProtection().Check(&asPost) != nil
 }
 
 // may returns nil if the caller may do what the operation does to what is in a group; in

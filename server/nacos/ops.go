@@ -47,7 +47,7 @@ func (h *Handler) metrics(c *call) (any, error) {
 	if c.value("onlyStatus") == "" || c.isTrue("onlyStatus") || !c.caller.Admitted() {
 		return state, nil
 	}
-	n := counts{status: state, CPU: -1, Load: -1, Mem: -1, SubscribeCount: h.cfg.Pusher.SubscriberCount()}
+	n := counts{status: state, CPU: -1, Load: -1, Mem: -1, SubscribeCount: h.cfg.Pusher.SubscriberCount() + h.tells.stats().subscriptions}
 	if snap != nil {
 		n.count(snap)
 	}

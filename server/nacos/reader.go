@@ -15,6 +15,8 @@ import (
 type Track interface {
 	// Heard notes what a client says that it holds: MD5s, empty ones for nothing.
 	Heard(c config.Client, held iter.Seq2[config.Key, string])
+	// Listens is Heard of a client that is told of changes over a connection.
+	Listens(c config.Client, held iter.Seq2[config.Key, string])
 	// Sent notes that a client was given the content with this MD5, of a gray
 	// release, or of none if that is empty.
 	Sent(c config.Client, k config.Key, md5, release string)
@@ -28,10 +30,11 @@ type Track interface {
 // noTrack remembers nothing.
 type noTrack struct{}
 
-func (noTrack) Heard(config.Client, iter.Seq2[config.Key, string]) {}
-func (noTrack) Sent(config.Client, config.Key, string, string)     {}
-func (noTrack) Holders(config.Key) map[string]string               { return nil }
-func (noTrack) Held(string) map[config.Key]string                  { return nil }
+func (noTrack) Heard(config.Client, iter.Seq2[config.Key, string])   {}
+func (noTrack) Listens(config.Client, iter.Seq2[config.Key, string]) {}
+func (noTrack) Sent(config.Client, config.Key, string, string)       {}
+func (noTrack) Holders(config.Key) map[string]string                 { return nil }
+func (noTrack) Held(string) map[config.Key]string                    { return nil }
 
 const headerTag = "Vipserver-Tag"
 

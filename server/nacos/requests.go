@@ -80,7 +80,7 @@ func (h *Handler) register(to prometheus.Registerer) error {
 	if to == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{monitor{h}, h.requests} {
+	for _, c := range append(append(h.tells.metrics(), h.behind.metrics()...), monitor{h}, h.requests) {
 		if err := to.Register(c); err != nil {
 			return fmt.Errorf("nacos: %w", err)
 		}

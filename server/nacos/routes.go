@@ -54,13 +54,14 @@ type place struct {
 	method string // empty: every one
 	path   string // below the prefix; {name} is a segment, at the end all that follows
 	form   envelope
+	writes bool // although its method is GET
 }
 
 // at returns the places of an operation with the same path on several surfaces.
 func at(method, path string, surfaces ...*surface) []place {
 	all := make([]place, 0, len(surfaces))
 	for _, s := range surfaces {
-		all = append(all, place{s, method, path, s.form})
+		all = append(all, place{on: s, method: method, path: path, form: s.form})
 	}
 	return all
 }

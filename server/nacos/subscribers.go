@@ -29,6 +29,20 @@ type subscriber struct {
 	Cluster     string `json:"cluster"`
 }
 
+// watcher is a subscriber with the id that it has as a client.
+type watcher struct {
+	push.Subscriber
+
+	client string
+}
+
+func newWatcher(s push.Subscriber) watcher { return watcher{s, idOfAddr(s.Addr)} }
+
+// watchersOf returns who is told of a service by this server: by UDP, and over gRPC.
+func (h *Handler) watchersOf(k registry.ServiceKey) []watcher {
+	return append(each(h.cfg.Pusher.Subscribers(k), newWatcher), h.tells.watchersOf(k)...)
+}
+
 // newSubscriber returns the row of a subscriber; version 1 has the group within
 // the name of the service.
 func newSubscriber(s push.Subscriber, name string) subscriber {
@@ -40,7 +54,7 @@ func newSubscriber(s push.Subscriber, name string) subscriber {
 // other servers too unless aggregation is false; ordered, as they are asked for page
 // by page and servers answer in any order. A server that does not answer is left out.
 func (h *Handler) rows(c *call, k registry.ServiceKey, name string) []subscriber {
-	all := each(h.cfg.Pusher.Subscribers(k), func(s push.Subscriber) subscriber { return newSubscriber(s, name) })
+	all := each(h.watchersOf(k), func(w watcher) subscriber { return newSubscriber(w.Subscriber, name) })
 	if c.has("aggregation") && !c.isTrue("aggregation") {
 		return all
 	}
@@ -115,7 +129,12 @@ func clientID(addr string, ephemeral bool) string {
 	return addr + "#" + strconv.FormatBool(ephemeral)
 }
 
-func idOf(i *registry.Instance) string {
+// idOf returns the id of who published an instance of a snapshot: its connection, else
+// its endpoint, as it beats for itself.
+func idOf(snap *registry.Snapshot, i *registry.Instance) string {
+	if id := snap.HeldBy(i); id != "" {
+		return id
+	}
 	return clientID(i.Key.Endpoint.Host+":"+strconv.Itoa(int(i.Key.Endpoint.Port)), i.Ephemeral())
 }
 

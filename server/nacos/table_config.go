@@ -12,6 +12,9 @@ var (
 		query("group", "Group").must(),
 		query("tenant", "Namespace; public when absent"),
 	}
+	ofMetrics = []Parameter{
+		query("ip", "Address").must(), query("dataId", "Data id of the document that they are asked for"), query("group", "Group"), query("tenant", "Namespace"),
+	}
 	ofReader = []Parameter{
 		header(headerTag, "Tag of the client, for gray releases"),
 		header(headerClient, "Id of the client, for gray releases; its address when absent"),
@@ -120,6 +123,8 @@ var configOps = []op{
 	{"Derby", "Refused: there is no such database", nil, object("Never", noDerby), nothing, administers, (*Handler).noDerby,
 		slices.Concat(enveloped(rest, get, "/ops/derby", config1), enveloped(rest, post, "/ops/data/removal", config1), at(get, "/ops/derby", config3),
 			at(post, "/ops/derby/import", config3))},
-	{"ConfigMetrics", "What is known of clients by gRPC: nothing", []Parameter{query("ip", "Address")}, object("Nothing"), nothing, inspects,
-		(*Handler).connections, slices.Concat(at(get, "/metrics/cluster", config1, config3), at(get, "/metrics/current", config1), at(get, "/metrics/ip", config3))},
+	{"ConfigMetrics", "What clients of an address say that they hold, of those that listen over gRPC; Java alone says anything", ofMetrics,
+		object("What they say"), configs, inspects, (*Handler).configMetrics, slices.Concat(at(get, "/metrics/cluster", config1, config3), at(get, "/metrics/ip", config3))},
+	{"ConfigMetricsHere", "The same, of those that listen to this server", ofMetrics, object("What they say"), configs, onlyPeers, (*Handler).configMetricsHere,
+		at(get, "/metrics/current", config1)},
 }

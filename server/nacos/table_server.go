@@ -73,7 +73,8 @@ func namespaceAt(method, below string) []place {
 var (
 	ofMembers = []Parameter{query("address", "Part of an address (in version 1: keyword)"), query("state", "State")}
 	refused   = text("Never: servers come and go by themselves")
-	noGRPC    = object("Nobody is connected by gRPC")
+	redirect  = query("redirectAddress", "host:port of the server to move to, as clients know it; any other when absent")
+	ofFactor  = query("loaderFactor", "How much more than the average a server may have, 0.1 when absent").as("number")
 )
 
 var clusterOps = []op{
@@ -95,9 +96,24 @@ var clusterOps = []op{
 		slices.Concat(at(get, "/ops/idInfo", core1), at(get, "/ops/ids", core2, core3))},
 	{"CoreLogLevel", "Taken, and without effect: levels are settings of the process", ofLogger, object("Nothing"), nothing, administers,
 		(*Handler).setLogLevel, at(put, "/ops/log", core1, core2, core3)},
-	{"Connections", "Connections by gRPC", nil, noGRPC, nothing, inspects, (*Handler).connections, at(get, "/loader/current", core2, core3)},
-	{"Loader", "Connections by gRPC of all servers", nil, noGRPC, nothing, inspects, (*Handler).loader, at(get, "/loader/cluster", core2, core3)},
-	{"Reload", "Taken, and without effect", nil, text("success"), nothing, administers, (*Handler).reloaded,
-		slices.Concat(at(get, "/loader/reloadCurrent", core2), at(get, "/loader/smartReloadCluster", core2), at(get, "/loader/reloadClient", core2),
-			at(post, "/loader/reloadCurrent", core3), at(post, "/loader/smartReloadCluster", core3), at(post, "/loader/reloadClient", core3))},
+	{"Connections", "The clients of this server that are connected by gRPC, by id", nil, object("Clients"), nothing, inspects, (*Handler).connections,
+		loaderAt("/current", get)},
+	{"Loader", "How many clients are connected by gRPC to each server", nil, object("Counts"), nothing, inspects, (*Handler).loader, loaderAt("/cluster", get)},
+	{"ReloadCurrent", "Ask clients of this server to move, but for so many", []Parameter{query("count", "How many are to stay").must().as("integer"), redirect},
+		text("success"), nothing, administers, (*Handler).reloadCurrent, loaderAt("/reloadCurrent", post)},
+	{"ReloadClient", "Ask one client of this server to move; nothing where it is not connected to this one",
+		[]Parameter{query("connectionId", "Id of the connection").must(), redirect}, text("success"), nothing, administers, (*Handler).reloadClient,
+		loaderAt("/reloadClient", post)},
+	{"SmartReload", "Ask clients of servers that have more than most to move to those that have fewer", []Parameter{ofFactor}, text("Ok, or Fail while a server does not say how many it has"),
+		nothing, administers, (*Handler).smartReload, loaderAt("/smartReloadCluster", post)},
+	{"SmartReloadHere", "The same, of this server alone", []Parameter{ofFactor}, object("Whether every server said how many it has"), nothing, onlyPeers,
+		(*Handler).smartReloadHere, at(get, "/loader/smartReloadCurrent", core3)},
+}
+
+// loaderAt returns the places of a call about connections: with GET in version 2, whose
+// answers have no envelope, and with its method in version 3.
+func loaderAt(path, method3 string) []place {
+	all := append(plainly(get, "/loader"+path, core2), at(method3, "/loader"+path, core3)...)
+	all[0].writes = method3 != get
+	return all
 }

@@ -11,7 +11,7 @@ import (
 // changes reports whether a call changes something, or lets somebody in. Beats are
 // many, and do not. What every method does are reads.
 func (c *call) changes() bool {
-	return c.method != every && c.method != http.MethodGet && c.asks.Verb != access.Read && c.id != "Beat" && !c.isTrue("heartBeat")
+	return (c.writes || c.method != every && c.method != http.MethodGet) && c.asks.Verb != access.Read && c.id != "Beat" && !c.isTrue("heartBeat")
 }
 
 // note tells the trail of a call what it changes.

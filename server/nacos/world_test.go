@@ -33,7 +33,7 @@ func newWorld(t testing.TB, change ...func(*nacos.Config)) *world {
 	t.Helper()
 	w := &world{names: registrytest.NewStore(), roll: &registrytest.Roll{}, docs: configtest.NewStore()}
 	w.reg = registry.New(w.names, w.roll)
-	c := nacos.Config{Registry: w.reg, Configs: config.New(w.docs, config.Config{}), Waiters: wakePolls(t, w.docs.View())}
+	c := nacos.Config{Registry: w.reg, View: w.names.View(), Configs: config.New(w.docs, config.Config{}), Waiters: wakePolls(t, w.docs.View())}
 	for _, f := range change {
 		f(&c)
 	}
@@ -148,6 +148,9 @@ func (h *heard) Heard(c config.Client, held iter.Seq2[config.Key, string]) {
 		h.Sent(c, k, md5, "")
 	}
 }
+
+// Listens implements nacos.Track.
+func (h *heard) Listens(c config.Client, held iter.Seq2[config.Key, string]) { h.Heard(c, held) }
 
 // Sent implements nacos.Track.
 func (h *heard) Sent(c config.Client, k config.Key, md5, _ string) {
