@@ -42,6 +42,8 @@ type Status struct {
 	Audit      AuditHead         `json:"audit"`
 	Etcd       string            `json:"etcd" doc:"embedded, or the endpoints"`
 	HTTP       string            `json:"http"`
+	GRPC       string            `json:"grpc,omitempty" doc:"Where gRPC is served to clients of Nacos; absent: nowhere"`
+	Clients    int               `json:"clients" doc:"Clients of Nacos that are connected over gRPC"`
 	DNS        string            `json:"dns"`
 	Zones      []string          `json:"zones"`
 	TLS        bool              `json:"tls" doc:"Whether HTTP is spoken over TLS"`

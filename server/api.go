@@ -47,7 +47,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer",
 		Description: "Asked for once a server has to be logged in to"}}
 	a := humago.New(mux, c)
-	a.UseMiddleware(noted, onceEach(a), f.server.atGate, f.recordable(a))
+	a.UseMiddleware(noted, f.server.atGate, onceEach(a), f.recordable(a))
 	f.mountServices(a)
 	f.mountInstances(a)
 	f.mountNamespaces(a)

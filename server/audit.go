@@ -184,6 +184,11 @@ func (w *recorder) record(status int) {
 	w.log.Append(e, w.trail.Parts()...)
 }
 
+// recordGRPC records a call of gRPC, before it is answered likewise.
+func (s *Server) recordGRPC(c *access.Caller, e audit.Event, parts []audit.Part) {
+	s.audit.Append(ofCaller(e, c), parts...)
+}
+
 // ofCaller adds to what happened who called, from where and, if the call was
 // refused, to what.
 func ofCaller(e audit.Event, c *access.Caller) audit.Event {

@@ -62,6 +62,8 @@ func TestChangesAreRecorded(t *testing.T) {
 		{"POST", "/nacos/v1/console/namespaces", form, "customNamespaceId=b%20d&namespaceName=x", "nacosCreateNamespace failed 200 b d    false"},
 		{"POST", "/nacos/v1/auth/users/login", form, "username=nacos&password=" + secret, "nacosLogin done 200     false by nacos"},
 		{"GET", "/nacos/v1/ns/instance/list?serviceName=n", "", "", ""},
+		{"GET", "/nacos/v2/core/loader/cluster", "", "", ""},
+		{"GET", "/nacos/v2/core/loader/reloadCurrent?count=0", "", "", "nacosReloadCurrentV2 done 200     false"},
 	} {
 		before := len(recorded(t, dir))
 		call(t, tc.method, at+tc.target, tc.kind, strings.NewReader(tc.body))

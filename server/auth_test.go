@@ -24,7 +24,7 @@ func guarded(t *testing.T, dir string) (*server.Server, *client.Client, func()) 
 	return s, as(t, s, "admin", adminSecret(t, dir)), stop
 }
 
-func adminSecret(t *testing.T, dir string) string {
+func adminSecret(t testing.TB, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "admin.secret"))
 	if err != nil {

@@ -27,6 +27,14 @@ import (
 type Config struct {
 	// HTTP is the listen address of the HTTP edge; empty is 127.0.0.1:8848.
 	HTTP string `yaml:"http"`
+	// GRPC is the listen address of gRPC for clients of Nacos, which look for it 1000
+	// above the port of HTTP; empty is there, off is none.
+	GRPC string `yaml:"grpc"`
+	// GRPCOnHTTP serves gRPC at the HTTP edge too, for clients that reach no other port.
+	GRPCOnHTTP bool `yaml:"grpc_on_http"`
+	// GRPCRebalance says whether clients over gRPC are asked to move to servers that have
+	// fewer: on or off; empty is on.
+	GRPCRebalance string `yaml:"grpc_rebalance"`
 	// DNS is the listen address of the DNS face, UDP and TCP; empty is 127.0.0.1:1053.
 	DNS string `yaml:"dns"`
 	// DNSTLS, DNSHTTPS and DNSQUIC are the listen addresses of DNS over TLS, HTTPS and
@@ -192,6 +200,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	httpHost, err := checkListen("http", c.HTTP)
 	if err != nil {
+		return c, err
+	}
+	if c, err = c.withGRPC(); err != nil {
 		return c, err
 	}
 	if _, err := checkListen("dns", c.DNS); err != nil {

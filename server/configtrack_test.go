@@ -76,6 +76,30 @@ func TestTrack(t *testing.T) {
 	}
 }
 
+// Who listens over gRPC says what it holds, and is known by its address.
+func TestTrackOfConnections(t *testing.T) {
+	s := running(t)
+	plain := dial(t, s)
+	first := publish(t, plain, doc("over-grpc"), "1", client.ConfigWrite{})
+	c := connectAs(t, s, "")
+	listen := func(md5 string) {
+		c.CallInto("ConfigBatchListenRequest", map[string]any{"configListenContexts": []any{map[string]any{"dataId": "over-grpc", "group": "DEFAULT_GROUP", "md5": md5}}}, new(struct{}))
+	}
+	listen(first.MD5)
+	next := publish(t, plain, doc("over-grpc"), "2", client.ConfigWrite{})
+	c.Next("ConfigChangeNotifyRequest")
+	for _, want := range []struct {
+		md5    string
+		newest int
+	}{{first.MD5, 0}, {next.MD5, 1}} {
+		listen(want.md5)
+		got, err := plain.ConfigTrack(t.Context(), doc("over-grpc"))
+		if err != nil || got.Clients != 1 || got.OnNewest != want.newest || len(got.Holders) != 1 || got.Holders[0].Kind != "grpc" || got.Holders[0].Client != "127.0.0.1" || got.Holders[0].MD5 != want.md5 {
+			t.Errorf("track = %+v, %v, want one client by gRPC that holds %s", got, err, want.md5)
+		}
+	}
+}
+
 func TestEncryptedDocuments(t *testing.T) {
 	keys := filepath.Join(t.TempDir(), "keys")
 	if _, err := vault.Generate(keys); err != nil {

@@ -25,6 +25,7 @@ type connections struct {
 	over      bool
 	quiet     list.List                  // of quiet, for longest first
 	open      map[net.Conn]*list.Element // nil: not quiet
+	lent      int                        // to connections of gRPC
 	displaced uint64                     // closed for others
 }
 
@@ -52,7 +53,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.open) >= c.most && !c.over {
+	for len(c.open)+c.lent >= c.most && !c.over {
 		c.makeRoom()
 	}
 	if c.over {
@@ -71,17 +72,50 @@ func (c *connections) makeRoom() {
 		c.room.Wait()
 		return
 	}
-	longest := first.Value.(quiet)
-	if left := quietLeast - time.Since(longest.since); left > 0 {
+	if left := quietLeast - time.Since(first.Value.(quiet).since); left > 0 {
 		timer := time.AfterFunc(left, c.room.Broadcast)
 		defer timer.Stop()
 		c.room.Wait()
 		return
 	}
+	c.displace()
+}
+
+// displace closes the connection that has been quiet for longest, and reports whether
+// there is one that was for long enough. c.mu is locked.
+func (c *connections) displace() bool {
+	first := c.quiet.Front()
+	if first == nil {
+		return false
+	}
+	longest := first.Value.(quiet)
+	if time.Since(longest.since) < quietLeast {
+		return false
+	}
 	c.quiet.Remove(first)
 	delete(c.open, longest.conn)
 	_ = longest.conn.Close() // its reader finds out
 	c.displaced++
+	return true
+}
+
+// lend reports whether there is room for a connection of gRPC, which counts as one that
+// has a call under way. The one that has been quiet for longest makes room.
+func (c *connections) lend() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open)+c.lent >= c.most && !c.displace() {
+		return false
+	}
+	c.lent++
+	return true
+}
+
+func (c *connections) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lent--
+	c.room.Signal()
 }
 
 // hush notes that a connection is quiet from now on.

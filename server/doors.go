@@ -26,6 +26,8 @@ type doors struct {
 	reads  *doorman.Doorman // what is answered from memory takes a processor
 	waits  *doorman.Doorman // what waits for etcd or another server takes none
 	bulk   *doorman.Doorman // large bodies take memory, while they come in and are worked on
+	calls  *doorman.Doorman // reads is for gRPC too short of patience: see guardGRPC
+	writes *doorman.Doorman // likewise
 	logins *doorman.Doorman // they need no etcd, and must go on while it hangs
 	people *doorman.Doorman // logins at a provider of identities, which may hang itself
 	answer budget           // large answers take memory until their clients have read them
@@ -67,6 +69,8 @@ func newDoors(l *limits) *doors {
 		reads:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 512, Patience: 250 * time.Millisecond, Brief: 50 * time.Millisecond}),
 		waits:  doorman.New(doorman.Config{Seats: 512, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		bulk:   doorman.New(doorman.Config{Seats: 16, Waiting: 64, Patience: 10 * time.Second, Brief: 2 * time.Second}),
+		calls:  doorman.New(doorman.Config{Seats: max(2, runtime.GOMAXPROCS(0)), Waiting: 16384, Patience: 2500 * time.Millisecond, Brief: time.Second}),
+		writes: doorman.New(doorman.Config{Seats: 512, Waiting: 16384, Patience: 2500 * time.Millisecond, Brief: time.Second}),
 		logins: doorman.New(doorman.Config{Seats: 128, Waiting: 1024, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		people: doorman.New(doorman.Config{Seats: 64, Waiting: 64, Patience: 3 * time.Second, Brief: 500 * time.Millisecond}),
 		answer: budget{limit: maxAnswers},
@@ -286,7 +290,7 @@ func (d *doors) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (d *doors) Collect(to chan<- prometheus.Metric) {
-	for name, door := range map[string]*doorman.Doorman{"reads": d.reads, "waits": d.waits, "bulk": d.bulk, "logins": d.logins, "people": d.people} {
+	for name, door := range map[string]*doorman.Doorman{"reads": d.reads, "waits": d.waits, "bulk": d.bulk, "grpc_reads": d.calls, "grpc_writes": d.writes, "logins": d.logins, "people": d.people} {
 		is := door.Stats()
 		to <- prometheus.MustNewConstMetric(descTaken, prometheus.GaugeValue, float64(is.Taken), name)
 		to <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(is.Waiting), name)

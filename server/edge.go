@@ -36,7 +36,10 @@ func (s *Server) handler() (http.Handler, error) {
 	for _, r := range s.routes(mux) {
 		mux.Handle(r.pattern, s.behind(r.need, r.Handler))
 	}
-	return s.safe(paced(s.audited(s.guard(s.withAge(s.doors.guard(mux)))), answerTime)), nil
+	if err := s.openGRPC(); err != nil {
+		return nil, err
+	}
+	return s.withGRPC(s.safe(paced(s.audited(s.guard(s.withAge(s.doors.guard(mux)))), answerTime))), nil
 }
 
 // route is a handler that is no operation of an API.
@@ -92,7 +95,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		turnAway(w, r, http.StatusForbidden, "a page of another origin must not write")
 	}))
-	next = origin.Handler(next)
+	return s.onlyThisHost(origin.Handler(next))
+}
+
+// onlyThisHost is the part of guard that looks at whom a call says it is for.
+func (s *Server) onlyThisHost(next http.Handler) http.Handler {
 	listen, _, _ := net.SplitHostPort(s.cfg.HTTP) // as the listener says it
 	if !loopback(listen) || len(s.cfg.TrustedProxies) > 0 {
 		return next

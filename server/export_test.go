@@ -19,9 +19,11 @@ import (
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/answer"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/auth"
 	"github.com/musterhq/muster/internal/seats"
 	"github.com/musterhq/muster/registry"
 	"github.com/musterhq/muster/server/events"
+	"github.com/musterhq/muster/server/nacos"
 )
 
 // Source is what the DNS plugin finds in the storage of its instance.
@@ -141,14 +143,20 @@ func Guarded(answers int64, next http.HandlerFunc) http.Handler {
 	return d.guard(next)
 }
 
+// Authority returns what knows the callers of s.
+func Authority(s *Server) *auth.Authority { return s.auth }
+
 // SetGate has callers of s log in, as far as who knows them.
 func SetGate(s *Server, who access.Identifier) { s.gate.Who = who }
 
-// Routes returns what s answers beside its APIs, and what each asks of callers.
+// Routes returns what s answers beside its APIs, and over gRPC, and what each asks of callers.
 func Routes(s *Server) map[string]string {
 	all := map[string]string{}
 	for _, r := range s.routes(http.NewServeMux()) {
 		all[r.pattern] = r.need.String()
+	}
+	for request, need := range nacos.GRPCNeeds() {
+		all["gRPC "+request] = need.String()
 	}
 	return all
 }
@@ -178,6 +186,9 @@ func Misknown(s *Server) (ids []string) {
 	return ids
 }
 
+// Surplus is surplus.
+var Surplus = surplus
+
 // Doors returns what calls pass that write, with room for so many bytes of bodies that come in
 // before there is a seat: how many such bytes there are, how many seats are taken of the door
 // that has most, and what serves a call with a body.
@@ -192,6 +203,9 @@ func Doors(room int) (bodies func() int, taken func() int, serve func(w http.Res
 			d.guard(next).ServeHTTP(w, r)
 		}
 }
+
+// HasDoor reports whether a call over gRPC passes a door.
+func HasDoor(request string) bool { return newDoors(&limits{}).ofCall(request) != nil }
 
 // Safe returns a handler behind what answers panics, and how many there were.
 func Safe(next http.HandlerFunc) (h http.Handler, panics func() float64) {

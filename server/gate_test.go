@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/auth"
 	"github.com/musterhq/muster/server"
 )
 
@@ -42,10 +43,9 @@ func (k known) Identify(_ context.Context, c access.Credentials) (access.Subject
 
 func (k known) Policy() *access.Policy { return k.policy }
 
-// callers are those of the tests, by their tokens, which are named as they are.
-func callers(t testing.TB) known {
-	t.Helper()
-	p, err := access.NewPolicy(map[string][]access.Rule{
+// rolesOfTests are those of the callers of the tests.
+func rolesOfTests() map[string][]access.Rule {
+	return map[string][]access.Rule{
 		"dev":      {{Kind: access.Naming, Namespace: "dev", Group: "*", Verbs: "rw"}, {Kind: access.Config, Namespace: "dev", Group: "*", Verbs: "r"}},
 		"team":     {{Kind: "*", Namespace: "team-*", Group: "*", Verbs: "rw"}},
 		"one":      {{Kind: access.Config, Namespace: "dev", Group: "g1", Verbs: "rw"}},
@@ -53,7 +53,19 @@ func callers(t testing.TB) known {
 		"all":      {{Kind: "*", Namespace: "*", Group: "*", Verbs: "rw"}},
 		"not-prod": {{Kind: "*", Namespace: "prod", Group: "*", Verbs: "rw", Deny: true}},
 		"auditor":  {{Kind: access.Admin, Namespace: "*", Group: "*", Verbs: "r"}},
-	})
+	}
+}
+
+// usersOfTests are users by name, with their roles.
+func usersOfTests() map[string][]string {
+	return map[string][]string{"admin": {"admin"}, "reader": {"reader"}, "dev": {"dev"}, "team": {"team"}, "one": {"one"}, "drop": {"drop"},
+		"all": {"all"}, "not-prod": {"all", "not-prod"}, "auditor": {"auditor"}, "nobody": nil}
+}
+
+// callers are those of the tests, by their tokens, which are named as they are.
+func callers(t testing.TB) known {
+	t.Helper()
+	p, err := access.NewPolicy(rolesOfTests())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +74,52 @@ func callers(t testing.TB) known {
 		"any-agent": {Type: access.Agent, Name: "*", Roles: []string{"all"}},
 		"server":    {Type: access.Server, Name: "s1"},
 	}
-	for name, roles := range map[string][]string{"admin": {"admin"}, "reader": {"reader"}, "dev": {"dev"}, "team": {"team"}, "one": {"one"}, "drop": {"drop"},
-		"all": {"all"}, "not-prod": {"all", "not-prod"}, "auditor": {"auditor"}, "nobody": nil} {
+	for name, roles := range usersOfTests() {
 		tokens[name] = access.Subject{Type: access.User, Name: name, Roles: roles}
 	}
 	return known{tokens, p}
+}
+
+// signedIn runs a server that knows the callers of the tests, and returns the tokens that
+// they have of it, by name.
+func signedIn(t testing.TB) (*server.Server, map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: "on", DataDir: dir}, func(*server.Server) {})
+	who := server.Authority(s)
+	ctx := t.Context()
+	for name, rules := range rolesOfTests() {
+		if err := who.SetRole(ctx, auth.Role{Name: name, Rules: rules}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tokens := map[string]string{"": "", "wrong": "wrong"}
+	for name, roles := range usersOfTests() {
+		password := "password of " + name
+		if name == auth.Admin {
+			password = adminSecret(t, dir)
+		} else if err := who.AddUser(ctx, name, password, roles); err != nil {
+			t.Fatal(err)
+		}
+		session, err := who.Login(ctx, access.Credentials{User: name, Password: password}, auth.SessionLife)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens[name] = session.Token
+	}
+	for name, agent := range map[string]struct{ id, role string }{"web-1": {"web-1", "dev"}, "any-agent": {auth.AnyAgent, "all"}} {
+		token, _, err := who.AddToken(ctx, agent.id, []string{agent.role}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens[name] = token
+	}
+	token, err := who.ServerToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens["server"] = token
+	return s, tokens
 }
 
 // gated runs a server at which callers have to log in.
@@ -131,6 +184,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		{"dev", "GET", "/v1/services", "", 403, "naming */*"},
 		{"dev", "GET", "/v1/services?namespace=dev", "", 200, `"total":0`},
 		{"dev", "GET", "/v1/services?namespace=prod", "", 403, "prod"},
+		{"", "GET", "/v1/services?namespace=dev&namespace=prod", "", 401, "Bearer"},
+		{"dev", "GET", "/v1/services?namespace=dev&namespace=prod", "", 422, "given more than once"},
 		{"not-prod", "GET", "/v1/services", "", 403, "role not-prod: deny"},
 		{"one", "GET", "/v1/configs?namespace=dev&group=g1", "", 200, `"total"`},
 		{"one", "GET", "/v1/configs?namespace=dev&group=g*", "", 403, "dev/*"},

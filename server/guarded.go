@@ -33,7 +33,7 @@ func (c Config) reached() string {
 
 // beyond says at which address others than this host reach HTTP or gRPC, "" at none.
 func (c Config) beyond() string {
-	for _, at := range []struct{ setting, address string }{{"http", c.HTTP}} {
+	for _, at := range []struct{ setting, address string }{{"http", c.HTTP}, {"grpc", c.GRPC}} {
 		if host, _, err := net.SplitHostPort(at.address); err == nil && !loopback(host) {
 			return at.setting + ": " + at.address
 		}

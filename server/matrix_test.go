@@ -1,15 +1,22 @@
 package server_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/server"
+	"github.com/musterhq/muster/server/nacos/rpc"
+	"github.com/musterhq/muster/server/nacos/rpc/rpctest"
 )
 
 // entitled says what each caller of the tests may, in words of its own: the rules are not
@@ -64,6 +71,9 @@ const (
 	ofNamespace
 	ofAll
 )
+
+// overGRPC is the method of calls over gRPC, whose path is a type of request.
+const overGRPC = "gRPC"
 
 const (
 	aForm = "application/x-www-form-urlencoded"
@@ -126,10 +136,28 @@ var cells = []cell{
 	{"config", "w", ofGroup, "POST", "/v3/console/cs/config", aForm, "namespaceId=%n&groupName=%g&dataId=%s&content=x"},
 	{"config", "w", ofGroup, "DELETE", "/nacos/v1/cs/configs?tenant=%n&group=%g&dataId=%s", "", ""},
 
+	{"naming", "r", ofGroup, overGRPC, "ServiceQueryRequest", "", `{"namespace":"%n","groupName":"%g","serviceName":"%s"}`},
+	{"naming", "r", ofGroup, overGRPC, "SubscribeServiceRequest", "", `{"namespace":"%n","groupName":"other","serviceName":"%g@@%s","subscribe":true}`},
+	{"naming", "r", ofGroup, overGRPC, "ServiceListRequest", "", `{"namespace":"%n","groupName":"%g","pageNo":1,"pageSize":1}`},
+	{"naming", "w", ofGroup, overGRPC, "PersistentInstanceRequest", "", `{"namespace":"%n","groupName":"%g","serviceName":"%s","type":"registerInstance","instance":{"ip":"192.0.2.1","port":80,"ephemeral":false}}`},
+	{"naming", "w", ofGroup, overGRPC, "InstanceRequest", "", `{"namespace":"%n","groupName":"%g","serviceName":"%s","type":"deregisterInstance","instance":{"ip":"192.0.2.1","port":80}}`},
+	{"naming", "w", ofGroup, overGRPC, "BatchInstanceRequest", "", `{"namespace":"%n","groupName":"%g","serviceName":"%s","type":"batchRegisterInstance","instances":[]}`},
+	{"config", "r", ofGroup, overGRPC, "ConfigQueryRequest", "", `{"tenant":"%n","group":"%g","dataId":"%s"}`},
+	{"config", "r", ofGroup, overGRPC, "ConfigBatchListenRequest", "", `{"configListenContexts":[{"tenant":"%n","group":"%g","dataId":"%s","md5":""}]}`},
+	{"config", "r", ofGroup, overGRPC, "ConfigFuzzyWatchRequest", "", `{"groupKeyPattern":"%n>>%g>>none-%s*","watchType":"CANCEL_WATCH"}`},
+	{"config", "r", ofNamespace, overGRPC, "ConfigFuzzyWatchRequest", "", `{"groupKeyPattern":"%n>>%g*>>none-%s","watchType":"CANCEL_WATCH"}`},
+	{"config", "w", ofGroup, overGRPC, "ConfigPublishRequest", "", `{"tenant":"%n","group":"%g","dataId":"%s","content":"x"}`},
+	{"config", "w", ofGroup, overGRPC, "ConfigRemoveRequest", "", `{"tenant":"%n","group":"%g","dataId":"%s"}`},
+
 	{"admin", "w", ofAll, "PUT", "/v1/config-policies/%n", aJSON, `{}`},
 	{"admin", "r", ofAll, "GET", "/v1/members", "", ""},
 	{"admin", "w", ofAll, "PUT", "/nacos/v1/ns/operator/log?logName=%s&logLevel=x", "", ""},
 	{"admin", "w", ofAll, "POST", "/nacos/v1/cs/capacity?tenant=%n&quota=1000", "", ""},
+	{"admin", "r", ofAll, "GET", "/nacos/v1/auth/users?pageNo=1&pageSize=1", "", ""},
+	{"admin", "r", ofAll, "GET", "/nacos/v3/auth/permission/list?pageNo=1&pageSize=1", "", ""},
+	{"admin", "w", ofAll, "POST", "/nacos/v1/auth/users", aForm, "username=m&password=x"},
+	{"admin", "w", ofAll, "POST", "/nacos/v3/auth/role", aForm, "username=m&role=%s"},
+	{"admin", "w", ofAll, "DELETE", "/nacos/v1/auth/permissions?role=%s&resource=%n:*:*&action=r", "", ""},
 }
 
 func (c cell) on(namespace, group, name string) (path, body string) {
@@ -140,10 +168,11 @@ func (c cell) on(namespace, group, name string) (path, body string) {
 // TestMatrix makes every call as every caller in every namespace and group, and holds who
 // is let in against entitled: what was refused must also not be there afterwards.
 func TestMatrix(t *testing.T) {
-	s := gated(t)
+	s, tokens := signedIn(t)
 	made := map[string]bool{} // what may be there, by kind, namespace, group and name
 	var calls, refused int
 	for token, may := range entitled {
+		client := connectAs(t, s, tokens[token])
 		for i, c := range cells {
 			for _, namespace := range []string{"public", "dev", "prod", "team-a"} {
 				for _, group := range []string{"DEFAULT_GROUP", "g1"} {
@@ -153,9 +182,15 @@ func TestMatrix(t *testing.T) {
 					name := fmt.Sprintf("m-%s-%d", token, i)
 					path, body := c.on(namespace, group, name)
 					want := may(c.kind, c.verb, ifAny(c.scope < ofAll, namespace), ifAny(c.scope == ofGroup, group))
-					status, header, answer := callAs(t, token, c.method, base(s)+path, c.media, body)
-					if problem := wrong(token, path, want, status, header, answer); problem != "" {
-						t.Errorf("%s %s %s as %q = %d %q, %s", c.method, path, body, token, status, cut(answer), problem)
+					if c.method == overGRPC {
+						if answer := client.Call(path, body); wrongGRPC(want, answer) {
+							t.Errorf("%s %s as %q = %s %s, want it to be let in: %t", path, body, token, answer.Type, cut(string(answer.Body)), want)
+						}
+					} else {
+						status, header, answer := callAs(t, tokens[token], c.method, base(s)+path, c.media, body)
+						if problem := wrong(token, path, want, status, header, answer); problem != "" {
+							t.Errorf("%s %s %s as %q = %d %q, %s", c.method, path, body, token, status, cut(answer), problem)
+						}
 					}
 					calls++
 					if want {
@@ -171,7 +206,7 @@ func TestMatrix(t *testing.T) {
 	if calls < 2000 || refused < 1000 {
 		t.Errorf("%d calls, %d of them refused: that is not the whole matrix", calls, refused)
 	}
-	for _, found := range everything(t, s) {
+	for _, found := range everything(t, s, tokens["admin"]) {
 		if !made[found] {
 			t.Errorf("%s is there, and nobody could make it", found)
 		}
@@ -183,6 +218,22 @@ func ifAny(is bool, s string) string {
 		return s
 	}
 	return ""
+}
+
+// connectAs opens a connection over gRPC whose calls show a token.
+func connectAs(t testing.TB, s *server.Server, token string) *rpctest.Client {
+	t.Helper()
+	headers := map[string]string{}
+	if token != "" {
+		headers["accessToken"] = token
+	}
+	return rpctest.Connect(t, s.Addresses().GRPC, rpctest.Options{Setup: rpctest.Setup{Version: "Nacos-Java-Client:v3.0.3"}, Headers: headers})
+}
+
+// wrongGRPC reports whether an answer is not what is wanted. A refusal is told in the
+// request's own type: clients log in again after that, and after no other.
+func wrongGRPC(want bool, answer rpctest.Answer) bool {
+	return answer.Type == "ErrorResponse" || answer.ErrorCode >= 500 || want == (answer.ErrorCode == http.StatusForbidden)
 }
 
 // wrong says what is wrong with an answer, "" if nothing is.
@@ -207,10 +258,10 @@ func wrong(token, path string, want bool, status int, header http.Header, body s
 }
 
 // everything lists the services and documents that there are.
-func everything(t *testing.T, s *server.Server) (all []string) {
+func everything(t *testing.T, s *server.Server, admin string) (all []string) {
 	t.Helper()
 	for kind, path := range map[string]string{"naming": "/v1/services?size=10000", "config": "/v1/configs?size=10000"} {
-		_, _, body := callAs(t, "admin", http.MethodGet, base(s)+path, "", "")
+		_, _, body := callAs(t, admin, http.MethodGet, base(s)+path, "", "")
 		var list struct {
 			Services, Configs []struct{ Namespace, Group, Name, DataID string }
 		}
@@ -233,22 +284,25 @@ const secret = "what-nobody-may-see"
 // TestNoWayAround tries to come by the gate, with no token and with one of another
 // namespace: none of these may read what is there, or change it.
 func TestNoWayAround(t *testing.T) {
-	s := gated(t)
+	s, tokens := signedIn(t)
+	admin := tokens["admin"]
+	shown := strings.NewReplacer("Bearer dev", "Bearer "+tokens["dev"], "accessToken=dev", "accessToken="+tokens["dev"], "accessToken: dev", "accessToken: "+tokens["dev"])
 	for path, body := range map[string]string{"/v1/configs/prod/g1/a": secret, "/v1/configs/public/DEFAULT_GROUP/a": secret} {
-		if status, _, answer := callAs(t, "admin", http.MethodPut, base(s)+path, aText, body); status != http.StatusOK {
+		if status, _, answer := callAs(t, admin, http.MethodPut, base(s)+path, aText, body); status != http.StatusOK {
 			t.Fatalf("PUT %s = %d %s", path, status, answer)
 		}
 	}
 	for _, name := range []string{"prod", "public"} {
 		path := "/v1/services/" + name + "/g1/" + secret + "/instances/192.0.2.1:80"
-		if status, _, answer := callAs(t, "admin", http.MethodPut, base(s)+path, aJSON, `{}`); status != http.StatusOK {
+		if status, _, answer := callAs(t, admin, http.MethodPut, base(s)+path, aJSON, `{}`); status != http.StatusOK {
 			t.Fatalf("PUT %s = %d %s", path, status, answer)
 		}
 	}
-	before := strings.Join(everythingOf(t, s), "\n")
+	before := strings.Join(everythingOf(t, s, admin), "\n")
 	try := func(line string, heads ...string) {
 		head := strings.Trim(strings.Join(heads, "\r\n"), "\r\n")
-		target, body, _ := strings.Cut(line, "\n")
+		target, body, _ := strings.Cut(shown.Replace(line), "\n")
+		head = shown.Replace(head)
 		if body != "" {
 			head = strings.Trim(head+"\r\nContent-Type: "+aForm, "\r\n")
 		}
@@ -271,16 +325,90 @@ func TestNoWayAround(t *testing.T) {
 			try(line, header, "Authorization: Bearer dev")
 		}
 	}
-	if after := strings.Join(everythingOf(t, s), "\n"); after != before {
+	aroundGRPC(t, s, tokens["dev"])
+	for _, token := range forged() {
+		try("GET "+read+"&accessToken="+token, "")
+		try("GET "+drop, "Authorization: Bearer "+token)
+		try("DELETE "+drop, "Authorization: Bearer "+token)
+	}
+	if after := strings.Join(everythingOf(t, s, admin), "\n"); after != before {
 		t.Errorf("it was changed:\n%s\nwas\n%s", after, before)
 	}
 }
 
+// aroundGRPC tries the same over gRPC, with each set of headers and each message.
+func aroundGRPC(t *testing.T, s *server.Server, dev string) {
+	t.Helper()
+	client := connectAs(t, s, "")
+	for _, headers := range grpcHeadersAround {
+		headers = maps.Clone(headers)
+		for name, value := range headers {
+			if token, isDev := strings.CutSuffix(value, "dev"); isDev {
+				headers[name] = token + dev
+			}
+		}
+		for _, message := range messagesAround {
+			request, body, _ := strings.Cut(message, " ")
+			answer, err := client.Try(t.Context(), rpc.Payload{Type: request, Headers: headers, Body: []byte(body)})
+			if err != nil {
+				t.Errorf("%s with %v: %v", message, headers, err)
+				continue
+			}
+			if strings.Contains(string(answer.Body), secret) && !strings.Contains(body, secret) {
+				t.Errorf("%s with %v shows what nobody may see: %s", message, headers, answer.Body)
+			}
+			if answer.Success {
+				t.Errorf("%s with %v = %s %s, want it to be refused", message, headers, answer.Type, answer.Body)
+			}
+		}
+	}
+	// Of what is listened to in one call, what the caller may read alone counts.
+	both := `{"listen":true,"configListenContexts":[{"dataId":"a","group":"g1","tenant":"dev","md5":""},{"dataId":"a","group":"g1","tenant":"prod","md5":""}]}`
+	answer, err := client.Try(t.Context(), rpc.Payload{Type: "ConfigBatchListenRequest", Headers: map[string]string{"accessToken": dev}, Body: []byte(both)})
+	if err != nil || !answer.Success || strings.Contains(string(answer.Body), "prod") {
+		t.Errorf("to listen to dev and prod = %s, %v, want nothing of prod", answer.Body, err)
+	}
+	select {
+	case p := <-client.Pushes():
+		t.Errorf("who may nothing is told %s %s", p.Type, p.Body)
+	default:
+	}
+}
+
+// grpcHeadersAround are those that servers elsewhere have taken for a proof, and those of a
+// caller of another namespace.
+var grpcHeadersAround = []map[string]string{
+	nil, {"accessToken": ""}, {"accessToken": "dev"}, {"accessToken": "wrong"}, {"Authorization": "Bearer dev"}, {"accessToken": "dev", "Authorization": "Bearer admin"},
+	{"accessToken": "AUTH_DISABLED"}, {"Authorization": "Basic YWRtaW46YWRtaW4="}, {"username": "admin"}, {"username": "admin", "password": ""}, {"username": "nacos", "password": "nacos"},
+	{"serverIdentity": "security", "nacos": "nacos"}, {"User-Agent": "Nacos-Server"}, {"source": "cluster"}, {"accesstoken": "dev", "accessToken": "admin"}, {"clientIp": "127.0.0.1"},
+}
+
+// messagesAround say one thing in one place and another in another one, or ask for more
+// than they seem to.
+var messagesAround = []string{
+	`ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"prod"}`, `ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"dev","tenant":"prod"}`,
+	`ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"dev","Tenant":"prod"}`, `ConfigQueryRequest {"dataId":"a","group":"g1","tenant":" prod "}`,
+	`ConfigQueryRequest {"dataId":"a"}`, `ConfigQueryRequest {"dataId":"a","group":"","tenant":null}`, `ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"prod","headers":{"accessToken":"dev"}}`,
+	`ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"prod","headers":{"username":"admin","password":"x"}}`, `ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"prod","namespace":"dev","namespaceId":"dev"}`,
+	`ConfigPublishRequest {"dataId":"a","group":"g1","tenant":"prod","content":"changed"}`, `ConfigPublishRequest {"dataId":"a","group":"g1","tenant":"prod","content":"changed","additionMap":{"tenant":"dev","betaIps":"0.0.0.0/0"}}`,
+	`ConfigPublishRequest {"dataId":"a","content":"changed","additionMap":{"src_user":"admin"}}`, `ConfigRemoveRequest {"dataId":"a","group":"g1","tenant":"prod"}`, `ConfigRemoveRequest {"dataId":"a","group":"g1","tenant":"prod","tag":"x"}`,
+	`ConfigBatchListenRequest {"configListenContexts":[{"dataId":"a","group":"g1","tenant":"prod"}]}`, `ConfigFuzzyWatchRequest {"groupKeyPattern":"prod>>*>>*","watchType":"WATCH","initializing":true}`,
+	`ConfigFuzzyWatchRequest {"groupKeyPattern":">>g1>>*","watchType":"WATCH","initializing":true}`, `ConfigFuzzyWatchRequest {"groupKeyPattern":"*>>g1>>*","watchType":"WATCH","initializing":true}`,
+	`ServiceQueryRequest {"namespace":"prod","groupName":"g1","serviceName":"x"}`, `ServiceQueryRequest {"namespace":"prod","groupName":"dev","serviceName":"g1@@x"}`, `ServiceListRequest {"namespace":"prod","groupName":"g1","pageNo":1,"pageSize":9}`,
+	`ServiceListRequest {"namespace":"","groupName":"g1","pageNo":1,"pageSize":9}`, `SubscribeServiceRequest {"namespace":"prod","groupName":"g1","serviceName":"` + secret + `","subscribe":true}`,
+	`InstanceRequest {"namespace":"prod","groupName":"g1","serviceName":"` + secret + `","type":"deregisterInstance","instance":{"ip":"192.0.2.1","port":80,"ephemeral":false}}`,
+	`PersistentInstanceRequest {"namespace":"prod","groupName":"g1","serviceName":"` + secret + `","type":"deregisterInstance","instance":{"ip":"192.0.2.1","port":80,"ephemeral":false}}`,
+	`InstanceRequest {"namespace":"prod","groupName":"g1","serviceName":"x","type":"registerInstance","instance":{"ip":"192.0.2.9","port":80,"serviceName":"dev@@x"}}`,
+	`BatchInstanceRequest {"namespace":"prod","groupName":"g1","serviceName":"x","type":"batchRegisterInstance","instances":[{"ip":"192.0.2.9","port":80}]}`,
+	`ServerReloadRequest {}`, `ServerLoaderInfoRequest {}`, `DistroDataRequest {}`, `MemberReportRequest {}`, `ConfigChangeClusterSyncRequest {"dataId":"a","group":"g1","tenant":"prod"}`, `ConfigQueryReQuest {"dataId":"a","group":"g1","tenant":"prod"}`,
+	`com.alibaba.nacos.api.config.remote.request.ConfigQueryRequest {"dataId":"a","group":"g1","tenant":"prod"}`,
+}
+
 // everythingOf lists what there is with what it holds.
-func everythingOf(t *testing.T, s *server.Server) (all []string) {
+func everythingOf(t *testing.T, s *server.Server, admin string) (all []string) {
 	t.Helper()
 	for _, path := range []string{"/v1/prometheus/targets", "/v1/configs/prod/g1/a", "/v1/configs/public/DEFAULT_GROUP/a", "/v1/configs?size=100", "/v1/config-policies", "/v1/namespaces"} {
-		status, _, body := callAs(t, "admin", http.MethodGet, base(s)+path, "", "")
+		status, _, body := callAs(t, admin, http.MethodGet, base(s)+path, "", "")
 		if status != http.StatusOK {
 			t.Fatalf("GET %s = %d %s", path, status, body)
 		}
@@ -289,9 +417,40 @@ func everythingOf(t *testing.T, s *server.Server) (all []string) {
 	return all
 }
 
+// publishedKeys are secrets that installations of Nacos were shipped with, or that its
+// documents and those of exploits show.
+var publishedKeys = []string{
+	"SecretKey012345678901234567890123456789012345678901234567890123456789",
+	"SecretKey01234567890123456789012345678901234567890123456789012345678",
+	"VGhpc0lzTXlDdXN0b21TZWNyZXRLZXkwMTIzNDU2Nzg=", "ThisIsMyCustomSecretKey012345678",
+	"SecretKey012345678901234567890123456789012345678901234567890123456789==", "nacos", "secret", "",
+}
+
+// forged are tokens of an administrator as those make them who know such a key.
+func forged() (all []string) {
+	part := base64.RawURLEncoding.EncodeToString
+	for _, key := range publishedKeys {
+		secrets := [][]byte{[]byte(key)}
+		if decoded, err := base64.StdEncoding.DecodeString(key); err == nil {
+			secrets = append(secrets, decoded)
+		}
+		for _, secret := range secrets {
+			for _, user := range []string{"nacos", "admin"} {
+				signed := part([]byte(`{"alg":"HS256"}`)) + "." + part(fmt.Appendf(nil, `{"sub":%q,"typ":"user","exp":%d}`, user, time.Now().Add(time.Hour).Unix()))
+				mac := hmac.New(sha256.New, secret)
+				mac.Write([]byte(signed))
+				all = append(all, signed+"."+part(mac.Sum(nil)))
+			}
+		}
+	}
+	return all
+}
+
 // headersAround are those that servers elsewhere have taken for a proof, or for a method.
 var headersAround = []string{
 	"User-Agent: Nacos-Server",
+	"serverIdentity: security\r\nUser-Agent: Nacos-Server",
+	"nacos: nacos", "Authorization: Basic bmFjb3M6bmFjb3M=", "username: nacos\r\npassword: nacos",
 	"User-Agent: Nacos-Server:v1.4.0",
 	"serverIdentity: security",
 	"nacos: nacos\r\nserverIdentity: security\r\nexample: example",

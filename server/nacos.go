@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,14 +22,8 @@ func (s *Server) nacos() (err error) {
 		return err
 	}
 	s.nacosAPI, err = nacos.New(nacos.Config{Registry: s.registry, Configs: s.center, Waiters: s.waiters, MaxPolls: s.room.polls, Gate: s.gate, Logger: s.log, Version: s.cfg.Version,
-		Registerer: s.metrics, Metrics: s.scrape(), Members: s.nacosMembers, Switches: s.switches, Pusher: s.pusher,
-		Elsewhere: s.elsewhere, Unrecorded: s.unrecorded, Limit: s.limits.call, Track: heardOf{s.track}, Asker: s.asker, Login: s.nacosLogin(), Users: s.nacosUsers(),
-		Ready: func() error {
-			if why := s.notReady(); why != "" {
-				return errors.New(why)
-			}
-			return nil
-		}})
+		Registerer: s.metrics, Metrics: s.scrape(), Members: s.nacosMembers, Switches: s.switches, Pusher: s.pusher, View: s.store.View(),
+		Elsewhere: s.elsewhere, Loads: s.loads, Unrecorded: s.unrecorded, Limit: s.limits.call, Record: s.recordGRPC, Track: heardOf{s.track}, Asker: s.asker, Login: s.nacosLogin(), Users: s.nacosUsers(), Ready: s.nacosReady})
 	return err
 }
 

@@ -10,6 +10,7 @@ type room struct {
 	polls       int // long polls of Nacos
 	watches     int // calls of our own API that wait for documents
 	streams     int // event streams
+	calls       int // connections of gRPC
 }
 
 // maxConnections is as many as 65,536 files leave room for: 50,000 agents, of which each
@@ -20,7 +21,7 @@ const maxConnections = 57344
 // other calls, one file in eight for what is no connection.
 func roomOf(files uint64) room {
 	n := int(min(files-files/8, maxConnections))
-	return room{connections: n, polls: n * 5 / 8, watches: n / 8, streams: n / 12}
+	return room{connections: n, polls: n * 5 / 8, watches: n / 8, streams: n / 12, calls: n * 7 / 8}
 }
 
 // openFiles returns how many files this process may have open. The runtime has raised

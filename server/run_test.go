@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -30,6 +31,7 @@ func startAt(t testing.TB, cfg server.Config) (s *server.Server, stop func()) {
 func startAfter(t testing.TB, cfg server.Config, ready func(*server.Server)) (s *server.Server, stop func()) {
 	t.Helper()
 	cfg.DNS, cfg.Throwaway = "127.0.0.1:0", true
+	cfg.GRPC = cmp.Or(cfg.GRPC, "127.0.0.1:0") // 1000 above HTTP may be another's
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()
 	}
@@ -56,7 +58,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}

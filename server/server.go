@@ -36,6 +36,7 @@ import (
 	"github.com/musterhq/muster/server/check"
 	"github.com/musterhq/muster/server/events"
 	"github.com/musterhq/muster/server/nacos"
+	"github.com/musterhq/muster/server/nacos/rpc"
 	"github.com/musterhq/muster/server/nacos/switches"
 	"github.com/musterhq/muster/server/push"
 	"github.com/musterhq/muster/server/relay"
@@ -86,11 +87,13 @@ type Server struct {
 	audit      *audit.Log
 	auditing   chan struct{} // a seat for who looks at it
 
-	listener    net.Listener
-	connections *connections // of the listener
-	http        *http.Server
-	dnsMu       sync.Mutex   // a reload may come when the server closes
-	dns         *dnsd.Server // nil once closed; guarded by dnsMu after Open
+	listener     net.Listener
+	connections  *connections // of the listener
+	http         *http.Server
+	grpc         *rpc.Server
+	grpcListener net.Listener // nil: gRPC has no port of its own
+	dnsMu        sync.Mutex   // a reload may come when the server closes
+	dns          *dnsd.Server // nil once closed; guarded by dnsMu after Open
 
 	draining  atomic.Bool
 	twins     bool          // that was said; owned by compare
@@ -148,6 +151,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.connections = newConnections(s.room.connections)
 	s.connections.Listener = s.listener
 	s.metrics.MustRegister(s.connections)
+	if err := s.listenGRPC(ctx); err != nil {
+		return err
+	}
 	if err := s.choosePorts(); err != nil {
 		return err
 	}
@@ -184,6 +190,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTime, IdleTimeout: idleTimeout, ConnState: s.connections.follow,
 		MaxHeaderBytes: maxHeader, HTTP2: http2Limits(), ErrorLog: log.New(&s.handshakes, "", 0)}
+	s.speakGRPC()
 	if s.ownCerts != nil {
 		s.http.TLSConfig = s.ownCerts.Server(s.cfg.TLS.ClientRequired, protocols...)
 	}
@@ -265,7 +272,7 @@ func (s *Server) openDNS() (*dnsd.Server, error) {
 
 // Addresses returns where the server listens.
 func (s *Server) Addresses() Addresses {
-	return Addresses{HTTP: s.cfg.HTTP, DNS: s.cfg.DNS, DNSTLS: s.cfg.DNSTLS, DNSHTTPS: s.cfg.DNSHTTPS, DNSQUIC: s.cfg.DNSQUIC}
+	return Addresses{HTTP: s.cfg.HTTP, GRPC: s.cfg.grpcAddress(), DNS: s.cfg.DNS, DNSTLS: s.cfg.DNSTLS, DNSHTTPS: s.cfg.DNSHTTPS, DNSQUIC: s.cfg.DNSQUIC}
 }
 
 // Zones returns the zones served.
@@ -288,7 +295,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	s.warnOfExposure()
-	s.log.Info("serving", "http", s.cfg.HTTP, "tls", s.cfg.TLS.given(), "dns", s.cfg.DNS, "zones", s.cfg.Zones)
+	s.log.Info("serving", "http", s.cfg.HTTP, "grpc", s.cfg.grpcAddress(), "tls", s.cfg.TLS.given(), "dns", s.cfg.DNS, "zones", s.cfg.Zones)
 	select {
 	case <-ctx.Done():
 	case <-loops.Done():
@@ -307,7 +314,7 @@ func (s *Server) loops() []func(context.Context) error {
 		s.etcd.run, s.store.Run, s.relay.Run, s.judge, answering.Run, s.compare, s.keepSerial,
 		s.announce, s.events.Run, s.tellClients, s.track.Run, s.waiters.Run, s.vouch, s.beats.follow,
 		func(ctx context.Context) error { return s.pulse.run(ctx, s.cfg.HTTP, s.toSelf()) },
-		s.keepCerts, s.audit.Run,
+		s.keepCerts, s.audit.Run, s.nacosAPI.Run, s.serveGRPC, s.rebalance,
 	}
 	if s.etcd.members != nil {
 		loops = append(loops, s.etcd.members.Run)
@@ -343,6 +350,7 @@ func (s *Server) drain() {
 	s.stopOnce.Do(func() { close(s.stopping) })
 	s.nacosAPI.Drain()
 	s.events.Drain()
+	s.sendAway()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -364,6 +372,9 @@ func (s *Server) Close() error {
 		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.grpcListener != nil {
+		_ = s.grpcListener.Close() // Run has closed it already
 	}
 	if s.pushConn != nil {
 		_ = s.pushConn.Close() // Run has closed it already

@@ -365,6 +365,16 @@ func TestWebPagesAreKeptOut(t *testing.T) {
 			if tc.want != http.StatusOK && s.Status().Revision != before {
 				t.Errorf("POST by %s wrote", tc.name)
 			}
+			req.URL.Path, req.URL.RawQuery = "/nacos/v2/core/loader/reloadCurrent", "count=0" // which asks clients to move
+			for _, req.Method = range []string{http.MethodGet, http.MethodHead} {
+				if resp, err = http.DefaultClient.Do(req); err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if resp.StatusCode != tc.want {
+					t.Errorf("%s that writes by %s = %d, want %d", req.Method, tc.name, resp.StatusCode, tc.want)
+				}
+			}
 		})
 	}
 }

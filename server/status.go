@@ -12,7 +12,7 @@ func (s *Server) Status() api.Status {
 	age, stale := s.store.Stale()
 	st := api.Status{ID: s.id, Name: s.cfg.Cluster.Name, Version: s.cfg.Version, Started: s.started.UTC(), NotReady: s.notReady(),
 		Judge: s.store.Judging(), AgeMs: age.Milliseconds(), Stale: stale, Serial: s.store.Serial(), Storage: s.storage(), Audit: s.auditHead(),
-		Etcd: "embedded", HTTP: s.cfg.HTTP, DNS: s.cfg.DNS, Zones: s.cfg.Zones, TLS: s.cfg.TLS.given(), Insecure: s.cfg.exposures()}
+		Etcd: "embedded", HTTP: s.cfg.HTTP, GRPC: s.cfg.grpcAddress(), Clients: s.grpc.Len(), DNS: s.cfg.DNS, Zones: s.cfg.Zones, TLS: s.cfg.TLS.given(), Insecure: s.cfg.exposures()}
 	st.Ready = st.NotReady == ""
 	if st.Judge {
 		st.Protection = new(s.protection())

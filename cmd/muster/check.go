@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,8 +37,10 @@ func checkCommand() *cli.Command {
 			if err := checkFile(kind, args[0], content); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.App.Writer, "%s: a good %s\n", args[0], kinds[kind])
-			return err
+			if _, err = fmt.Fprintf(c.App.Writer, "%s: a good %s\n", args[0], kinds[kind]); err != nil || kind != "server" {
+				return err
+			}
+			return explainGRPC(c.App.Writer, args[0])
 		}}
 }
 
@@ -91,6 +94,21 @@ func checkFile(kind, path string, content []byte) error {
 		return nil
 	}
 	return usagef("kind: %q is not one of server, agent, services, corefile", kind)
+}
+
+// explainGRPC says where clients of Nacos find a server with those settings, as they are
+// told of HTTP alone.
+func explainGRPC(to io.Writer, path string) error {
+	var cfg server.Config
+	if err := readSettings(path, &cfg); err != nil {
+		return err
+	}
+	cfg, err := cfg.WithDefaults()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(to, "gRPC:", cfg.WhereGRPC())
+	return err
 }
 
 // checkServices checks a definition file, and what its address templates yield

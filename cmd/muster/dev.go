@@ -26,6 +26,7 @@ func devCommand() *cli.Command {
 	return &cli.Command{Name: "dev", Usage: "run server, agent and a sample service with throw-away data, and say what to try",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_HTTP"}, Value: server.DefaultHTTP, Usage: "listen `ADDRESS` for HTTP"},
+			&cli.StringFlag{Name: "grpc", EnvVars: []string{"MUSTER_GRPC"}, Usage: "listen `ADDRESS` for gRPC, off for none", DefaultText: "1000 above the port of --http"},
 			&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_DNS"}, Value: server.DefaultDNS, Usage: "listen `ADDRESS` for DNS"},
 			&cli.StringFlag{Name: "agent-http", EnvVars: []string{"MUSTER_AGENT_HTTP"}, Value: agent.DefaultHTTP, Usage: "listen `ADDRESS` of the agent's local API"},
 			&cli.StringFlag{Name: "agent-dns", EnvVars: []string{"MUSTER_AGENT_DNS"}, Usage: "listen `ADDRESS` of the agent's DNS, off for none", DefaultText: agent.DefaultDNS},
@@ -56,7 +57,7 @@ func dev(c *cli.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := server.Open(asked, server.Config{HTTP: c.String("http"), DNS: c.String("dns"), Zones: []string{c.String("zone")},
+	s, err := server.Open(asked, server.Config{HTTP: c.String("http"), GRPC: c.String("grpc"), DNS: c.String("dns"), Zones: []string{c.String("zone")},
 		DataDir: filepath.Join(dir, "server"), Version: version, Logger: logger, Throwaway: true})
 	if errors.Is(err, context.Canceled) && asked.Err() != nil {
 		return nil // asked to stop before it had started
@@ -173,6 +174,7 @@ func announce(c *cli.Context, s *server.Server, a *agent.Agent, dir string) erro
 	_, err = fmt.Fprintf(c.App.Writer, `muster dev is running: server, agent and the service %[1]q with two instances.
 
   HTTP      http://%[2]s        (/v1, /nacos, /openapi.json, /metrics)
+  gRPC      %[9]s               (clients of Nacos from 2.0 on)
   DNS       %[3]s
   data      %[4]s, removed at the end
 
@@ -185,6 +187,6 @@ Try:
   curl http://%[2]s/v1/configs/public/DEFAULT_GROUP/app.yaml
 
 Ctrl-C ends it.
-`, sampleName, at.HTTP, at.DNS, dir, host, port, name, onHost)
+`, sampleName, at.HTTP, at.DNS, dir, host, port, name, onHost, at.GRPC)
 	return err
 }

@@ -320,7 +320,7 @@ func TestOccupiedAddress(t *testing.T) {
 		{"DNS over UDP", "127.0.0.1:0", udp.LocalAddr().String(), "dns address " + udp.LocalAddr().String() + " is already in use (udp)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			code, out := command(t, "server", "--http", c.http, "--dns", c.dns, "--data-dir", t.TempDir())
+			code, out := command(t, "server", "--http", c.http, "--grpc", "127.0.0.1:0", "--dns", c.dns, "--data-dir", t.TempDir())
 			if code != exitFailed || !strings.Contains(out, c.says) {
 				t.Errorf("server ended with %d: %s, want %d: %s", code, out, exitFailed, c.says)
 			}

@@ -103,7 +103,7 @@ type serverProcess struct {
 
 func newServer(t failer, data string, args ...string) *serverProcess {
 	// It keeps them over restarts, so that nobody else may have them meanwhile.
-	all := append([]string{"server", "--http", freeAddress(t), "--dns", freeAddress(t), "--data-dir", data}, args...)
+	all := append([]string{"server", "--http", freeAddress(t), "--grpc", "127.0.0.1:0", "--dns", freeAddress(t), "--data-dir", data}, args...)
 	return &serverProcess{process: process{t: t, args: all}, data: data}
 }
 

@@ -49,6 +49,8 @@ func settingFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "config", EnvVars: []string{"MUSTER_CONFIG"}, Usage: "settings `FILE`; flags and environment go before it"},
 		&cli.StringFlag{Name: "http", EnvVars: []string{"MUSTER_HTTP"}, Usage: "listen `ADDRESS` for HTTP", DefaultText: server.DefaultHTTP},
+		&cli.StringFlag{Name: "grpc", EnvVars: []string{"MUSTER_GRPC"}, Usage: "listen `ADDRESS` for gRPC, which clients of Nacos look for 1000 above the port of --http; off for none", DefaultText: "there"},
+		&cli.BoolFlag{Name: "grpc-on-http", EnvVars: []string{"MUSTER_GRPC_ON_HTTP"}, Usage: "answer gRPC at the address of --http too"},
 		&cli.StringFlag{Name: "dns", EnvVars: []string{"MUSTER_DNS"}, Usage: "listen `ADDRESS` for DNS, UDP and TCP", DefaultText: server.DefaultDNS},
 		&cli.StringFlag{Name: "dns-tls", EnvVars: []string{"MUSTER_DNS_TLS"}, Usage: "listen `ADDRESS` for DNS over TLS, with the certificate of --tls-cert"},
 		&cli.StringFlag{Name: "dns-https", EnvVars: []string{"MUSTER_DNS_HTTPS"}, Usage: "listen `ADDRESS` for DNS over HTTPS, likewise"},
@@ -151,6 +153,8 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 		}
 	}
 	over(c, "http", c.String, &cfg.HTTP)
+	over(c, "grpc", c.String, &cfg.GRPC)
+	over(c, "grpc-on-http", c.Bool, &cfg.GRPCOnHTTP)
 	over(c, "dns", c.String, &cfg.DNS)
 	over(c, "dns-tls", c.String, &cfg.DNSTLS)
 	over(c, "dns-https", c.String, &cfg.DNSHTTPS)

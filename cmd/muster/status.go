@@ -64,10 +64,10 @@ func details(asked string, s api.Status, protection *api.Protection) [][]string 
 	rows := [][]string{
 		{"server", asked}, {"id", s.ID}, {"version", s.Version}, {"started", s.Started.Format(time.RFC3339)},
 		{"ready", ready}, {"judge", strconv.FormatBool(s.Judge)}, {"etcd", s.Etcd},
-		{"http", s.HTTP}, {"dns", s.DNS}, {"zones", strings.Join(s.Zones, " ")},
+		{"http", s.HTTP}, {"grpc", cmp.Or(s.GRPC, "off")}, {"dns", s.DNS}, {"zones", strings.Join(s.Zones, " ")},
 		{"revision", strconv.FormatInt(s.Revision, 10)}, {"serial", strconv.FormatUint(uint64(s.Serial), 10)},
 		{"age", age(s.AgeMs)}, {"services", strconv.Itoa(s.Services)},
-		{"instances", strconv.Itoa(s.Instances)}, {"agents", strconv.Itoa(s.Agents)}, {"configs", strconv.Itoa(s.Configs)},
+		{"instances", strconv.Itoa(s.Instances)}, {"agents", strconv.Itoa(s.Agents)}, {"configs", strconv.Itoa(s.Configs)}, {"clients", strconv.Itoa(s.Clients)},
 		{"storage", storage(s.Storage)},
 	}
 	if len(s.Insecure) > 0 {

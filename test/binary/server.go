@@ -32,7 +32,7 @@ func StartServer(tb testing.TB, muster string, args ...string) *Server {
 		tb.Fatal(err)
 	}
 	data := tb.TempDir()
-	all := append([]string{"server", "--http", fmt.Sprintf("127.0.0.1:%d", port), "--data-dir", data}, args...)
+	all := append([]string{"server", "--http", fmt.Sprintf("127.0.0.1:%d", port), "--grpc", "127.0.0.1:0", "--data-dir", data}, args...)
 	s := &Server{Process: Start(tb, muster, all...), data: data}
 	s.awaitReady()
 	return s

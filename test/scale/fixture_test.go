@@ -54,7 +54,7 @@ func (w *world) start(name string, right func(*dns.Msg) bool) time.Duration {
 	w.t.Helper()
 	began := time.Now()
 	if w.Process == nil {
-		w.Process = binary.Start(w.t, binary.Muster(), "server", "--http", w.http, "--dns", w.dns, "--data-dir", w.data, "--min-free", "0")
+		w.Process = binary.Start(w.t, binary.Muster(), "server", "--http", w.http, "--grpc", "127.0.0.1:0", "--dns", w.dns, "--data-dir", w.data, "--min-free", "0")
 	} else {
 		w.Restart()
 	}

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/internal/doorman"
+	"github.com/musterhq/muster/server/nacos/rpc"
+)
+
+// guardGRPC has calls over gRPC pass doors of their own. Clients wait for 3 s, and some of
+// them do not try again when they are turned away after a server has come back, when all
+// of them come at once: there may wait more, for longer, than over HTTP.
+func (d *doors) guardGRPC(next rpc.Handler) rpc.Handler { return &guardedCalls{next, d} }
+
+type guardedCalls struct {
+	rpc.Handler
+
+	doors *doors
+}
+
+// Handle implements rpc.Handler.
+func (g *guardedCalls) Handle(ctx context.Context, c *rpc.Conn, q *rpc.Request) (rpc.Response, error) {
+	if door := g.doors.ofCall(q.Type); door != nil {
+		caller := access.From(ctx)
+		caller.Counts = true
+		if err := g.doors.limits.address(caller.From); err != nil {
+			return turnedAway(ctx, q.Type, err.Error()), nil
+		}
+		leave, err := door.Enter(ctx)
+		if err != nil {
+			return turnedAway(ctx, q.Type, "the server is busy, please try again later"), nil
+		}
+		defer leave()
+	}
+	return g.Handler.Handle(ctx, c, q)
+}
+
+// ofCall returns the door that a call has to pass, nil: none.
+func (d *doors) ofCall(request string) *doorman.Doorman {
+	switch request {
+	case "InstanceRequest", "BatchInstanceRequest", "PersistentInstanceRequest", "ConfigPublishRequest", "ConfigRemoveRequest", "ConfigQueryRequest":
+		return d.writes // and what waits for etcd
+	case "ServiceQueryRequest", "ServiceListRequest", "SubscribeServiceRequest", "NamingFuzzyWatchRequest", "ConfigBatchListenRequest", "ConfigFuzzyWatchRequest":
+		return d.calls
+	}
+	return nil
+}
+
+// overThreshold is Nacos's code for a server that is asked for more than it can do. It
+// answers that late, so that clients do not try again at once.
+const (
+	overThreshold = 503
+	notAtOnce     = time.Second
+)
+
+// turnedAway answers a call that is one too many. Strict clients look for the fields of a
+// list all the same.
+func turnedAway(ctx context.Context, request, why string) rpc.Response {
+	timer := time.NewTimer(notAtOnce)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	result := rpc.Fail(overThreshold, "%s", why)
+	if request == "ServiceListRequest" {
+		return rpc.Response{Type: "ServiceListResponse", Body: struct {
+			rpc.Result
+
+			Count int      `json:"count"`
+			Names []string `json:"serviceNames"`
+		}{Result: result, Names: []string{}}}
+	}
+	return rpc.Response{Type: rpc.ResponseType(request), Body: result}
+}
