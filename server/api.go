@@ -58,6 +58,7 @@ func (f *face) mount(mux *http.ServeMux, version string) huma.API {
 	f.mountAgents(a)
 	f.mountConfigs(a)
 	f.mountPeers(a)
+	f.mountClients(a)
 	f.mountMembers(a)
 	f.mountBackup(a)
 	f.mountAudit(a)

@@ -36,7 +36,8 @@ func (d *doors) of(r *http.Request) *doorman.Doorman {
 		r.Method == http.MethodPost && strings.HasSuffix(path, "/beat"), strings.HasPrefix(path, "/v1/peer/"), path == api.PathStatus, path == api.PathConfirm,
 		path == api.PathBackup: // has bounds of its own
 		return nil
-	case !reads, strings.HasPrefix(path, "/v1/config"), path == api.PathServers, path == api.PathMembers:
+	case !reads, strings.HasPrefix(path, "/v1/config"), path == api.PathServers, path == api.PathMembers,
+		path == api.PathClients && r.URL.Query().Get("here") != "true": // a server that asks another one holds a seat already
 		return d.waits
 	}
 	return d.reads

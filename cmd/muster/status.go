@@ -14,7 +14,8 @@ import (
 )
 
 func statusCommand() *cli.Command {
-	return &cli.Command{Name: "status", Usage: "say how the servers are, and the one that is asked in detail", Flags: remoteFlags(), Action: status}
+	return &cli.Command{Name: "status", Usage: "say how the servers are, and the one that is asked in detail", Flags: remoteFlags(), Action: status,
+		Subcommands: []*cli.Command{clientsCommand()}}
 }
 
 // statusOutput is what `muster status -o json` prints.
