@@ -72,19 +72,16 @@ func TestGoClientOfAnAgent(t *testing.T) {
 	const one = "192.0.2.1:80 cluster bj weight 3 healthy true metadata map[range:10%;x=y]"
 	s.awaitList(prompt, "public", service, one)
 	w := subscribe(t, newClient(), service, "192.0.2.1:80")
-	f := follow(t, goClientOf(t, s, agent), "")
-	kept := f.document
-	kept.DataId = "kept.yaml"
+	d := newGoDocument(t, goClientOf(t, s, agent), "")
+	f, kept := follow(t, d), document1{d.IConfigClient, "kept.yaml"}
 	for _, content := range []string{"limit: 10%\nname: 配置 größe & +1;\n", "limit: 20\n"} {
-		f.publish(content)
+		f.mustPublish(content)
 		f.want(prompt, content)
 		f.wantRead(content)
-		p := kept
-		p.Content = content
-		if ok, err := f.PublishConfig(p); !ok || err != nil {
+		if ok, err := kept.publish(content); !ok || err != nil {
 			t.Fatalf("PublishConfig(%q) = %t, %v", content, ok, err)
 		}
-		if got, err := f.GetConfig(kept); got != content || err != nil {
+		if got, err := kept.read(); got != content || err != nil {
 			t.Errorf("GetConfig() of what the agent keeps = %q, %v, want %q", got, err, content)
 		}
 	}
@@ -92,7 +89,7 @@ func TestGoClientOfAnAgent(t *testing.T) {
 	s.Kill()
 	down := time.Now()
 	register(t, c, vo.RegisterInstanceParam{ServiceName: service, Ip: "192.0.2.2", Port: 80})
-	if got, err := f.GetConfig(kept); got != "limit: 20\n" || err != nil {
+	if got, err := kept.read(); got != "limit: 20\n" || err != nil {
 		t.Errorf("GetConfig() while the server is down = %q, %v, want what the agent keeps", got, err)
 	}
 	if all, err := newClient().SelectInstances(vo.SelectInstancesParam{ServiceName: service, HealthyOnly: true}); err != nil || len(all) != 1 {
@@ -102,18 +99,14 @@ func TestGoClientOfAnAgent(t *testing.T) {
 	s.RestartServer()
 	s.awaitList(poll, "public", service, one+"\n192.0.2.2:80 cluster DEFAULT weight 1 healthy true metadata map[]")
 	w.await(t, poll, "192.0.2.1:80 192.0.2.2:80")
-	if w.timesEmpty() != 0 {
-		t.Errorf("the subscriber was told %d times that there is nothing", w.timesEmpty())
-	}
-	if ok, err := c.DeregisterInstance(vo.DeregisterInstanceParam{ServiceName: service, Ip: "192.0.2.2", Port: 80, Ephemeral: true}); !ok || err != nil {
-		t.Errorf("DeregisterInstance() = %t, %v", ok, err)
-	}
+	w.neverEmpty(t)
+	deregister(t, c, service, "192.0.2.2")
 	s.awaitList(prompt, "public", service, one)
 	w.await(t, poll, "192.0.2.1:80")
 
 	// What others register and publish is seen here too.
 	s.write(http.MethodPost, "/nacos/v1/ns/instance", instance(service, "192.0.2.3", 80))
 	w.await(t, poll, "192.0.2.1:80 192.0.2.3:80")
-	f.publish("limit: 30\n")
+	f.mustPublish("limit: 30\n")
 	f.want(poll, "limit: 30\n")
 }

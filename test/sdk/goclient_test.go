@@ -8,15 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nacos-group/nacos-sdk-go/clients"
 	"github.com/nacos-group/nacos-sdk-go/clients/naming_client"
 	"github.com/nacos-group/nacos-sdk-go/common/constant"
-	"github.com/nacos-group/nacos-sdk-go/model"
 	"github.com/nacos-group/nacos-sdk-go/vo"
-
-	"github.com/musterhq/muster/test/binary"
 )
 
 // journal is what all Go clients of this process have logged: they share one logger.
@@ -33,8 +29,8 @@ func (j *journal) add(line string) {
 	j.lines = append(j.lines, line)
 }
 
-// pushed returns the last list of a service that came by datagram, as ip:port of each
-// healthy instance, ordered.
+// pushed returns the last list of a service that came by datagram, as the addresses of
+// its instances.
 func (j *journal) pushed(service string) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -46,21 +42,14 @@ func (j *journal) pushed(service string) string {
 		var packet struct{ Type, Data string }
 		var list struct {
 			Name  string
-			Hosts []model.Instance
+			Hosts []host
 		}
 		// The sender's address stands behind the packet.
 		if json.NewDecoder(strings.NewReader(text)).Decode(&packet) != nil || json.Unmarshal([]byte(packet.Data), &list) != nil ||
 			list.Name != constant.DEFAULT_GROUP+"@@"+service {
 			continue
 		}
-		var healthy []string
-		for _, i := range list.Hosts {
-			if i.Healthy {
-				healthy = append(healthy, fmt.Sprintf("%s:%d", i.Ip, i.Port))
-			}
-		}
-		slices.Sort(healthy)
-		return strings.Join(healthy, " ")
+		return addresses(list.Hosts)
 	}
 	return ""
 }
@@ -76,14 +65,21 @@ func (j *journal) Warnf(format string, args ...any)  { j.add(fmt.Sprintf(format,
 func (j *journal) Errorf(format string, args ...any) { j.add(fmt.Sprintf(format, args...)) }
 func (j *journal) Debugf(format string, args ...any) { j.add(fmt.Sprintf(format, args...)) }
 
+// cacheOf returns a new folder for what a Go client keeps.
+func cacheOf(t *testing.T) string {
+	t.Helper()
+	cache, err := os.MkdirTemp(scratch, "client-") //nolint:usetesting // it is written to after the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cache
+}
+
 // goClient returns what an application says to make a client. Clients have no end:
 // they go on until this process ends.
 func goClient(t *testing.T, s *server) vo.NacosClientParam {
 	t.Helper()
-	cache, err := os.MkdirTemp(scratch, "go-client-") //nolint:usetesting // it is written to after the test
-	if err != nil {
-		t.Fatal(err)
-	}
+	cache := cacheOf(t)
 	return vo.NacosClientParam{
 		ClientConfig: &constant.ClientConfig{
 			CacheDir: cache, LogDir: cache, CustomLogger: &logged, NotLoadCacheAtStart: true, UpdateCacheWhenEmpty: true,
@@ -91,6 +87,17 @@ func goClient(t *testing.T, s *server) vo.NacosClientParam {
 		},
 		ServerConfigs: []constant.ServerConfig{{IpAddr: "127.0.0.1", Port: s.port()}},
 	}
+}
+
+// newGoDocument returns app.yaml of a namespace, as a client that an application makes has it.
+func newGoDocument(t *testing.T, p vo.NacosClientParam, namespace string) document1 {
+	t.Helper()
+	p.ClientConfig.NamespaceId = namespace
+	c, err := clients.NewConfigClient(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document1{c, "app.yaml"}
 }
 
 // newGoClient returns a naming client as an application makes one.
@@ -101,68 +108,4 @@ func newGoClient(t *testing.T, s *server) naming_client.INamingClient {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// register has a client register an instance and beat for it.
-func register(t *testing.T, c naming_client.INamingClient, p vo.RegisterInstanceParam) {
-	t.Helper()
-	p.Enable, p.Healthy, p.Ephemeral = true, true, true
-	if p.Weight == 0 {
-		p.Weight = 1
-	}
-	if ok, err := c.RegisterInstance(p); !ok || err != nil {
-		t.Fatalf("RegisterInstance(%+v) = %t, %v", p, ok, err)
-	}
-}
-
-// told is what the callback of a subscription has been told.
-type told struct {
-	mu    sync.Mutex
-	hosts []string // ip:port of each that is healthy, of the last call
-	empty int      // calls without any
-}
-
-func (w *told) call(all []model.SubscribeService, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		w.empty++
-	}
-	w.hosts = w.hosts[:0]
-	for _, i := range all {
-		if i.Healthy {
-			w.hosts = append(w.hosts, fmt.Sprintf("%s:%d", i.Ip, i.Port))
-		}
-	}
-	slices.Sort(w.hosts)
-}
-
-func (w *told) last() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Join(w.hosts, " ")
-}
-
-func (w *told) await(t *testing.T, patience time.Duration, want string) {
-	t.Helper()
-	if !binary.Poll(patience, func() bool { return w.last() == want }, nil) {
-		t.Fatalf("the subscriber knows %q after %s, want %q", w.last(), patience, want)
-	}
-}
-
-// subscribe has a client subscribe, and waits until it knows what is there.
-func subscribe(t *testing.T, c naming_client.INamingClient, service, want string) *told {
-	t.Helper()
-	w := &told{}
-	if err := c.Subscribe(&vo.SubscribeParam{ServiceName: service, SubscribeCallback: w.call}); err != nil {
-		t.Fatalf("subscribe to %s: %v", service, err)
-	}
-	w.await(t, prompt, want)
-	return w
-}
-
-func (w *told) timesEmpty() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.empty
 }

@@ -47,9 +47,7 @@ func TestGoClientIsToldOfEachChange(t *testing.T) {
 	}
 	for len(known) > 1 {
 		ip, _, _ := strings.Cut(known[0], ":")
-		if _, err := c.DeregisterInstance(vo.DeregisterInstanceParam{ServiceName: service, Ip: ip, Port: 80, Ephemeral: true}); err != nil {
-			t.Fatal(err)
-		}
+		deregister(t, c, service, ip)
 		known = slices.Delete(known, 0, 1)
 		want()
 	}

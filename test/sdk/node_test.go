@@ -28,21 +28,32 @@ func TestNodeClient(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".test.js"), func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t)
-			at := s.HTTP
-			if strings.HasPrefix(filepath.Base(file), "agent.") {
+			var at string
+			var s *server
+			rotate := func() {}
+			switch strings.TrimSuffix(filepath.Base(file), ".test.js") {
+			case "login":
+				guarded := startGuarded(t)
+				s, at, rotate = guarded.server, guarded.HTTP, guarded.rotate
+			case "agent":
+				s = startServer(t)
 				at = startAgent(t, s)
+			default:
+				s = startServer(t)
+				at = s.HTTP
 			}
 			place, orders := takeOrders(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, node, "--test", file)
 			cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "MUSTER_SERVER="+at, "MUSTER_ORDERS="+place,
+				"MUSTER_USER="+appUser, "MUSTER_PASSWORD="+appPassword,
 				fmt.Sprintf("NODE_CLUSTER_CLIENT_PORT=%d", port(t))) // else one for the whole host
 			run(t, cmd, orders, map[string]func(){
-				"/down":  s.Kill,
-				"/up":    s.RestartServer,
-				"/crash": func() { s.Kill(); s.Forget(); s.RestartServer() },
+				"/down":   s.Kill,
+				"/up":     s.RestartServer,
+				"/crash":  func() { s.Kill(); s.Forget(); s.RestartServer() },
+				"/rotate": rotate,
 			})
 		})
 	}

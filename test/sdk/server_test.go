@@ -20,12 +20,14 @@ import (
 type server struct {
 	*binary.Server
 
-	t *testing.T
+	t     *testing.T
+	token string // that these tests show; empty where nobody has to log in
 }
 
-func startServer(t *testing.T) *server {
+func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	return &server{binary.StartServer(t, binary.Muster(), "--dns", "127.0.0.1:0", "--min-free", "0"), t}
+	all := append([]string{"--dns", "127.0.0.1:0", "--min-free", "0"}, args...)
+	return &server{Server: binary.StartServer(t, binary.Muster(), all...), t: t}
 }
 
 func (s *server) port() uint64 {
@@ -46,6 +48,9 @@ func (s *server) call(method, path string, parameters url.Values) (status int, b
 	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.HTTP+path+"?"+parameters.Encode(), http.NoBody)
 	if err != nil {
 		return 0, "", err
+	}
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	return send(req)
 }

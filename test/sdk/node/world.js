@@ -35,8 +35,9 @@ const quiet = () => {};
 
 // namingClient starts a client of a namespace, which ends with the test. What it
 // complains of goes to complain.
-async function namingClient(t, namespace, complain = console.error) {
-  const client = new NacosNamingClient({ logger: { info: quiet, debug: quiet, warn: complain, error: complain }, serverList: server, namespace });
+async function namingClient(t, namespace, complain = console.error, options = {}) {
+  const logger = { info: quiet, debug: quiet, warn: complain, error: complain };
+  const client = new NacosNamingClient({ logger, serverList: server, namespace, ...options });
   client.on('error', complain);
   t.after(() => client.close());
   await client.ready();
@@ -85,6 +86,9 @@ const crash = () => order('crash');
 const down = () => order('down');
 const up = () => order('up');
 
+// rotate has the keys of logins changed, and waits until the new one signs.
+const rotate = () => order('rotate');
+
 // listed returns what the server lists of a service, as ip:port.
 async function listed(namespaceId, serviceName) {
   const answer = JSON.parse(await call('GET', '/v1/ns/instance/list', { namespaceId, serviceName }));
@@ -104,4 +108,4 @@ async function within(ms, what, ok) {
   }
 }
 
-module.exports = { datagrams, namingClient, configClient, dataClient, cache, call, crash, down, up, listed, endpoints, within };
+module.exports = { datagrams, namingClient, configClient, dataClient, cache, call, crash, down, up, rotate, listed, endpoints, within };

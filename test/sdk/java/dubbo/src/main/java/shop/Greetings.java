@@ -1,0 +1,6 @@
+package shop;
+
+/** What one greeter after the other is asked. */
+public interface Greetings {
+  String whoami();
+}
