@@ -48,6 +48,17 @@ func eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 	}
 }
 
+// patiently repeats a write until a store takes it that holds etcd for away: on a slow
+// machine it answers late.
+func patiently(t testing.TB, write func() error) (err error) {
+	t.Helper()
+	eventually(t, time.Minute, "a write is taken", func() bool {
+		err = write()
+		return !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, config.ErrUnavailable)
+	})
+	return err
+}
+
 // fault takes etcd away and brings it back.
 type fault struct {
 	name       string

@@ -126,8 +126,12 @@ func TestLargeContentIsReadBackByAnotherStore(t *testing.T) {
 		for i := range content {
 			content[i] = byte('a' + i*7%26)
 		}
-		head, receipt, err := writer.Publish(t.Context(), config.Draft{Key: k, Content: content})
-		if err != nil {
+		var head *config.Document
+		var receipt config.Receipt
+		if err := patiently(t, func() (err error) {
+			head, receipt, err = writer.Publish(t.Context(), config.Draft{Key: k, Content: content})
+			return err
+		}); err != nil {
 			t.Fatalf("Publish(%d bytes) = %v", size, err)
 		}
 		if !reader.View().Wait(t.Context(), receipt.Revision) {

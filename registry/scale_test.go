@@ -62,7 +62,7 @@ func stored(t testing.TB, r registry.Record, revision int64) registry.Change {
 
 // There may be a million instances, in a server with no more than a few gigabytes.
 func TestMemoryOfAnInstance(t *testing.T) {
-	s, octets, objects := large(t, 20_000, 10)
+	s, octets, objects := large(t, 4_000, 10)
 	_, instances, _ := s.Counts()
 	each, pieces := octets/uint64(instances), float64(objects)/float64(instances)
 	t.Logf("%d octets and %.1f objects an instance", each, pieces)
@@ -78,7 +78,7 @@ func TestCostOfAChange(t *testing.T) {
 	for _, size := range []struct {
 		services, instances int
 		most                uint64
-	}{{20_000, 10, 16 << 10}, {1, 50_000, 32 << 10}} {
+	}{{4_000, 10, 16 << 10}, {1, 20_000, 32 << 10}} {
 		s, _, _ := large(t, size.services, size.instances)
 		changes := changesOf(t, s, 200)
 		var before, after runtime.MemStats

@@ -18,6 +18,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/test/binary"
 )
 
 // writer is one client that registers and publishes until the server is gone,
@@ -152,9 +153,14 @@ func (s *serverProcess) digests() map[string]string {
 	}
 }
 
-// What was acknowledged survives the server's sudden end, again and again.
+// What was acknowledged survives the server's sudden end, again and again: twenty times
+// with MUSTER_LONG=1.
 func TestAcknowledgedSurvivesKills(t *testing.T) {
-	const kills, clients, perRound = 20, 8, 200
+	const clients, perRound = 8, 200
+	kills := 6
+	if binary.Long() {
+		kills = 20
+	}
 	s := newServer(t, t.TempDir())
 	s.start()
 	t.Cleanup(s.stop)

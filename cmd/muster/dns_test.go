@@ -14,13 +14,17 @@ import (
 const zone = ".svc.muster.internal."
 
 // exchange asks one question over UDP.
-func exchange(server, name string, qtype uint16) (*dns.Msg, error) {
+func exchange(server, name string, qtype uint16) (reply *dns.Msg, err error) {
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
 	m.SetEdns0(1232, false)
-	c := dns.Client{Timeout: 10 * time.Second, UDPSize: 1232}
-	reply, _, err := c.Exchange(m, server)
-	return reply, err
+	c := dns.Client{Timeout: 2 * time.Second, UDPSize: 1232}
+	for range 5 { // a busy machine loses some
+		if reply, _, err = c.Exchange(m, server); err == nil {
+			return reply, nil
+		}
+	}
+	return nil, err
 }
 
 // located returns what a service's SRV answer says of each instance, sorted:

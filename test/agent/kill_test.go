@@ -23,12 +23,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(binary.Main(m, "../..")) }
 
-const (
-	kills = 200
-	// beyond is how much longer than it needs to come up an agent lives at the
-	// most: in that time it switches.
-	beyond = 100 * time.Millisecond
-)
+// beyond is how much longer than it needs to come up an agent lives at the most: in
+// that time it switches.
+const beyond = 100 * time.Millisecond
 
 // documents are published together, all of one version.
 var documents = []string{"one", "two", "three"}
@@ -62,6 +59,10 @@ func content(version int) string {
 // TestSwitchUnderKill kills an agent at random points while versions follow
 // each other: whoever reads through the link gets one whole version.
 func TestSwitchUnderKill(t *testing.T) {
+	kills := 60
+	if long() {
+		kills = 200
+	}
 	server, c := start(t)
 	dir, data := t.TempDir(), t.TempDir()
 	p := publisher{t: t, client: c}

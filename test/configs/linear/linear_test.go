@@ -27,10 +27,10 @@ const (
 
 // rounds returns how often the server is killed.
 func rounds() int {
-	if os.Getenv("MUSTER_LONG") != "" {
+	if binary.Long() {
 		return 500
 	}
-	return 50
+	return 20
 }
 
 // Each round has documents of its own, and with each a history that begins where there
