@@ -7,33 +7,32 @@ BENCH    ?= .
 COUNT    ?= 1
 FUZZTIME ?= 10s
 
-.PHONY: help build run test lint generate bench bench-dns bench-overload fuzz faults scale clean
+# Compiling the dependencies takes minutes. All targets do it alike, so that one does it for all; only the race detector
+# needs C, and its own.
+export CGO_ENABLED = 0
+export GOFLAGS    := $(shell go env GOFLAGS) -trimpath
+
+.PHONY: help build run test lint generate bench bench-dns bench-overload fuzz clients faults scale clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the static binaries bin/muster and bin/muster-bench
-	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/muster ./cmd/muster-bench
+	go build -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/muster ./cmd/muster-bench
 
 run: build ## build and start a throw-away server, agent and sample service
 	bin/muster dev
 
 test: ## test everything in random order (FLAGS=-v), with the race detector where C compiles
-	@cc=$$(go env CC); race=; \
-	if printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | $$cc -x c -o /dev/null - 2>/dev/null; then \
-		echo "race detector on ($$cc)"; race=-race; export CGO_ENABLED=1; \
-	else \
-		echo "race detector off: no C compiler"; export CGO_ENABLED=0; \
-	fi; \
-	go test $$race -shuffle=on -timeout 10m $(FLAGS) ./... && \
-	cd test/sdk && go test $$race -shuffle=on -timeout 10m $(FLAGS) ./...
+	@tools/test $(FLAGS)
 
 lint: ## check format, style, go.mod and known vulnerabilities
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
 	go mod tidy -diff
-	cd test/sdk && go mod tidy -diff
 	$(TOOL) golangci-lint run ./...
-	cd test/sdk && go tool -modfile=../../tools/go.mod golangci-lint run ./...
+	@for module in test/*/go.mod; do \
+		(cd $$(dirname $$module) && echo "in $$(dirname $$module)" && go mod tidy -diff && go tool -modfile=../../tools/go.mod golangci-lint run ./...) || exit 1; \
+	done
 	@tools/vuln ./...
 
 generate: ## write generated files anew; leaves a clean tree clean
@@ -57,12 +56,18 @@ bench-dns: build ## measure what a DNS answer costs, beside other servers, for s
 bench-overload: build ## ask a server twice what it can answer, for a minute on one processor and for one on two
 	MUSTER_BINARY=$(CURDIR)/bin/muster go test ./test/benchdns -run TestOverload -count=1 -v -timeout 30m -benchdns.overload 60s $(FLAGS)
 
-fuzz: ## run every fuzz test, one by one, for FUZZTIME (10s)
-	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | sed 's/:func / /' | \
-	while read -r file name; do \
-		echo "$$name in $$(dirname $$file)"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
-	done
+fuzz: ## run every fuzz test for FUZZTIME (10s)
+	@tools/fuzz $(FUZZTIME)
+
+# JAVA=3.0.3 PYTHON= tries that version of the Java client alone.
+JAVA   ?= 2.0.4,2.2.4,2.5.1,3.0.3
+PYTHON ?= 3.2.0
+# Each with what goes with it: Spring Cloud and Spring Boot, and the Java client.
+SPRING ?= 2025.0.0.0/2025.0.0/3.5.7,2025.1.0.0/2025.1.4/4.0.7
+DUBBO  ?= 3.3.6/2.5.1
+clients: ## try Nacos clients for Java and Python, Spring Cloud Alibaba and Dubbo; needs Maven, Python and their registries
+	cd test/sdk && go test -run 'TestOtherClients|TestFrameworks' -count=1 -v -timeout 60m -sdk.java '$(JAVA)' -sdk.python '$(PYTHON)' \
+		-sdk.spring '$(SPRING)' -sdk.dubbo '$(DUBBO)' $(FLAGS) .
 
 faults: ## break clusters of real processes for half an hour, and check what was answered (FLAGS=-faults.seed=N)
 	go test ./test/faults -count=1 -v -timeout 80m -faults.long $(FLAGS)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -195,7 +196,7 @@ func TestCompletionInShells(t *testing.T) {
 					args = append(args, name)
 				}
 				cmd := exec.CommandContext(t.Context(), program, append(args, c.line)...)
-				cmd.Env = append(cmd.Environ(), "MUSTER_SERVER="+s.url(), "MUSTER_NAMESPACE=")
+				cmd.Env = append(cmd.Environ(), "MUSTER_SERVER="+s.url(), "MUSTER_NAMESPACE=", "PATH="+usersPath(os.Getenv("PATH")))
 				out, err := cmd.CombinedOutput()
 				if err != nil {
 					t.Fatalf("complete %q = %v\n%s", c.line, err, out)

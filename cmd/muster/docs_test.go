@@ -27,7 +27,7 @@ import (
 // answer of HTTP that is an error. What follows `# =>` is expected in its output,
 // one line after the other; … there stands for any text.
 func TestDocuments(t *testing.T) {
-	path := os.Getenv("PATH")
+	path := usersPath(os.Getenv("PATH"))
 	for _, program := range []string{"curl", "dig", "openssl"} {
 		path = filepath.Dir(peer.Path(t, program)) + string(filepath.ListSeparator) + path
 	}

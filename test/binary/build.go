@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// variable names a program to test in place of the one that Main would build.
+// variable names a program to test in place of the one that would be built.
 const variable = "MUSTER_BINARY"
 
 // muster is the program that Main has built.
@@ -28,9 +28,6 @@ func Muster() string { return muster }
 
 // Main builds muster of the tree at root and runs the tests of a package with it.
 func Main(m *testing.M, root string) int {
-	if muster = os.Getenv(variable); muster != "" {
-		return m.Run()
-	}
 	dir, err := os.MkdirTemp("", "muster-binary-")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -45,8 +42,12 @@ func Main(m *testing.M, root string) int {
 
 // Build builds muster of the tree at root into dir and returns its path. flags are
 // further ones of `go build`. It has no race detector unless they ask for it: some
-// tests count what many questions bring.
+// tests count what many questions bring. Without flags it is the one that MUSTER_BINARY
+// names, where it names one.
 func Build(ctx context.Context, root, dir string, flags ...string) (string, error) {
+	if named := os.Getenv(variable); named != "" && len(flags) == 0 {
+		return named, nil
+	}
 	return BuildCommand(ctx, root, dir, "muster", flags...)
 }
 
@@ -67,10 +68,11 @@ func BuildCommand(ctx context.Context, root, dir, name string, flags ...string) 
 }
 
 // BuildEtcd returns the path of the etcd that the module of the tools names. The go
-// command keeps what it built, so only the first time is long.
+// command keeps what it built, so only the first time is long: it is one program for
+// tests with C and without.
 func BuildEtcd(ctx context.Context, root string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "-n", "go.etcd.io/etcd/server/v3")
-	cmd.Dir = root
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
