@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 export GOFLAGS    := $(shell go env GOFLAGS) -trimpath
 
-.PHONY: help build run test lint generate bench bench-dns bench-overload fuzz clients faults scale clean
+.PHONY: help build run test lint generate bench bench-dns bench-overload fuzz clients faults scale sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,9 @@ faults: ## break clusters of real processes for half an hour, and check what was
 scale: ## measure a million instances, for half an hour (FLAGS='-run TestMany')
 	go test ./test/scale -count=1 -v -timeout 90m -scale.services=100000 -scale.agents=1000 -scale.big=50000 -scale.rate=1000 \
 		-scale.questions=50000 -scale.calls=3000 -scale.beats=10000 -scale.seconds=30 $(FLAGS)
+
+sbom: build ## write what bin/muster is made of, with versions and licences, to bin/muster.cdx.json (CycloneDX)
+	$(TOOL) cyclonedx-gomod bin -json -licenses -std -noserial -notimestamp -version $(VERSION) -output bin/muster.cdx.json bin/muster
 
 clean: ## remove what make built; data directories stay
 	rm -rf bin
