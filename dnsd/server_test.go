@@ -38,9 +38,9 @@ func open(tb testing.TB, corefile string, cfg dnsd.Config) (*dnsd.Server, string
 
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	port, err := freeport.Find("")
+	port, err := freeport.Keep("")
 	if err != nil {
-		tb.Fatalf("Find() = %v", err)
+		tb.Fatalf("Keep() = %v", err)
 	}
 	return fmt.Sprint(port)
 }

@@ -3,10 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
-
-	"github.com/musterhq/muster/internal/freeport"
 )
 
 // dnsFace is one address at which DNS is answered, in the clear or over TLS.
@@ -44,25 +41,6 @@ func (c Config) checkEncryptedDNS() error {
 		return fmt.Errorf("%s: needs a certificate, tls.cert_file", all[0].setting)
 	case strings.ContainsAny(c.TLS.CertFile+c.TLS.KeyFile, "\"\\\n{}"):
 		return errors.New("tls: the paths of certificate and key cannot stand in a Corefile")
-	}
-	return nil
-}
-
-// choosePorts replaces each port 0 of DNS with one that is free for UDP and TCP.
-func (s *Server) choosePorts() error {
-	for _, address := range []*string{&s.cfg.DNS, &s.cfg.DNSTLS, &s.cfg.DNSHTTPS, &s.cfg.DNSQUIC} {
-		host, port, err := net.SplitHostPort(*address)
-		if *address == "" || err == nil && port != "0" {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		free, err := freeport.Find(host)
-		if err != nil {
-			return fmt.Errorf("dns: %w", err)
-		}
-		*address = net.JoinHostPort(host, fmt.Sprint(free))
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestNacosBesideOurOwnAPI(t *testing.T) {
 }
 
 func TestClientsOfNacosAreTold(t *testing.T) {
-	leaves, err := freeport.Find("127.0.0.1")
+	leaves, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

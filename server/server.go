@@ -30,6 +30,7 @@ import (
 	"github.com/musterhq/muster/etcdstore"
 	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/internal/dirlock"
+	"github.com/musterhq/muster/internal/freeport"
 	"github.com/musterhq/muster/labels"
 	"github.com/musterhq/muster/plugin"
 	"github.com/musterhq/muster/registry"
@@ -154,9 +155,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.listenGRPC(ctx); err != nil {
 		return err
 	}
-	if err := s.choosePorts(); err != nil {
-		return err
-	}
 	if err := s.listenPush(ctx); err != nil {
 		return err
 	}
@@ -178,7 +176,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.openAuth(); err != nil {
 		return err
 	}
-	if s.dns, err = s.openDNS(); err != nil {
+	if err := freeport.Bind(s.openDNS, &s.cfg.DNS, &s.cfg.DNSTLS, &s.cfg.DNSHTTPS, &s.cfg.DNSQUIC); err != nil {
 		return err
 	}
 	if at := s.dns.Addrs(); s.cfg.Corefile != "" && len(at) > 0 {
@@ -261,13 +259,14 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	return s.openChecker()
 }
 
-func (s *Server) openDNS() (*dnsd.Server, error) {
+func (s *Server) openDNS() error {
 	text, err := s.cfg.CorefileText()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return dnsd.Open(dnsd.Config{Corefile: text, Filename: s.cfg.Corefile, Logger: s.log,
+	s.dns, err = dnsd.Open(dnsd.Config{Corefile: text, Filename: s.cfg.Corefile, Logger: s.log,
 		Storage: map[any]any{plugin.StorageKey: &overseer{s.source, s}}})
+	return err
 }
 
 // Addresses returns where the server listens.

@@ -177,13 +177,20 @@ func Open(cfg Config) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.listen.Port() == 0 && cfg.Corefile == "" {
-		port, err := freeport.Find(cfg.listen.Addr().String())
-		if err != nil {
-			return nil, fmt.Errorf("dns: %w", err)
-		}
-		cfg.listen = netip.AddrPortFrom(cfg.listen.Addr(), port)
+	if cfg.Corefile != "" {
+		return open(cfg)
 	}
+	var r *Resolver
+	listen := cfg.listen.String()
+	err = freeport.Bind(func() (err error) {
+		cfg.listen = netip.MustParseAddrPort(listen)
+		r, err = open(cfg)
+		return err
+	}, &listen)
+	return r, err
+}
+
+func open(cfg Config) (*Resolver, error) {
 	r := &Resolver{cfg: cfg, log: cfg.Logger, kept: newAnswers(), upstreams: cfg.upstreams(), flights: map[question]*flight{}}
 	r.zones.set(cfg.Zones)
 	r.pool = newPool(cfg.Logger, r.zoneOfServers)

@@ -216,7 +216,7 @@ stub-zone:
 func startUnbound(t *testing.T, addr string) string {
 	t.Helper()
 	program := peer.Path(t, "unbound")
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func newServer(t failer, data string, args ...string) *serverProcess {
 // freeAddress returns an address that nobody listens at, nor gets by chance.
 func freeAddress(t failer) string {
 	t.Helper()
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

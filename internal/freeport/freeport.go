@@ -15,15 +15,21 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 )
 
 // The ports to choose from: above those of well-known services, and below where
-// Linux (32768) and others (49152) take the source ports of connections from,
-// with room for a port that a server derives from its own.
+// Linux (32768) and others (49152) take the source ports of connections from. In the
+// upper part each second thousand is left to what derives its port from another one,
+// 1000 above it.
 const (
-	lowest  = 15000
-	highest = 31000
+	lowest     = 15000
+	lowestKept = 20000
+	highest    = 31000
 )
+
+// tries bounds how often a port is sought.
+const tries = 100
 
 var (
 	mu    sync.Mutex
@@ -31,18 +37,51 @@ var (
 )
 
 // Find returns a port that was free for UDP and TCP on host a moment ago; an empty
-// host means all addresses. It returns none twice. Another process may find the same one at the same time,
-// if it is very lucky.
+// host means all addresses. It returns none twice. Another process may find the same one
+// at the same time: see [Bind].
 func Find(host string) (uint16, error) {
+	return find(host, func() int { return lowest + rand.IntN(lowestKept-lowest) }, func(int) error { return nil })
+}
+
+// Bind gives each of the addresses, host:port, that has port 0 one that [Find] returns, and
+// calls bind. While that says that an address is taken ([syscall.EADDRINUSE]) it does so
+// anew with other ports, some times at most; without port 0, once. Empty addresses stay so.
+func Bind(bind func() error, addresses ...*string) error {
+	hosts := map[*string]string{}
+	for _, address := range addresses {
+		if host, port, err := net.SplitHostPort(*address); err == nil && port == "0" {
+			hosts[address] = host
+		}
+	}
+	for again := 7; ; again-- {
+		for address, host := range hosts {
+			port, err := Find(host)
+			if err != nil {
+				return err
+			}
+			*address = net.JoinHostPort(host, strconv.Itoa(int(port)))
+		}
+		if err := bind(); len(hosts) == 0 || again == 0 || !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+}
+
+// find returns the first port that choose says, that nobody was given, that is free and
+// that take takes.
+func find(host string, choose func() int, take func(port int) error) (uint16, error) {
 	mu.Lock()
 	defer mu.Unlock()
 	var last error
-	for range 100 {
-		port := lowest + rand.IntN(highest-lowest+1)
+	for range tries {
+		port := choose()
 		if given[port] {
 			continue
 		}
-		if last = try(net.JoinHostPort(host, strconv.Itoa(port))); last == nil {
+		if last = try(net.JoinHostPort(host, strconv.Itoa(port))); last != nil {
+			continue
+		}
+		if last = take(port); last == nil {
 			given[port] = true
 			return uint16(port), nil
 		}

@@ -27,7 +27,7 @@ type Server struct {
 // as args say.
 func StartServer(tb testing.TB, muster string, args ...string) *Server {
 	tb.Helper()
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		tb.Fatal(err)
 	}

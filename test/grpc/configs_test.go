@@ -167,7 +167,7 @@ func TestListenersMoveToAnotherServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	free := func() string {
-		port, err := freeport.Find("127.0.0.1")
+		port, err := freeport.Keep("127.0.0.1")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ type server struct {
 // those on this host: the addresses of all are made up.
 func startServer(t *testing.T) *server {
 	t.Helper()
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

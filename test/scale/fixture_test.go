@@ -39,7 +39,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, data: t.TempDir()}
 	for _, at := range []*string{&w.http, &w.dns} {
-		port, err := freeport.Find("127.0.0.1")
+		port, err := freeport.Keep("127.0.0.1")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ import (
 // free returns an address that nobody listens at.
 func free(t *testing.T) string {
 	t.Helper()
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

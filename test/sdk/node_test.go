@@ -83,7 +83,7 @@ func install(t *testing.T) (modules string) {
 
 func port(t *testing.T) uint16 {
 	t.Helper()
-	n, err := freeport.Find("127.0.0.1")
+	n, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

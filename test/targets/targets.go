@@ -23,7 +23,7 @@ type Server struct {
 // FreeAddress returns one of loopback where nobody listens, and nobody comes to by chance.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func On(tb testing.TB, cpus []int, f func()) {
 // freePort returns a port of loopback.
 func freePort(tb testing.TB) uint16 {
 	tb.Helper()
-	port, err := freeport.Find("127.0.0.1")
+	port, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		tb.Fatal(err)
 	}

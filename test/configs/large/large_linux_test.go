@@ -204,7 +204,7 @@ func (c *center) resident(pid int) int {
 // and by content, and is ready again in seconds.
 func TestManyDocumentsAndALongOne(t *testing.T) {
 	documents := *countFlag
-	dns, err := freeport.Find("127.0.0.1")
+	dns, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

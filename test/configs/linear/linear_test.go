@@ -80,7 +80,7 @@ func newTransport() *http.Transport { return &http.Transport{MaxIdleConnsPerHost
 func newWorld(t *testing.T, transport http.RoundTripper) *world {
 	t.Helper()
 	// A port of the system's choice would be one that connections of clients take too.
-	dns, err := freeport.Find("127.0.0.1")
+	dns, err := freeport.Keep("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
