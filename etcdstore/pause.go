@@ -11,7 +11,7 @@ type pause struct{ next time.Duration }
 
 const (
 	firstPause = 50 * time.Millisecond
-	maxPause   = 5 * time.Second
+	maxPause   = time.Second // what was away and is back must not wait for long
 )
 
 func newPause() *pause { return &pause{firstPause} }
