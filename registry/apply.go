@@ -32,7 +32,7 @@ func (s *Snapshot) Apply(revision int64, changes []Change) *Snapshot {
 
 // with is Apply for a snapshot that stays the newest one.
 func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
-	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, agents: map[string]*Agent{}, witnesses: map[string]bool{}, edited: map[string]*Connection{}, moved: map[InstanceKey]bool{}}
+	b := builder{Snapshot: &Snapshot{revision: revision}, e: new(trie.Edit), drafts: map[ServiceKey]*draft{}, editedAgents: map[string]*editedAgent{}, editedConnections: map[string]*gathering{}, witnesses: map[string]bool{}, moved: map[InstanceKey]bool{}}
 	if s != nil {
 		b.Snapshot = &Snapshot{
 			revision: revision, policy: s.policy, profiles: s.profiles, instances: s.instances, namespaces: s.namespaces, services: s.services, agents: s.agents,
@@ -46,6 +46,7 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 	for _, c := range changes {
 		b.record(c)
 	}
+	b.gather()
 	b.rejoinWitnesses()
 	b.rejoinMoved()
 	for _, d := range b.drafts {
@@ -61,12 +62,18 @@ func (s *Snapshot) with(revision int64, changes []Change) *Snapshot {
 type builder struct {
 	*Snapshot
 
-	e         *trie.Edit
-	drafts    map[ServiceKey]*draft
-	agents    map[string]*Agent      // made by this edit, so they may be changed in place
-	witnesses map[string]bool        // whose verdict or incarnation changed
-	edited    map[string]*Connection // made by this edit
-	moved     map[InstanceKey]bool   // whose connection changed
+	e                 *trie.Edit
+	drafts            map[ServiceKey]*draft
+	editedAgents      map[string]*editedAgent
+	editedConnections map[string]*gathering // their instances
+	witnesses         map[string]bool       // whose verdict or incarnation changed
+	moved             map[InstanceKey]bool  // whose connection changed
+}
+
+// editedAgent is an agent in the making.
+type editedAgent struct {
+	is               *Agent
+	instances, waits gathering
 }
 
 // draft is a service in the making. Its instances are joined last, when all
@@ -184,33 +191,41 @@ func set[K comparable, V any](t trie.Map[K, V], e *trie.Edit, k K, v V, present 
 // agent replaces an agent's record, nil to remove it; the agent stays known for
 // as long as instances name it.
 func (b *builder) agent(id string, r *AgentRecord, revision int64) {
-	a := b.editAgent(id)
+	a := b.editAgent(id).is
 	if r == nil {
 		a.AgentRecord, a.Revision = AgentRecord{ID: a.ID}, 0
 	} else {
 		a.AgentRecord, a.Revision = *r, revision
 	}
-	b.agentsDone(a)
 	b.witnesses[string(WitnessAgent(id))] = true
 }
 
-func (b *builder) editAgent(id string) *Agent {
-	if a := b.agents[id]; a != nil {
+func (b *builder) editAgent(id string) *editedAgent {
+	if a := b.editedAgents[id]; a != nil {
 		return a
 	}
 	w := WitnessAgent(id)
 	id, _ = w.Agent()
-	a := &Agent{AgentRecord: AgentRecord{ID: id}, witness: w}
+	a := &editedAgent{is: &Agent{AgentRecord: AgentRecord{ID: id}, witness: w}}
 	if was := b.Agent(id); was != nil {
-		*a = *was
-		a.Instances, a.Waits = slices.Clone(was.Instances), slices.Clone(was.Waits)
+		*a.is = *was
+		a.instances.was, a.waits.was = was.Instances, was.Waits
 	}
-	b.agents[id] = a
+	b.editedAgents[id] = a
 	return a
 }
 
-func (b *builder) agentsDone(a *Agent) {
-	b.Snapshot.agents = set(b.Snapshot.agents, b.e, a.ID, a, a.Revision != 0 || len(a.Instances) > 0 || len(a.Waits) > 0)
+// gather puts agents and connections into the maps, when all their instances are known.
+func (b *builder) gather() {
+	for id, edited := range b.editedAgents {
+		a := edited.is
+		a.Instances, a.Waits = edited.instances.list(), edited.waits.list()
+		b.agents = set(b.agents, b.e, id, a, a.Revision != 0 || len(a.Instances) > 0 || len(a.Waits) > 0)
+	}
+	for id, instances := range b.editedConnections {
+		c := &Connection{id, instances.list()}
+		b.connections = set(b.connections, b.e, id, c, len(c.Instances) > 0)
+	}
 }
 
 // link moves an instance from the agent that vouched for it to the one that does.
@@ -222,17 +237,14 @@ func (b *builder) link(k InstanceKey, r *Registration) {
 	if r != nil {
 		is, _ = r.Witness.Agent()
 	}
-	if was != "" && was != is {
-		a := b.editAgent(was)
-		a.Instances = slices.DeleteFunc(a.Instances, func(o InstanceKey) bool { return o == k })
-		b.agentsDone(a)
+	if was == is {
+		return
 	}
-	if is != "" && was != is {
-		a := b.editAgent(is)
-		if !slices.Contains(a.Instances, k) {
-			a.Instances = append(a.Instances, k)
-		}
-		b.agentsDone(a)
+	if was != "" {
+		b.editAgent(was).instances.put(k, false)
+	}
+	if is != "" {
+		b.editAgent(is).instances.put(k, true)
 	}
 }
 

@@ -93,9 +93,17 @@ func (b *builder) standing(k Key, i InstanceKey) int64 {
 	case KindSettings:
 		return revisionOf(b.settings, n[0])
 	case KindAgent:
-		if a := b.Agent(n[0]); a != nil {
-			return a.Revision
-		}
+		return b.agentRevision(n[0])
+	}
+	return 0
+}
+
+func (b *builder) agentRevision(id string) int64 {
+	if a := b.editedAgents[id]; a != nil {
+		return a.is.Revision
+	}
+	if a := b.Agent(id); a != nil {
+		return a.Revision
 	}
 	return 0
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/internal/trie"
@@ -37,35 +36,25 @@ func DiffJudged(was, is *Snapshot) iter.Seq[string] {
 
 // holding keeps the connections in step with a record, nil for none.
 func (b *builder) holding(k InstanceKey, h *Holding) {
-	if was, ok := b.holdings.Get(k); ok && (h == nil || h.Connection != was.record.Connection) {
-		c := b.editConnection(was.record.Connection)
-		c.Instances = slices.DeleteFunc(c.Instances, func(o InstanceKey) bool { return o == k })
-		b.connectionDone(c)
+	if was, ok := b.holdings.Get(k); ok {
+		b.editConnection(was.record.Connection).put(k, false)
 	}
 	if h != nil {
-		c := b.editConnection(h.Connection)
-		if !slices.Contains(c.Instances, k) {
-			c.Instances = append(c.Instances, k)
-		}
-		b.connectionDone(c)
+		b.editConnection(h.Connection).put(k, true)
 	}
 	b.moved[k] = true
 }
 
-func (b *builder) editConnection(id string) *Connection {
-	if c := b.edited[id]; c != nil {
+func (b *builder) editConnection(id string) *gathering {
+	if c := b.editedConnections[id]; c != nil {
 		return c
 	}
-	c := &Connection{ID: id}
+	c := new(gathering)
 	if was := b.Connection(id); was != nil {
-		*c = Connection{was.ID, slices.Clone(was.Instances)}
+		c.was = was.Instances
 	}
-	b.edited[id] = c
+	b.editedConnections[id] = c
 	return c
-}
-
-func (b *builder) connectionDone(c *Connection) {
-	b.connections = set(b.connections, b.e, c.ID, c, len(c.Instances) > 0)
 }
 
 // rejoinMoved marks instances that came under another connection, if readers see a

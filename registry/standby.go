@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -227,18 +226,9 @@ func (b *builder) wait(k InstanceKey, is *Standby) {
 			ids[id] = true
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		if id == "" {
-			continue
+	for id, waits := range ids {
+		if id != "" {
+			b.editAgent(id).waits.put(k, waits)
 		}
-		a := b.editAgent(id)
-		at := slices.Index(a.Waits, k)
-		switch waits := ids[id]; {
-		case waits && at < 0:
-			a.Waits = append(a.Waits, k)
-		case !waits && at >= 0:
-			a.Waits = slices.Delete(a.Waits, at, at+1)
-		}
-		b.agentsDone(a)
 	}
 }
