@@ -47,7 +47,7 @@ func (f *face) watchServices(ctx context.Context, q *eventsQuery) (*huma.StreamR
 		}
 	}
 	hub := f.server.events
-	if !hub.Ready() || f.server.draining.Load() {
+	if f.server.notReady() != "" {
 		return nil, f.failure(registry.ErrUnavailable)
 	}
 	client := origin.Network(peerOf(ctx)).String()

@@ -13,6 +13,8 @@ func (s *Server) notReady() string {
 		return "the server is stopping"
 	case !s.store.Ready():
 		return s.notListed()
+	case !s.events.Ready():
+		return "the first list is not taken in yet"
 	}
 	if s.auth != nil {
 		if err := s.auth.Ready(); err != nil {
