@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,12 +14,31 @@ import (
 	"github.com/musterhq/muster/config/vault"
 )
 
+func (c Config) authKeyFile() string {
+	return cmp.Or(c.AuthKeyFile, filepath.Join(c.DataDir, "auth.key"))
+}
+
+// checkAuthKey returns an error if a member of several would find out that it lacks the key
+// file of the others only when it has a vote, which is then missing to them.
+func (c Config) checkAuthKey() error {
+	cluster := c.cluster()
+	if !c.Enforces() || cluster == nil || cluster.Founds() {
+		return nil
+	}
+	path := c.authKeyFile()
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("auth_key_file: %s is not there, and all members need the same one: copy it from a server that runs, "+
+			"or make one for a new cluster with `muster auth key init`", path)
+	}
+	return nil // what else is wrong with it is said when it is read
+}
+
 // openAuth makes what knows who calls, where callers have to say so.
 func (s *Server) openAuth() (err error) {
 	if !s.cfg.Enforces() {
 		return nil
 	}
-	keys := &authKeys{path: cmp.Or(s.cfg.AuthKeyFile, filepath.Join(s.cfg.DataDir, "auth.key"))}
+	keys := &authKeys{path: s.cfg.authKeyFile()}
 	if err := keys.open(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -142,7 +142,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.release, err = dirlock.Take(s.cfg.DataDir); err != nil {
 		return err
 	}
-	if err := s.openTLS(); err != nil {
+	if err := errors.Join(s.cfg.checkAuthKey(), s.openTLS()); err != nil {
 		return err
 	}
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.HTTP); err != nil {

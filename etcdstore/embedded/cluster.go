@@ -119,6 +119,13 @@ func (c *Cluster) initial() (addresses, error) {
 	return all, nil
 }
 
+// Founds reports whether this member begins a cluster by itself, with nobody else there at
+// its first start.
+func (c *Cluster) Founds() bool {
+	all, err := c.initial()
+	return err == nil && len(all) == 1 && !c.Join
+}
+
 // listenAddress returns Listen as etcd wants it.
 func (c *Cluster) listenAddress() (string, error) {
 	host, port, err := net.SplitHostPort(c.Listen)

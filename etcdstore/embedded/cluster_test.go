@@ -522,3 +522,22 @@ func FuzzInitial(f *testing.F) {
 		}
 	})
 }
+
+func TestFounds(t *testing.T) {
+	for _, tr := range []struct {
+		initial string
+		join    bool
+		want    bool
+	}{
+		{"a=192.0.2.11:2380", false, true},
+		{"a=192.0.2.11:2380", true, false},
+		{"a=192.0.2.11:2380,b=192.0.2.12:2380", false, false},
+		{"b=192.0.2.12:2380", false, false},
+		{"", false, false},
+	} {
+		c := embedded.Cluster{Name: "a", Initial: tr.initial, Join: tr.join}
+		if got := c.Founds(); got != tr.want {
+			t.Errorf("Founds() of %q, join %v = %v, want %v", tr.initial, tr.join, got, tr.want)
+		}
+	}
+}
