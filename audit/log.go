@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -91,6 +93,7 @@ type Log struct {
 	size  int64     // bytes written to file
 	whole int64     // of those, in whole lines
 	begun time.Time // when file was
+	gone  bool      // file is not what its name leads to any more
 }
 
 // partsAtOnce bounds how many records of one call wait to be written together, so that
@@ -270,6 +273,7 @@ func (l *Log) Run(ctx context.Context) error {
 // flush writes what still waits, and has the disk keep what was written since the
 // record with a number. It returns up to where that is done.
 func (l *Log) flush(since uint64) uint64 {
+	l.missFile()
 	l.mu.Lock()
 	if !l.writing {
 		l.write()
@@ -284,6 +288,36 @@ func (l *Log) flush(since uint64) uint64 {
 		return since
 	}
 	return written
+}
+
+// missFile has another file begun when the one that is written to was removed or replaced,
+// as an editor does that puts a new one in its place: nobody would find what is written
+// to it. The record of that is the first of the next file.
+func (l *Log) missFile() {
+	l.mu.Lock()
+	f, known := l.file, l.gone
+	l.mu.Unlock()
+	if f == nil || known {
+		return
+	}
+	is, err := f.Stat()
+	if err != nil {
+		return // it was closed meanwhile
+	}
+	named, err := os.Stat(f.Name())
+	if err == nil && os.SameFile(is, named) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	l.mu.Lock()
+	l.gone = l.file == f
+	gone := l.gone
+	l.mu.Unlock()
+	if !gone {
+		return
+	}
+	name := filepath.Base(f.Name())
+	l.cfg.Logger.Error("a file of the audit log was removed or replaced while it was written: what it held is missing, and another one is begun", "file", name)
+	l.append(Event{Op: OpGone, Item: name, Result: Failed, Why: "it was removed or replaced"})
 }
 
 // tellRepeats records how often what was recorded has happened since.

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -82,6 +83,46 @@ func TestLogGoesOnWhereItWasClosed(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, audit.FileName(1)))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode = %v, %v, want 0600", info.Mode(), err)
+	}
+}
+
+// Who replaces the file that is written to has what comes from then on in another one, and
+// finds told what he did.
+func TestFileThatIsReplacedOrRemoved(t *testing.T) {
+	for name, vanish := range map[string]func(path string) error{
+		"replaced": func(path string) error { // as sed -i does
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path))
+		},
+		"removed": os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := open(t, audit.Config{Dir: dir, Server: "s1"})
+			l.Append(done("one"))
+			first := audit.FileName(1)
+			if err := vanish(filepath.Join(dir, first)); err != nil {
+				t.Fatal(err)
+			}
+			l.Append(done("lost")) // nobody has noticed yet
+			audit.Flush(l)
+			audit.Flush(l) // it is told once
+			l.Append(done("two"))
+			page, err := audit.Find(dir, audit.Query{Op: audit.OpGone})
+			if err != nil || len(page.Records) != 1 || page.Records[0].Item != first || page.Records[0].Seq != 4 {
+				t.Fatalf("Find = %+v, %v, want one record, the fourth, that names %s", page.Records, err, first)
+			}
+			if got := ops(t, dir); !slices.Equal(got[len(got)-2:], []string{"audit-gone", "put-service two"}) {
+				t.Errorf("records = %q, want those that came after it", got)
+			}
+			report, err := l.Verify()
+			if err != nil || report.OK() || report.Head.Seq != 5 {
+				t.Errorf("Verify = %+v, %v, want what is missing, and 5 for the last", report, err)
+			}
+		})
 	}
 }
 

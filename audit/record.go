@@ -49,6 +49,7 @@ const (
 	OpEnd    = "audit-end"    // it was closed
 	OpTorn   = "audit-torn"   // an unfinished record at its end was cut off
 	OpLost   = "audit-lost"   // Times records could not be written
+	OpGone   = "audit-gone"   // the file Item, to which records were written, was removed or replaced
 	OpTrim   = "audit-trim"   // old records went: those before the one whose number Item is
 	OpRepeat = "audit-repeat" // Times refused or failed calls were more than are recorded, of the network From where it says one
 )

@@ -13,7 +13,13 @@ import (
 // due reports whether another file is to be begun, now that n bytes come.
 func (l *Log) due(n int64) bool {
 	now := time.Now().UTC()
-	return l.file == nil || l.size > 0 && l.size+n > l.cfg.MaxSize || now.Format(time.DateOnly) != l.begun.Format(time.DateOnly)
+	return l.file == nil || l.missing() || l.size > 0 && l.size+n > l.cfg.MaxSize || now.Format(time.DateOnly) != l.begun.Format(time.DateOnly)
+}
+
+func (l *Log) missing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
 }
 
 // rotate begins the file of the record with a number, and has the one before flushed.
@@ -31,7 +37,7 @@ func (l *Log) rotate(first uint64) error {
 	}
 	l.mu.Lock()
 	before := l.file
-	l.file, l.size, l.whole, l.begun = next, 0, 0, time.Now().UTC()
+	l.file, l.size, l.whole, l.begun, l.gone = next, 0, 0, time.Now().UTC(), false
 	l.mu.Unlock()
 	if before == nil {
 		return nil
