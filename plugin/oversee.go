@@ -74,8 +74,10 @@ func (s *settings) oversee(m *Muster) {
 	cfg.Plugin = slices.Insert(cfg.Plugin, 0, func(next plugin.Handler) plugin.Handler { return &overseen{next, m} })
 }
 
+// isTransfer goes by the type of the question alone, as the plugin transfer does: it hands a
+// zone over to who calls that a NOTIFY or an update, too.
 func isTransfer(r *dns.Msg) bool {
-	return r.Opcode == dns.OpcodeQuery && len(r.Question) == 1 && (r.Question[0].Qtype == dns.TypeAXFR || r.Question[0].Qtype == dns.TypeIXFR)
+	return len(r.Question) == 1 && (r.Question[0].Qtype == dns.TypeAXFR || r.Question[0].Qtype == dns.TypeIXFR)
 }
 
 // overseen stands before all plugins of a block, and sees what they answer.

@@ -194,6 +194,45 @@ func TestKeysNeedRights(t *testing.T) {
 	}
 }
 
+// TestTransferAskedForOtherwise holds that a transfer needs the right to read the zone
+// whatever the message calls itself: the plugin transfer goes by the type of the question
+// alone.
+func TestTransferAskedForOtherwise(t *testing.T) {
+	dir := t.TempDir()
+	s, do := keyed(t, "on", dir)
+	if got := do("", "muster.internal.", ""); got != "REFUSED" {
+		t.Fatalf("a transfer without a right = %s", got)
+	}
+	for _, opcode := range []int{dns.OpcodeNotify, dns.OpcodeUpdate} {
+		for _, kind := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
+			for _, key := range []string{"", "registrar."} {
+				m := new(dns.Msg).SetAxfr("muster.internal.")
+				if kind == dns.TypeIXFR {
+					m.SetIxfr("muster.internal.", 1, "ns1.muster.internal.", "hostmaster.muster.internal.")
+				}
+				m.Opcode = opcode
+				c := &dns.Client{Net: "tcp", Timeout: time.Minute}
+				if key != "" {
+					c.TsigSecret = map[string]string{key: tsigSecret}
+					m.SetTsig(key, dns.HmacSHA256, 300, time.Now().Unix())
+				}
+				reply, _, err := c.ExchangeContext(t.Context(), m, s.Addresses().DNS)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if reply.Rcode != dns.RcodeRefused || len(reply.Answer) > 0 {
+					t.Errorf("%s of %s with key %q = %s and %d records, want REFUSED", dns.OpcodeToString[opcode], dns.TypeToString[kind], key,
+						dns.RcodeToString[reply.Rcode], len(reply.Answer))
+				}
+			}
+		}
+	}
+	all := recorded(t, dir) // those that are alike once
+	if last := all[len(all)-1]; last.Op != "dns-transfer" || last.Who != "registrar" || last.Result != "refused" {
+		t.Errorf("the log ends with %+v, want the transfer that was refused to registrar", last)
+	}
+}
+
 // TestKeysOfTheCorefileAlone holds that nothing else is asked for while nobody has to log
 // in, and that the log has it all the same.
 func TestKeysOfTheCorefileAlone(t *testing.T) {
