@@ -37,6 +37,6 @@ type SyncEvent struct {
 
 // EndEvent is the data of the last event of a stream that the server ends.
 type EndEvent struct {
-	Reason string `json:"reason" doc:"stopping, or behind: the reader did not keep up"`
+	Reason string `json:"reason" doc:"stopping, behind: the reader did not keep up, or refused: it may not read this any more"`
 	Resume string `json:"resume,omitempty" doc:"The id to go on from, as since; empty where the stream ended before it had one"`
 }

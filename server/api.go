@@ -30,7 +30,6 @@ type face struct {
 	last     atomic.Pointer[lastAnswer] // to a beat
 	waiters  *waiters.Waiters
 	stopping <-chan struct{} // closed when calls that wait must answer
-	polls    atomic.Int64    // calls that wait for documents now
 	seats    int64           // for those
 }
 

@@ -41,7 +41,7 @@ func (f *face) mountConfigs(a huma.API) {
 	register(a, access.Writes(access.Config, inPath), huma.Operation{OperationID: "delete-config", Method: http.MethodDelete, Path: api.PathConfig,
 		Summary: "Remove a document", Tags: tags}, f.deleteConfig)
 	register(a, access.Reads(access.Config, each), huma.Operation{OperationID: "watch-configs", Method: http.MethodPost, Path: api.PathWatch,
-		Summary: "Wait until documents differ from what the caller has", Tags: tags, MaxBodyBytes: maxWatchBytes}, f.watchConfigs)
+		Summary: "Wait until documents differ from what the caller has", Tags: tags, MaxBodyBytes: maxWatchBytes, Middlewares: huma.Middlewares{f.held}}, f.watchConfigs)
 	register(a, access.Writes(access.Config, each), huma.Operation{OperationID: "set-configs", Method: http.MethodPost, Path: api.PathConfigSet,
 		Summary: "Change several documents at once, or none", Tags: tags, MaxBodyBytes: maxSetBody, BodyReadTimeout: bodyTimeout}, f.setConfigs)
 	f.mountHistory(a)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/server/waiters"
 )
@@ -57,11 +58,11 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 			}
 		}
 	})
-	if f.polls.Add(1) > f.seats {
-		f.polls.Add(-1)
+	if f.server.polls.Add(1) > f.seats {
+		f.server.polls.Add(-1)
 		return nil, huma.Error429TooManyRequests("too many calls wait for documents on this server")
 	}
-	defer f.polls.Add(-1)
+	defer f.server.polls.Add(-1)
 	timeout := time.NewTimer(time.Duration(in.Body.Wait) * time.Millisecond)
 	defer timeout.Stop()
 	woken, leave := f.waiters.Join(keysOf(refs, groups))
@@ -80,7 +81,25 @@ func (f *face) watchConfigs(ctx context.Context, in *configWatch) (*configChange
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		if err := f.mayStill(ctx, refs, groups); err != nil {
+			audit.From(ctx).Because(err.Error())
+			return nil, f.authFailure(err)
+		}
 	}
+}
+
+// mayStill returns nil if who waits for documents may read them now, too.
+func (f *face) mayStill(ctx context.Context, refs []api.ConfigRef, groups []api.ConfigGroup) error {
+	caller, err := againOf(ctx)
+	if err != nil {
+		return err
+	}
+	for k := range keysOf(refs, groups) {
+		if err := caller.Check(access.Read, configIn(k.Namespace, k.Group)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func keyOf(r api.ConfigRef) config.Key {

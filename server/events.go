@@ -60,7 +60,7 @@ func (f *face) watchServices(ctx context.Context, q *eventsQuery) (*huma.StreamR
 		if r.Method == http.MethodHead {
 			return
 		}
-		hub.Serve(r.Context(), w, since, events.Filter{Namespace: q.Namespace, Group: q.Group, Service: q.Service})
+		hub.Serve(r.Context(), w, since, events.Filter{Namespace: q.Namespace, Group: q.Group, Service: q.Service}, f.server.goesOn(ctx))
 	}}, nil
 }
 

@@ -82,6 +82,9 @@ func SetSelector(ctx context.Context, s *Server, k registry.ServiceKey, expressi
 	return err
 }
 
+// Polls returns how many calls of our own API wait for documents.
+func Polls(s *Server) int64 { return s.polls.Load() }
+
 // Handler returns what answers the calls of s.
 func Handler(s *Server) http.Handler { return s.http.Handler }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -117,6 +118,65 @@ func checkNeed(ctx huma.Context, caller *access.Caller, need access.Need) error 
 		return nil
 	}
 	return caller.CheckNeed(need, "", "")
+}
+
+// recheck is how long a call that goes on is taken for allowed where nothing has changed of
+// users and roles: its token may expire.
+const recheck = time.Second
+
+// goesOn returns what reports whether a call that was let in, and does not end by itself,
+// would be let in now.
+func (s *Server) goesOn(ctx huma.Context) func() bool {
+	again := s.again(ctx)
+	var by *access.Policy
+	var at time.Time
+	return func() bool {
+		if !s.gate.Shut() || s.gate.Who.Policy() == by && time.Since(at) < recheck {
+			return true
+		}
+		by, at = s.gate.Who.Policy(), time.Now()
+		_, err := again()
+		return err == nil
+	}
+}
+
+// again returns what lets in anew who makes a call. The error is a *access.Refused or a
+// *access.Denied; who cannot be told at present is whom it was.
+func (s *Server) again(ctx huma.Context) func() (*access.Caller, error) {
+	r, _ := humago.Unwrap(ctx)
+	need, was := needOf(ctx.Operation()), access.From(ctx.Context())
+	return func() (*access.Caller, error) {
+		caller := &access.Caller{From: was.From}
+		err := s.gate.Enter(r.Context(), caller, need, func() (access.Credentials, error) { return credentials(r) })
+		if err == nil {
+			err = checkNeed(ctx, caller, need)
+		}
+		_, refused := errors.AsType[*access.Refused](err)
+		_, denied := errors.AsType[*access.Denied](err)
+		switch {
+		case refused || denied:
+			return nil, err
+		case err != nil:
+			return was, nil
+		}
+		return caller, nil
+	}
+}
+
+type againKey struct{}
+
+// held lets an operation that holds calls find again in their context.
+func (f *face) held(ctx huma.Context, next func(huma.Context)) {
+	next(huma.WithValue(ctx, againKey{}, f.server.again(ctx)))
+}
+
+// againOf returns the current caller of a call that was held.
+func againOf(ctx context.Context) (*access.Caller, error) {
+	again, ok := ctx.Value(againKey{}).(func() (*access.Caller, error))
+	if !ok {
+		return access.From(ctx), nil
+	}
+	return again()
 }
 
 // behind returns a handler that is no operation of an API, with what it asks of callers.

@@ -79,6 +79,7 @@ type Server struct {
 	center     *config.Center
 	track      *track.Track
 	waiters    *waiters.Waiters
+	polls      atomic.Int64 // calls of our own API that wait for documents now
 	nacosAPI   *nacos.Handler
 	switches   *switches.Board
 	pusher     *push.Pusher

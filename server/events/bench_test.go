@@ -55,7 +55,9 @@ func BenchmarkChange(b *testing.B) {
 			var flushed atomic.Int64
 			since, _ := events.ParseSince(events.Now)
 			for range readers {
-				wg.Go(func() { h.Serve(ctx, sink{http.Header{}, &flushed}, since, events.Filter{}) })
+				wg.Go(func() {
+					h.Serve(ctx, sink{http.Header{}, &flushed}, since, events.Filter{}, func() bool { return true })
+				})
 			}
 			told := func(times int) {
 				for flushed.Load() < int64(times*readers) {

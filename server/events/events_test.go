@@ -232,6 +232,28 @@ func TestDrainEndsStreams(t *testing.T) {
 	})
 }
 
+func TestReaderThatMayNotIsToldNoMore(t *testing.T) {
+	for name, news := range map[string]func(*world){
+		"what is new":           func(w *world) { w.commit("a 192.0.2.1 1") },
+		"that there is nothing": func(*world) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, events.Config{})
+				synctest.Wait()
+				r := w.open("since=now")
+				r.want("synced 10 @10-store")
+				w.refuses.Store(true)
+				news(w)
+				r.want("end refused 10-store")
+				if e, more := r.next(); more {
+					t.Errorf("after the end came %q", e.words())
+				}
+			})
+		})
+	}
+}
+
 // A snapshot that is repaired at its own revision says that this revision held
 // something else: nobody can go on from it.
 func TestRepairIsToldToAll(t *testing.T) {

@@ -16,7 +16,8 @@ const (
 
 	stopping = "stopping"
 	behind   = "behind"
-	left     = "left" // its reader did, or did not take what was sent
+	refused  = "refused" // its reader may not read it any more
+	left     = "left"    // its reader did, or did not take what was sent
 )
 
 func newMetrics(r prometheus.Registerer, h *Hub) *metrics {
@@ -26,14 +27,14 @@ func newMetrics(r prometheus.Registerer, h *Hub) *metrics {
 		begun: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_event_streams_total",
 			Help: "Event streams that began, with the whole state, where their reader had left, or with what comes."}, []string{"start"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_event_streams_ended_total",
-			Help: "Event streams that ended: the server stopped, the reader fell behind, or left."}, []string{"reason"}),
+			Help: "Event streams that ended: the server stopped, the reader fell behind, may not read it any more, or left."}, []string{"reason"}),
 		sent: prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_events_total",
 			Help: "Events that were sent."}),
 	}
 	for _, start := range []string{whole, resumed, Now} {
 		m.begun.WithLabelValues(start)
 	}
-	for _, reason := range []string{stopping, behind, left} {
+	for _, reason := range []string{stopping, behind, refused, left} {
 		m.ended.WithLabelValues(reason)
 	}
 	streams := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_event_streams",

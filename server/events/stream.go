@@ -23,6 +23,7 @@ var errBehind = errors.New("the reader is too far behind")
 type stream struct {
 	hub    *Hub
 	filter Filter
+	may    func() bool
 	out    *out
 	at     *registry.Snapshot // its services are known to the reader
 	count  uint64             // of the changes up to at
@@ -30,9 +31,10 @@ type stream struct {
 }
 
 // Serve streams to w until ctx ends, the reader falls behind or does not read, or
-// the Hub drains. Who calls has entered, and the Hub is ready.
-func (h *Hub) Serve(ctx context.Context, w http.ResponseWriter, since Since, filter Filter) {
-	s := &stream{hub: h, filter: filter, out: newOut(w, h.cfg.Within)}
+// the Hub drains. Who calls has entered, and the Hub is ready. may is asked before
+// anything is sent, and ends the stream once it says no.
+func (h *Hub) Serve(ctx context.Context, w http.ResponseWriter, since Since, filter Filter, may func() bool) {
+	s := &stream{hub: h, filter: filter, may: may, out: newOut(w, h.cfg.Within)}
 	defer s.out.release()
 	head := w.Header()
 	head.Set("Content-Type", "text/event-stream")
@@ -53,6 +55,8 @@ func (s *stream) run(ctx context.Context, since Since) (reason string) {
 		reason = stopping
 	case errors.Is(err, errBehind):
 		reason = behind
+	case errors.Is(err, errRefused):
+		reason = refused
 	default:
 		return left
 	}
@@ -67,7 +71,10 @@ func (s *stream) run(ctx context.Context, since Since) (reason string) {
 	return reason
 }
 
-var errStopping = errors.New("the server stops")
+var (
+	errStopping = errors.New("the server stops")
+	errRefused  = errors.New("the reader may not read it any more")
+)
 
 // begin brings the reader to the newest snapshot.
 func (s *stream) begin(ctx context.Context, since Since) error {
@@ -190,6 +197,9 @@ func (s *stream) send(text []byte, id string) error {
 		return errStopping
 	default:
 	}
+	if !s.may() {
+		return errRefused
+	}
 	s.out.event(text, id)
 	s.hub.metrics.sent.Inc()
 	return s.out.err
@@ -207,6 +217,9 @@ func (s *stream) next(ctx context.Context) error {
 	case <-changed:
 		return nil
 	case <-beat.C:
+		if !s.may() {
+			return errRefused
+		}
 		s.out.heartbeat(s.hub.id(s.at.Revision()))
 		return s.out.flush()
 	case <-s.hub.stopping:

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/musterhq/muster/api"
@@ -27,6 +28,7 @@ type world struct {
 	dial func(context.Context, string, string) (net.Conn, error)
 
 	revision int64
+	refuses  atomic.Bool // its readers may read no more
 }
 
 const storeName = "store"
@@ -63,7 +65,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	defer w.hub.Leave("client")
 	q := r.URL.Query()
-	w.hub.Serve(r.Context(), rw, since, events.Filter{Namespace: q.Get("namespace"), Group: q.Get("group"), Service: q.Get("service")})
+	w.hub.Serve(r.Context(), rw, since, events.Filter{Namespace: q.Get("namespace"), Group: q.Get("group"), Service: q.Get("service")}, func() bool { return !w.refuses.Load() })
 }
 
 // show tells the endpoints of a service, and one that is gone with a minus.
