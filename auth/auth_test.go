@@ -417,18 +417,20 @@ func TestCertificates(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		uris []string
+		good time.Duration
 		want string
 	}{
-		{"an agent", []string{"muster://agent/web-1"}, "agent web-1"},
-		{"a server", []string{"muster://server/a"}, "server a"},
-		{"any agent", []string{"muster://agent/*"}, "unknown"},
-		{"no name", []string{"muster://server/"}, "unknown"},
-		{"another kind", []string{"muster://user/admin"}, "unknown"},
-		{"another scheme", []string{"https://server/a"}, "unknown"},
-		{"two", []string{"muster://agent/web-1", "muster://server/a"}, "unknown"},
-		{"none", nil, "unknown"},
+		{"an agent", []string{"muster://agent/web-1"}, time.Hour, "agent web-1"},
+		{"an agent that has ended", []string{"muster://agent/web-1"}, -time.Second, "expired"},
+		{"a server", []string{"muster://server/a"}, time.Hour, "server a"},
+		{"any agent", []string{"muster://agent/*"}, time.Hour, "unknown"},
+		{"no name", []string{"muster://server/"}, time.Hour, "unknown"},
+		{"another kind", []string{"muster://user/admin"}, time.Hour, "unknown"},
+		{"another scheme", []string{"https://server/a"}, time.Hour, "unknown"},
+		{"two", []string{"muster://agent/web-1", "muster://server/a"}, time.Hour, "unknown"},
+		{"none", nil, time.Hour, "unknown"},
 	} {
-		cert := new(x509.Certificate)
+		cert := &x509.Certificate{NotAfter: time.Now().Add(c.good)}
 		for _, text := range c.uris {
 			u, err := url.Parse(text)
 			if err != nil {
@@ -456,7 +458,7 @@ func TestRevokedCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &x509.Certificate{URIs: []*url.URL{u}, SerialNumber: big.NewInt(serial)}
+		return &x509.Certificate{URIs: []*url.URL{u}, SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour)}
 	}
 	old, renewed, other, server := cert("muster://agent/web-1", 0x0abc), cert("muster://agent/web-1", 0xdef), cert("muster://agent/web-2", 0x123), cert("muster://server/a", 0x456)
 	shows := func(s site, c *x509.Certificate) string {

@@ -76,12 +76,16 @@ func (a *Authority) RestoreCertificates(ctx context.Context, which string) error
 	return a.remove(ctx, Key{KindRevoked, which}, "revocation of")
 }
 
-// byCertificate returns whom a certificate is of, which has been verified: its one URI,
-// muster://server/NAME or muster://agent/ID, says so. What else it names are hosts.
-func (s *Snapshot) byCertificate(c *x509.Certificate) (access.Subject, error) {
+// byCertificate returns whom a certificate is of, which was verified when its connection
+// opened, and may have ended since: its one URI, muster://server/NAME or
+// muster://agent/ID, says so. What else it names are hosts.
+func (s *Snapshot) byCertificate(c *x509.Certificate, now time.Time) (access.Subject, error) {
 	who, err := ofCertificate(c)
 	if err != nil {
 		return who, err
+	}
+	if now.After(c.NotAfter) {
+		return access.Subject{}, refused(access.ReasonExpired)
 	}
 	if s.Revoked(string(who.Type)+"/"+who.Name) != nil || c.SerialNumber != nil && s.Revoked(c.SerialNumber.Text(16)) != nil {
 		return access.Subject{}, refused(access.ReasonRevoked)

@@ -29,7 +29,7 @@ func (a *Authority) Identify(ctx context.Context, c access.Credentials) (access.
 		}
 		return u.subject(), nil
 	case c.Certificate != nil:
-		return s.byCertificate(c.Certificate)
+		return s.byCertificate(c.Certificate, a.cfg.Now())
 	}
 	return access.Subject{}, refused(access.ReasonNone)
 }

@@ -230,6 +230,11 @@ func shutOut(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="muster", error="invalid_token"`)
 	}
+	if access.Certificate(r.TLS) != nil {
+		// Another certificate is shown by another connection alone, and the client would
+		// keep this one.
+		w.Header().Set("Connection", "close")
+	}
 	turnAway(w, r, http.StatusUnauthorized, err.Error())
 }
 
