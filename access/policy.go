@@ -57,12 +57,21 @@ func (r Rule) Check() error {
 
 // allows reports whether the rule speaks of all that is asked for.
 func (r *Rule) allows(verb Verb, on *Resource) bool {
-	return r.of(verb, on) && covers(r.Namespace, on.Namespace) && covers(r.Group, on.Group)
+	return r.of(verb, on) && covers(r.namespace(on.Kind), on.Namespace) && covers(r.Group, on.Group)
 }
 
 // denies reports whether the rule speaks of any of what is asked for.
 func (r *Rule) denies(verb Verb, on *Resource) bool {
-	return r.of(verb, on) && (on.Namespace == "" || bars(on.Kind, r.Namespace, on.Namespace)) && (on.Group == "" || bars(on.Kind, r.Group, on.Group))
+	return r.of(verb, on) && (on.Namespace == "" || bars(on.Kind, r.namespace(on.Kind), on.Namespace)) && (on.Group == "" || bars(on.Kind, r.Group, on.Group))
+}
+
+// namespace returns the pattern of the names that a kind has there. A zone is one in whatever
+// case it is written, and with its last dot too: a denial must not be of nothing for that.
+func (r *Rule) namespace(kind Kind) string {
+	if kind != DNS {
+		return r.Namespace
+	}
+	return strings.ToLower(strings.TrimSuffix(r.Namespace, "."))
 }
 
 func (r *Rule) of(verb Verb, on *Resource) bool {

@@ -21,6 +21,8 @@ func policy(t *testing.T) *access.Policy {
 		},
 		"no-lab":       {{Kind: "*", Namespace: "lab*", Group: "*", Verbs: "r", Deny: true}},
 		"no-lab-names": {{Kind: access.Naming, Namespace: "lab*", Group: "*", Verbs: "rw", Deny: true}},
+		"one-zone":     {{Kind: access.DNS, Namespace: "One.Example.org.", Group: "*", Verbs: "r"}},
+		"no-zone":      {{Kind: "*", Namespace: "Secret.Example.org.", Group: "*", Verbs: "rw", Deny: true}},
 		"auditor":      {{Kind: access.Admin, Namespace: "*", Group: "*", Verbs: "r"}},
 	})
 	if err != nil {
@@ -100,6 +102,9 @@ func TestDecide(t *testing.T) {
 		"a key writes naming":                      {key("dev"), access.Write, naming("dev", "g"), true},
 		"a key elsewhere":                          {key("dev"), access.Write, naming("prod", "g"), false},
 		"a key reads a zone":                       {key("reader"), access.Read, access.Resource{Kind: access.DNS, Namespace: "muster.internal"}, true},
+		"a zone in capitals, with its dot":         {key("one-zone"), access.Read, access.Resource{Kind: access.DNS, Namespace: "one.example.org"}, true},
+		"a zone that is denied so":                 {key("reader", "no-zone"), access.Read, access.Resource{Kind: access.DNS, Namespace: "secret.example.org"}, false},
+		"a zone beside that":                       {key("reader", "no-zone"), access.Read, access.Resource{Kind: access.DNS, Namespace: "example.org"}, true},
 		"a key without a role":                     {key(), access.Read, access.Resource{Kind: access.DNS, Namespace: "muster.internal"}, false},
 		"a key reads no configs":                   {key("all"), access.Read, access.Resource{Kind: access.Config, Namespace: "dev", Group: "g"}, false},
 		"a key is no administrator":                {key("admin"), access.Read, access.Resource{Kind: access.Admin}, false},
