@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/internal/masked"
 	"github.com/musterhq/muster/internal/origin"
 	"github.com/musterhq/muster/probe"
 )
@@ -190,8 +191,12 @@ func (s *Server) recordGRPC(c *access.Caller, e audit.Event, parts []audit.Part)
 }
 
 // ofCaller adds to what happened who called, from where and, if the call was
-// refused, to what.
+// refused, to what. A token that somebody named in place of its id is left out, which comes to
+// nothing.
 func ofCaller(e audit.Event, c *access.Caller) audit.Event {
+	if e.Result != audit.Done {
+		e.Name, e.Item = masked.Tokens(e.Name), masked.Tokens(e.Item)
+	}
 	if c.From.IsValid() {
 		e.From = c.From.String()
 	}

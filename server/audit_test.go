@@ -122,6 +122,39 @@ func TestRefusalsAreRecorded(t *testing.T) {
 }
 
 // Ids that are no operation's would have the log hold what they are to keep out.
+// Whoever names a token where its id is wanted, or as a path, does not leave it in the log.
+func TestTokensAreNotRecorded(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: "on", DataDir: dir}, func(*server.Server) {})
+	secret := adminSecret(t, dir)
+	admin := as(t, s, "admin", secret)
+	session, err := admin.Login(t.Context(), "admin", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := admin.AddToken(t.Context(), api.TokenSpec{Subject: "web-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.RevokeToken(t.Context(), made.Token); !isStatus(err, http.StatusNotFound) {
+		t.Fatalf("RevokeToken of a token in place of its id = %v, want 404", err)
+	}
+	for _, token := range []string{made.Token, session.Token} {
+		if status, _, _ := callAs(t, session.Token, http.MethodDelete, base(s)+"/v1/members/"+token, "", ""); status < http.StatusBadRequest {
+			t.Fatalf("DELETE of member %.8s = %d, want that it fails", token, status)
+		}
+	}
+	all := recorded(t, dir)
+	for _, r := range all {
+		if text := fmt.Sprintf("%+v", r); strings.Contains(text, made.Token) || strings.Contains(text, session.Token) {
+			t.Errorf("the log has a token: %+v", r)
+		}
+	}
+	if !slices.ContainsFunc(all, func(r audit.Record) bool { return r.Op == "revoke-token" && r.Name == "mst_***" }) {
+		t.Errorf("the log has no revoke-token of mst_***: %+v", all)
+	}
+}
+
 func TestUnchangingOperationsExist(t *testing.T) {
 	s := running(t)
 	_, text := get(t, base(s)+"/openapi.json")

@@ -17,3 +17,16 @@ func TestURL(t *testing.T) {
 		}
 	}
 }
+
+func TestTokens(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "jh6fev52st": "jh6fev52st", "mst_": "mst_", "mst_data.yaml": "mst_data.yaml", "eyJ": "eyJ", "eyJ.a": "eyJ.a",
+		"mst_-qFdxC-pfkWTwM_01s94Qy0laJlAKlcHoOtkTLEzf3c":                      "mst_***",
+		"/v1/mst_-qFdxC-pfkWTwM_01s94Qy0laJlAKlcHoOtkTLEzf3c/x":                "/v1/mst_***/x",
+		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.orPylADpxaZyjPpvg2eyFtTPmxxS": "eyJ***",
+	} {
+		if got := masked.Tokens(text); got != want {
+			t.Errorf("Tokens(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
