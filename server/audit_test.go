@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/audit"
@@ -122,6 +123,37 @@ func TestRefusalsAreRecorded(t *testing.T) {
 }
 
 // Ids that are no operation's would have the log hold what they are to keep out.
+// What a call names in its body, or has made, is what its record is about.
+func TestRecordsNameWhatWasMade(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: "on", DataDir: dir}, func(*server.Server) {})
+	admin := as(t, s, "admin", adminSecret(t, dir))
+	made, err := admin.AddToken(t.Context(), api.TokenSpec{Subject: "web-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := admin.RotateKeys(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.AddToken(t.Context(), api.TokenSpec{Subject: "web-2", Roles: []string{"none"}}); !isStatus(err, http.StatusNotFound) {
+		t.Fatalf("AddToken with a role that is not there = %v, want 404", err)
+	}
+	if _, err := admin.AddMember(t.Context(), api.MemberSpec{Name: "b", Peer: "no address"}); err == nil {
+		t.Fatal("a member without an address is added")
+	}
+	var got []string
+	for _, r := range recorded(t, dir) {
+		if r.Op != "login" {
+			got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", r.Op, r.Result, r.Name, r.Item)))
+		}
+	}
+	want := []string{"add-token done web-1 " + made.ID, "rotate-keys done " + key.ID, "add-token failed web-2", "add-member failed b"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the log says (-want +got):\n%s", diff)
+	}
+}
+
 // Whoever names a token where its id is wanted, or as a path, does not leave it in the log.
 func TestTokensAreNotRecorded(t *testing.T) {
 	dir := t.TempDir()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/etcdstore/embedded"
 )
 
@@ -77,6 +78,7 @@ type memberIn struct{ Body api.MemberSpec }
 type memberAdded struct{ Body api.MemberAdded }
 
 func (f *face) addMember(ctx context.Context, in *memberIn) (*memberAdded, error) {
+	audit.From(ctx).About("", "", in.Body.Name, "")
 	members, err := f.changeable(ctx)
 	if err != nil {
 		return nil, err

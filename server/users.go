@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/auth"
 )
 
@@ -175,10 +176,12 @@ type tokenAnswer struct {
 
 func addToken(ctx context.Context, a *auth.Authority, in *tokenIn) (*tokenAnswer, error) {
 	const longest = int64(1<<63-1) / int64(time.Second)
+	audit.From(ctx).About("", "", in.Body.Subject, "")
 	token, made, err := a.AddToken(ctx, in.Body.Subject, in.Body.Roles, time.Duration(min(in.Body.Seconds, longest))*time.Second)
 	if err != nil {
 		return nil, err
 	}
+	audit.From(ctx).About("", "", made.Subject, made.ID)
 	out := tokenOf(made)
 	out.Token = token
 	return &tokenAnswer{"no-store", out}, nil
@@ -217,5 +220,6 @@ func rotateKeys(ctx context.Context, a *auth.Authority, in *rotateIn) (*keyAnswe
 	if err != nil {
 		return nil, err
 	}
+	audit.From(ctx).About("", "", key.ID, "")
 	return &keyAnswer{signingKeyOf(key)}, nil
 }
