@@ -51,6 +51,9 @@ func setup(c *caddy.Controller) error {
 	if m.source, err = s.source(); err != nil {
 		return plugin.Error(name, err)
 	}
+	if err := s.secret(); err != nil {
+		return plugin.Error(name, err)
+	}
 	if err := s.updatable(m); err != nil {
 		return plugin.Error(name, err)
 	}

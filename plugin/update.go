@@ -151,6 +151,17 @@ func failure(err error) (rcode int, text string) {
 	return dns.RcodeServerFailure, "not written" // what went wrong inside is nobody's business outside
 }
 
+// secret returns an error where a key of the block has an empty secret, as from a variable
+// of the environment that is not set: anybody could sign with that.
+func (s *settings) secret() error {
+	for key, secret := range dnsserver.GetConfig(s.c).TsigSecret {
+		if secret == "" {
+			return s.c.Errf("key %s has an empty secret in the plugin tsig of this block", key)
+		}
+	}
+	return nil
+}
+
 // updatable readies m for updates by the keys that the block names.
 func (s *settings) updatable(m *Muster) error {
 	if len(s.updates.keys) == 0 {

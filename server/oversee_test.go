@@ -259,3 +259,18 @@ func isStatus(err error, status int) bool {
 	e, ok := errors.AsType[*client.Error](err)
 	return ok && e.Status == status
 }
+
+// TestKeysHaveSecrets holds that nobody can sign with nothing, as where the Corefile takes a
+// secret from a variable that is not set.
+func TestKeysHaveSecrets(t *testing.T) {
+	transfers := strings.Replace(keyedCorefile, "update registrar xfr", "update registrar", 1)
+	for _, property := range []string{`secret xfr. ""`, "secret xfr. {$MUSTER_TEST_OF_NO_SUCH_VARIABLE}"} {
+		text := strings.Replace(transfers, "secret xfr. "+tsigSecret, property, 1)
+		if err := server.CheckCorefile([]byte(text), "Corefile"); err == nil || !strings.Contains(err.Error(), "key xfr. has an empty secret") {
+			t.Errorf("a Corefile with %s = %v, want that the secret is empty", property, err)
+		}
+	}
+	if err := server.CheckCorefile([]byte(transfers), "Corefile"); err != nil {
+		t.Errorf("a Corefile whose keys have secrets = %v", err)
+	}
+}
