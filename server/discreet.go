@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,15 +17,18 @@ const (
 	longestMessage = 512
 )
 
+// secretField is where a body holds what is secret.
+var secretField = regexp.MustCompile(`\.(content|password|current|code|verifier|nonce)$|\.headers\.`)
+
 // discreet takes out of an error what it repeats of a body, but for short values
-// of fields that are no content: a content is secret, and errors are logged.
+// of fields that are no secret: errors are logged.
 func discreet(_ huma.Context, _ string, answer any) (any, error) {
 	e, ok := answer.(*huma.ErrorModel)
 	if !ok {
 		return answer, nil
 	}
 	for _, d := range e.Errors {
-		if d.Location == "body" || strings.HasSuffix(d.Location, ".content") || !short(d.Value) {
+		if d.Location == "body" || secretField.MatchString(d.Location) || !short(d.Value) {
 			d.Value = nil
 		}
 		if len(d.Message) > longestMessage {
