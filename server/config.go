@@ -137,6 +137,27 @@ type Etcd struct {
 
 func (e Etcd) endpoints() etcdstore.Endpoints { return etcdstore.Endpoints(e) }
 
+// check returns an error for a URL with a user that cannot be read: etcd's client would repeat
+// all of it.
+func (e Etcd) check() error {
+	for _, text := range e.URLs {
+		if _, err := url.Parse(text); err != nil && strings.Contains(text, "@") {
+			return fmt.Errorf("etcd: %q is not a URL", masked.URL(text))
+		}
+	}
+	return nil
+}
+
+// shown is where it is, without the password that a URL may hold: whoever is let in at all
+// may see the status.
+func (e Etcd) shown() string {
+	all := make([]string, len(e.URLs))
+	for i, text := range e.URLs {
+		all[i] = masked.URL(text)
+	}
+	return strings.Join(all, ",")
+}
+
 // cluster returns what the embedded etcd is to know of others, nil when it is alone.
 func (c Config) cluster() *embedded.Cluster {
 	if c.Cluster.Listen == "" {
@@ -242,6 +263,9 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if n, err := parseSize(c.Quota); err != nil || n < leastQuota || n > mostQuota {
 		return c, fmt.Errorf("quota: %q is not a size between 16MiB and 64GiB", c.Quota)
+	}
+	if err := c.Etcd.check(); err != nil {
+		return c, err
 	}
 	alone := embedded.Cluster{Name: c.Cluster.Name}
 	switch {

@@ -116,3 +116,29 @@ func TestEmptySecretsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWrongURLOfEtcdIsNotRepeated(t *testing.T) {
+	for _, text := range []string{"http://root:secret@127.0.0.1:1/%zz", "http://root:secret@[::1"} {
+		_, err := server.Config{Etcd: server.Etcd{URLs: []string{text}}}.WithDefaults()
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "***@") {
+			t.Errorf("WithDefaults with %s = %v, want that it is no URL, without the password", text, err)
+		}
+	}
+}
+
+// The status is for whoever has logged in, an agent too, and says where etcd is.
+func TestStatusShowsNoPassword(t *testing.T) {
+	s, err := server.Open(t.Context(), server.Config{HTTP: "127.0.0.1:0", GRPC: server.GRPCOff, DNS: "127.0.0.1:0", DataDir: t.TempDir(),
+		Etcd: server.Etcd{URLs: []string{"http://root:secret@127.0.0.1:1", "http://127.0.0.1:2"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if got, want := s.Status().Etcd, "http://***@127.0.0.1:1,http://127.0.0.1:2"; got != want {
+		t.Errorf("Status().Etcd = %q, want %q", got, want)
+	}
+}

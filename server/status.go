@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"strings"
 
 	"github.com/musterhq/muster/api"
 )
@@ -18,7 +17,7 @@ func (s *Server) Status() api.Status {
 		st.Protection = new(s.protection())
 	}
 	if len(s.cfg.Etcd.URLs) > 0 {
-		st.Etcd = strings.Join(s.cfg.Etcd.URLs, ",")
+		st.Etcd = s.cfg.Etcd.shown()
 	}
 	if snap := s.store.View().Snapshot(); snap != nil {
 		st.Revision = snap.Revision()
