@@ -2,10 +2,14 @@ package server_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/internal/authority"
+	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/server"
 	"github.com/musterhq/muster/server/events"
 )
@@ -120,6 +124,36 @@ func TestOwnHostBehindProxy(t *testing.T) {
 	} {
 		if status, answer := through(t, c.from, http.MethodGet, base(trusting)+api.PathBackup, "", ""); status != c.want {
 			t.Errorf("a backup for %s = %d %.200q, want %d", name, status, answer, c.want)
+		}
+	}
+}
+
+// A proxy that shows a certificate lets nobody in by it whose calls it passes on.
+func TestCertificateOfProxyIsItsOwn(t *testing.T) {
+	settings, a := secured(t)
+	settings.ClientCAFile = a.File
+	s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: server.AuthOn, TLS: settings, TrustedProxies: []string{"127.0.0.1"}}, func(*server.Server) {})
+	cert, key, err := a.Grant(authority.Wish{Name: "proxy", URI: &url.URL{Scheme: "muster", Host: "server", Path: "/proxy"}, Good: time.Hour, Client: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := over(t, certs.Files{Cert: cert, Key: key, CA: a.File}, "h2")
+	for _, path := range []string{"/v1/services", "/nacos/v1/ns/service/list?pageNo=1&pageSize=1"} {
+		for from, want := range map[string]bool{"": true, "203.0.113.9": false, "127.0.0.1, 203.0.113.9": false, "unknown": false} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addresses().HTTP+path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if from != "" {
+				r.Header.Set("X-Forwarded-For", from)
+			}
+			resp, err := proxy.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Body.Close() != nil || (resp.StatusCode == http.StatusOK) != want {
+				t.Errorf("GET %s by a proxy with the certificate of a server, for %q = %s", path, from, resp.Status)
+			}
 		}
 	}
 }

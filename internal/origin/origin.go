@@ -76,8 +76,8 @@ func (p Proxies) Of(r *http.Request) netip.Addr {
 }
 
 // Settle is Of, and leaves a call that looks as it would without proxies to whoever works
-// on it: it comes from that address, and no header says otherwise. Where no proxy is
-// trusted it leaves the call as it is.
+// on it: it comes from that address, no header says otherwise, and the certificate that a
+// proxy showed for itself is nobody's. Where no proxy is trusted it leaves the call as it is.
 func (p Proxies) Settle(r *http.Request) netip.Addr {
 	from := p.Of(r)
 	if len(p) == 0 {
@@ -87,6 +87,11 @@ func (p Proxies) Settle(r *http.Request) netip.Addr {
 	r.Header.Del("X-Real-Ip")
 	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || remote.Addr().Unmap() == from {
 		return from
+	}
+	if r.TLS != nil {
+		passed := *r.TLS
+		passed.PeerCertificates, passed.VerifiedChains = nil, nil
+		r.TLS = &passed
 	}
 	r.RemoteAddr = ""
 	if from.IsValid() {
