@@ -356,6 +356,29 @@ func TestNobodyHidesWhatOthersTry(t *testing.T) {
 	sound(t, dir, l.Head())
 }
 
+// Nor does who sends datagrams, which come from where he says.
+func TestDatagramsHideNothing(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir})
+	for i := range 2 * audit.MaxRepeats {
+		l.Append(audit.Event{Op: "dns-transfer", Kind: "anonymous", From: fmt.Sprintf("10.0.%d.%d", i/256, i%256), Unproved: true, Result: audit.Refused, Status: 5})
+	}
+	l.Append(audit.Event{Op: "login", Kind: "user", Who: "admin", From: "10.0.0.1", Result: audit.Refused, Status: http.StatusUnauthorized})
+	page, err := audit.Find(dir, audit.Query{Who: "admin"})
+	if err != nil || len(page.Records) != 1 {
+		t.Errorf("Find = %+v, %v, want what another one tried", page, err)
+	}
+	if n := l.Head().Seq; n > audit.MaxOfNetwork+10 {
+		t.Errorf("%d records, want about %d", n, audit.MaxOfNetwork)
+	}
+	audit.TellRepeats(l, time.Now().Add(2*audit.RepeatEvery))
+	page, _ = audit.Find(dir, audit.Query{Op: audit.OpRepeat})
+	if len(page.Records) != 1 || page.Records[0].Times != 2*audit.MaxRepeats-audit.MaxOfNetwork || page.Records[0].From != "" || !strings.Contains(page.Records[0].Why, "datagrams") {
+		t.Errorf("Find = %+v, want how many datagrams there were more", page)
+	}
+	sound(t, dir, l.Head())
+}
+
 func TestLongTextsAreCut(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, audit.Config{Dir: dir})

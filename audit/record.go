@@ -51,7 +51,7 @@ const (
 	OpLost   = "audit-lost"   // Times records could not be written
 	OpGone   = "audit-gone"   // the file Item, to which records were written, was removed or replaced
 	OpTrim   = "audit-trim"   // old records went: those before the one whose number Item is
-	OpRepeat = "audit-repeat" // Times refused or failed calls were more than are recorded, of the network From where it says one
+	OpRepeat = "audit-repeat" // Times refused or failed calls were more than are recorded, of the network From where it says one, or of datagrams
 )
 
 // Event is what happened, without its place in the log.
@@ -73,6 +73,9 @@ type Event struct {
 	Times     int       `json:"times,omitempty"`    // how often more the same happened since the record of it
 	Why       string    `json:"why,omitempty"`      // it was refused
 	Call      uint64    `json:"call,omitempty"`     // number of the record of the call that this is a part of
+
+	// Unproved says that From is what a datagram says, of which its sender may write any.
+	Unproved bool `json:"-"`
 }
 
 // Record is one entry of the log.

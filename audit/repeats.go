@@ -16,6 +16,9 @@ const (
 	// maxOfNetwork bounds those of one address, or network of IPv6: whoever makes many
 	// must not hide what others try meanwhile.
 	maxOfNetwork = 256
+	// datagrams is the network of all whose address nobody has proved: one sender can have
+	// them come from everywhere.
+	datagrams = "datagrams"
 )
 
 // repeats counts calls that come to nothing again and again, such as the beats of an
@@ -41,7 +44,7 @@ func (r *repeats) init() {
 func (r *repeats) fresh(e Event, now time.Time) bool {
 	e = e.bounded()
 	e.At = time.Time{}
-	network := networkOf(e.From)
+	network := networkOf(e)
 	known := r.seen[e]
 	switch {
 	case known != nil:
@@ -69,7 +72,11 @@ func (r *repeats) tooMany(of string, now time.Time) {
 
 // networkOf returns the network that one caller can have all addresses of, "" of what is
 // no address.
-func networkOf(from string) string {
+func networkOf(e Event) string {
+	if e.Unproved {
+		return datagrams
+	}
+	from := e.From
 	at, err := netip.ParseAddr(from)
 	if err != nil {
 		return ""
@@ -88,7 +95,7 @@ func (r *repeats) due(now time.Time) []Event {
 		case now.Sub(a.told) < repeatEvery:
 		case a.times == 0:
 			delete(r.seen, e)
-			network := networkOf(e.From)
+			network := networkOf(e)
 			if r.of[network]--; r.of[network] == 0 {
 				delete(r.of, network)
 			}
@@ -100,7 +107,11 @@ func (r *repeats) due(now time.Time) []Event {
 	}
 	if len(r.more) > 0 && now.Sub(r.since) >= repeatEvery {
 		for network, n := range r.more {
-			all = append(all, Event{Op: OpRepeat, From: network, Result: Refused, Times: n, Why: "more different calls came to nothing than are recorded"})
+			e := Event{Op: OpRepeat, From: network, Result: Refused, Times: n, Why: "more different calls came to nothing than are recorded"}
+			if network == datagrams {
+				e.From, e.Why = "", "more different datagrams came to nothing than are recorded"
+			}
+			all = append(all, e)
 		}
 		clear(r.more)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/tsig"
+	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/musterhq/muster/access"
@@ -33,7 +34,8 @@ type Overseer interface {
 type Act struct {
 	Transfer bool
 	Zone     string     // without the dot at its end
-	From     netip.Addr // that the message came from, which over UDP proves nothing
+	From     netip.Addr // that the message came from
+	Datagram bool       // it came over UDP, so that From proves nothing
 	Key      string     // that it was signed with; empty for none, and for one that was not proved
 	Rcode    int        // of the answer
 	Why      string     // that it was refused, or came to nothing
@@ -99,7 +101,8 @@ func (o *overseen) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if z == nil {
 		return o.next.ServeDNS(ctx, w, r)
 	}
-	t := &telling{ResponseWriter: w, to: o.m.overseer, act: Act{Transfer: transfer, Zone: withoutDot(z.Name), From: addrOf(w.RemoteAddr())}}
+	t := &telling{ResponseWriter: w, to: o.m.overseer, act: Act{Transfer: transfer, Zone: withoutDot(z.Name), From: addrOf(w.RemoteAddr()),
+		Datagram: (&request.Request{W: w}).Proto() == "udp"}}
 	if claimed := r.IsTsig(); claimed != nil {
 		t.claimed = withoutDot(dns.CanonicalName(claimed.Hdr.Name))
 	}

@@ -53,7 +53,8 @@ const (
 
 // Record implements plugin.Overseer.
 func (o *overseer) Record(a plugin.Act) {
-	e := audit.Event{Op: opUpdate, Kind: "anonymous", Namespace: a.Zone, Result: audit.Failed, Status: a.Rcode, Why: a.Why, Revision: a.Revision}
+	e := audit.Event{Op: opUpdate, Kind: "anonymous", Namespace: a.Zone, Result: audit.Failed, Status: a.Rcode, Why: a.Why, Revision: a.Revision,
+		Unproved: a.Datagram && a.Key == ""}
 	if a.Transfer {
 		e.Op = opTransfer
 	}
