@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -111,8 +112,27 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
+// whole returns an error where a file ends within something, or holds what cannot be decoded:
+// those who read it take what they can, and one that is being written would take the
+// authorities away that have not come yet.
+func whole(content []byte) error {
+	begun := bytes.Count(content, []byte("-----BEGIN "))
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		begun--
+	}
+	if begun > 0 {
+		return errors.New("is not whole")
+	}
+	return nil
+}
+
 func (f Files) parse(c content) (*held, error) {
 	h := &held{}
+	for i, path := range []string{f.Cert, f.Key, f.CA} {
+		if err := whole(c[i]); err != nil {
+			return nil, fmt.Errorf("%s %w", path, err)
+		}
+	}
 	if f.Cert != "" {
 		pair, err := tls.X509KeyPair(c[0], c[1])
 		if err != nil {

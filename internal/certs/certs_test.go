@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,6 +102,47 @@ func TestFilesAreReadAgain(t *testing.T) {
 		again()
 		if got := s.Leaf(); s.Failing() != "" || got.SerialNumber.String() != second {
 			t.Errorf("failing %q, want nothing after the file is whole again", s.Failing())
+		}
+	})
+}
+
+// A file of authorities, or of a certificate and those between it and its authority, that
+// has come half is none, though what has come of it can be read.
+func TestHalfOfSeveral(t *testing.T) {
+	a, other := newSigned(t), newSigned(t)
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		a.files.CA = a.File
+		s := open(t, a.files, &log)
+		look := func() { again(); serial(s) }
+		more, err := os.ReadFile(other.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken := bytes.Replace(more, []byte("\nMII"), []byte("\nM!I"), 1)
+		for _, path := range []string{a.files.CA, a.files.Cert} {
+			good, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, content := range map[string][]byte{"half": more[:len(more)/2], "broken": broken} {
+				write(t, path, slices.Concat(good, content))
+				if look(); s.Failing() != "" {
+					t.Errorf("%s with %s of another is told of at once", path, name)
+				}
+				if look(); !strings.Contains(s.Failing(), path) {
+					t.Errorf("%s with %s of another: failing %q, want that it names the file", path, name, s.Failing())
+				}
+				write(t, path, good)
+				look()
+			}
+			write(t, path, slices.Concat(good, more))
+			look()
+			if look(); s.Failing() != "" {
+				t.Errorf("%s with another: failing %q, want nothing", path, s.Failing())
+			}
+			write(t, path, good)
+			look()
 		}
 	})
 }
