@@ -16,6 +16,7 @@ import (
 	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/auth"
 	"github.com/musterhq/muster/auth/oidc"
+	"github.com/musterhq/muster/internal/masked"
 )
 
 // OIDC is a provider of OpenID Connect at which people log in.
@@ -45,6 +46,9 @@ func (o OIDC) check() error {
 			return errors.New("issuer is missing")
 		}
 		return nil
+	}
+	if shown := masked.URL(o.Issuer); shown != o.Issuer {
+		return fmt.Errorf("issuer: %q names a user", shown)
 	}
 	if err := o.config().Check(); err != nil {
 		return err

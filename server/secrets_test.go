@@ -117,9 +117,13 @@ func TestEmptySecretsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWrongURLOfEtcdIsNotRepeated(t *testing.T) {
-	for _, text := range []string{"http://root:secret@127.0.0.1:1/%zz", "http://root:secret@[::1"} {
-		_, err := server.Config{Etcd: server.Etcd{URLs: []string{text}}}.WithDefaults()
+func TestWrongURLsAreNotRepeated(t *testing.T) {
+	for text, cfg := range map[string]server.Config{
+		"http://root:secret@127.0.0.1:1/%zz":  {Etcd: server.Etcd{URLs: []string{"http://root:secret@127.0.0.1:1/%zz"}}},
+		"http://root:secret@[::1":             {Etcd: server.Etcd{URLs: []string{"http://root:secret@[::1"}}},
+		"https://root:secret@id.example.org/": {OIDC: server.OIDC{Issuer: "https://root:secret@id.example.org/", ClientID: "muster"}},
+	} {
+		_, err := cfg.WithDefaults()
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "***@") {
 			t.Errorf("WithDefaults with %s = %v, want that it is no URL, without the password", text, err)
 		}
