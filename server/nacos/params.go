@@ -135,8 +135,12 @@ func (p params) looser(size int) (int, int, error) {
 	return max(no, 1), max(size, 0), nil
 }
 
-// bounds returns where a page begins and ends in a list of total entries.
+// bounds returns where a page begins and ends in a list of total entries. Numbers of any
+// size are taken: over gRPC they come as clients send them.
 func bounds(no, size, total int) (from, to int) {
-	from = int(min(int64(no-1)*int64(size), int64(total)))
-	return from, min(from+size, total)
+	if size > 0 && no-1 > total/size {
+		return total, total
+	}
+	from = (no - 1) * size
+	return from, from + min(size, total-from)
 }
