@@ -2,7 +2,9 @@ package nacos
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
+	"net/http"
 	"sync"
 	"time"
 
@@ -317,10 +319,10 @@ func (f *fuzzyWatches[K, S]) push(w *fuzzyWatch[K], typ string, message any, lea
 
 // fuzzyMessage is a pattern to watch.
 type fuzzyMessage struct {
-	Pattern string   `json:"groupKeyPattern"`
-	Sort    string   `json:"watchType"` // WATCH, or CANCEL_WATCH
-	First   bool     `json:"initializing"`
-	Known   []string `json:"receivedGroupKeys"`
+	Pattern string          `json:"groupKeyPattern"`
+	Sort    string          `json:"watchType"` // WATCH, or CANCEL_WATCH
+	First   bool            `json:"initializing"`
+	Known   json.RawMessage `json:"receivedGroupKeys"` // texts
 }
 
 // take has a connection watch a pattern, or watch it no more.
@@ -340,11 +342,15 @@ func (f *fuzzyWatches[K, S]) take(c *grpcCall) (any, error) {
 		f.cancel(c.conn, m.Pattern)
 		return rpc.OK(), nil
 	}
-	if len(m.Known) > mostMatches {
+	if entriesOf(m.Known) > mostMatches {
 		return rpc.Fail(matchesLimit, "more than %d names are watched by one pattern", mostMatches), nil
 	}
+	var known []string
+	if m.Known != nil && json.Unmarshal(m.Known, &known) != nil {
+		return nil, refuse(http.StatusBadRequest, "receivedGroupKeys is no list of texts")
+	}
 	w := &fuzzyWatch[K]{namePattern: p, conn: c.conn, shown: c.shown, who: c.caller.Who, first: m.First, known: map[K]struct{}{}, changes: map[K]struct{}{}}
-	for _, text := range m.Known {
+	for _, text := range known {
 		if k, ok := f.parse(text); ok && f.matches(p, k) {
 			w.known[k] = struct{}{}
 		}

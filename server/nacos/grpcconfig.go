@@ -139,9 +139,15 @@ type publishMessage struct {
 // moreOfDocument are the texts of an additionMap; what is null is not there.
 type moreOfDocument map[string]string
 
+// mostMore bounds them; clients know eleven.
+const mostMore = 256
+
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *moreOfDocument) UnmarshalJSON(b []byte) error {
-	all, ok := nacoswire.Texts(b)
+	all, ok := map[string]string(nil), false
+	if entriesOf(b) <= mostMore {
+		all, ok = nacoswire.Texts(b)
+	}
 	if !ok && string(b) != "null" {
 		return &json.UnmarshalTypeError{Value: "no object of texts", Field: "additionMap"}
 	}
@@ -233,12 +239,14 @@ func (c *grpcCall) author(said string) config.Author {
 
 // listenMessage are documents as a client knows them.
 type listenMessage struct {
-	Listen   *bool `json:"listen"` // true when absent
-	Contexts []struct {
-		documentMessage
+	Listen   *bool                `json:"listen"` // true when absent
+	Contexts few[listenedMessage] `json:"configListenContexts"`
+}
 
-		MD5 nacoswire.Scalar `json:"md5"`
-	} `json:"configListenContexts"`
+type listenedMessage struct {
+	documentMessage
+
+	MD5 nacoswire.Scalar `json:"md5"`
 }
 
 // listenAnswer names the documents that differ.

@@ -1,6 +1,9 @@
 package nacos_test
 
 import (
+	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/musterhq/muster/server/nacos/rpc/rpctest"
@@ -26,5 +29,49 @@ func TestPagesOfAnyNumber(t *testing.T) {
 		if must(t, c, "ServiceListRequest", "ServiceListResponse", []byte(q), &page); page.Count != 1 || len(page.Names) != want {
 			t.Errorf("%s = %+v, want %d of 1", q, page, want)
 		}
+	}
+}
+
+// many returns n entries of a list, each followed by a comma but the last.
+func many(n int, entry string) string { return strings.Repeat(entry+",", n-1) + entry }
+
+// A few bytes of a message are many in memory, and who sends it may have no right to what
+// it names.
+func TestListsThatAreTooLong(t *testing.T) {
+	_, at := newGRPC(t)
+	c := rpctest.Connect(t, at, rpctest.Options{})
+	const (
+		batch   = `{"serviceName":"s","type":"batchRegisterInstance","instances":[%s]}`
+		listen  = `{"configListenContexts":[%s]}`
+		watch   = `{"groupKeyPattern":"public>>*>>a*","receivedGroupKeys":[%s]}`
+		host    = `{"serviceName":"s","type":"registerInstance","instance":{"ip":"192.0.2.1","port":1,"metadata":{%s}}}`
+		publish = `{"dataId":"d","group":"g","content":"c","additionMap":{%s}}`
+		strange = `{"dataId":"a,]\\\"},","group":"g","x":[{},{"y":[1,2]}]}` // is one entry, however it looks
+	)
+	for name, q := range map[string]struct {
+		request, body string
+		code          int
+	}{
+		"instances":                 {"BatchInstanceRequest", fmt.Sprintf(batch, many(3<<20, `{}`)), 400},
+		"documents":                 {"ConfigBatchListenRequest", fmt.Sprintf(listen, many(3<<20, `{}`)), 400},
+		"documents that are enough": {"ConfigBatchListenRequest", fmt.Sprintf(listen, many(10_000, strange)), 0},
+		"one more":                  {"ConfigBatchListenRequest", fmt.Sprintf(listen, many(10_001, strange)), 400},
+		"names":                     {"NamingFuzzyWatchRequest", fmt.Sprintf(watch, many(3<<20, `""`)), 50311},
+		"names that are none":       {"NamingFuzzyWatchRequest", fmt.Sprintf(watch, `{}`), 400},
+		"metadata":                  {"InstanceRequest", fmt.Sprintf(host, many(2<<20, `"":1`)), 400},
+		"more of a document":        {"ConfigPublishRequest", fmt.Sprintf(publish, many(2<<20, `"":1`)), 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var was, is runtime.MemStats
+			runtime.ReadMemStats(&was)
+			got := c.Call(q.request, q.body)
+			runtime.ReadMemStats(&is)
+			if got.ErrorCode != q.code {
+				t.Errorf("%s = %s %.200s, want code %d", q.request, got.Type, got.Body, q.code)
+			}
+			if took, most := is.TotalAlloc-was.TotalAlloc, uint64(80<<20); took > most { // its client's share is 30 MiB
+				t.Errorf("%d KiB take %d MiB, want %d at most", len(q.body)>>10, took>>20, most>>20)
+			}
+		})
 	}
 }

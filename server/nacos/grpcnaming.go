@@ -113,6 +113,9 @@ func (i grpcHost) registration(k registry.ServiceKey) (registry.Registration, er
 			return reg, illegal("weight", "the value should be a number.")
 		}
 	}
+	if entriesOf(i.Metadata) > registry.MaxMetadata {
+		return reg, tooLong("metadata", registry.MaxMetadata)
+	}
 	if text := strings.TrimSpace(string(i.Metadata)); text != "" && text != "null" {
 		metadata, ok := nacoswire.Texts([]byte(text))
 		if !ok {
@@ -180,12 +183,9 @@ func (h *Handler) grpcInstance(c *grpcCall) (any, error) {
 type batchRequest struct {
 	grpcService
 
-	Type      string     `json:"type"`
-	Instances []grpcHost `json:"instances"`
+	Type      string        `json:"type"`
+	Instances few[grpcHost] `json:"instances"`
 }
-
-// maxBatch bounds the instances that a connection holds in one service.
-const maxBatch = 10_000
 
 // grpcBatch has a connection hold these instances of a service, in place of all that it
 // held there. Clients take single ones back by sending the others.
@@ -196,8 +196,6 @@ func (h *Handler) grpcBatch(c *grpcCall) (any, error) {
 		return nil, err
 	case q.Type != wantsBatch:
 		return nil, unknownType(q.Type)
-	case len(q.Instances) > maxBatch:
-		return nil, refuse(http.StatusBadRequest, "more than %d instances", maxBatch)
 	}
 	set := make([]registry.Registration, 0, len(q.Instances))
 	for _, i := range q.Instances {
