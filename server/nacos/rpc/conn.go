@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -295,11 +296,17 @@ func (c *Conn) listen(r *http.Request) error {
 // hear takes in a message of the stream. One that is no answer to a push is a sign of
 // life and no more, or a setup once more, which changes nothing.
 func (c *Conn) hear(p Payload) {
-	if p.Type == setupType {
+	switch {
+	case p.Type == setupType:
+		if len(p.Body) > maxSetup {
+			return
+		}
 		var u setup
 		if json.Unmarshal(p.Body, &u) == nil && u.negotiates() {
 			c.acknowledge()
 		}
+		return
+	case strings.HasSuffix(p.Type, "Request"): // its number is the client's own
 		return
 	}
 	var ack struct {
@@ -312,9 +319,7 @@ func (c *Conn) hear(p Payload) {
 	}
 	id, err := strconv.ParseUint(string(ack.RequestID), 10, 64)
 	if err != nil {
-		if p.Type != "HealthCheckRequest" {
-			c.server.metrics.strange.Inc()
-		}
+		c.server.metrics.strange.Inc()
 		return
 	}
 	c.acked(id, p.Body, ack.ResultCode == "" || ack.ResultCode == "200")

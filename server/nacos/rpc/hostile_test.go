@@ -308,6 +308,15 @@ func TestWhatTakesMoreThanItsLength(t *testing.T) {
 			t.Errorf("%s = %s %s, want code 502", name, got.Type, got.Body)
 		}
 	}
+	var was, is runtime.MemStats
+	runtime.ReadMemStats(&was)
+	c.Say("ConnectionSetupRequest", `{"labels":{"a":[`+strings.Repeat("{},", 340_000)+`{}]},"abilityTable":{}}`)
+	c.Say("ConnectionSetupRequest", `{"abilityTable":{}}`)
+	c.Next("SetupAckRequest") // of the second one: it has read the first
+	runtime.ReadMemStats(&is)
+	if took := (is.TotalAlloc - was.TotalAlloc) >> 20; took > 16 || len(c.Pushes()) > 0 {
+		t.Errorf("a second setup of 1 MiB takes %d MiB, want 16 at most, and is acknowledged: %t", took, len(c.Pushes()) > 0)
+	}
 	if got := c.Call("EchoRequest", `{"requestId":7.0,"headers":[1]}`); got.Type != "EchoResponse" || !strings.Contains(string(got.Body), `"requestId":"7"`) {
 		t.Errorf("types that do not fit = %s %s, want an EchoResponse", got.Type, got.Body)
 	}

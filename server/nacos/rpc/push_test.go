@@ -36,6 +36,14 @@ func TestPushes(t *testing.T) {
 		t.Errorf("not acknowledged: %v, want ErrUnacknowledged", err)
 	}
 	late.Ack() // is for nothing, and so are these
+	asks := push(time.Minute)
+	for _, request := range []string{"HealthCheckRequest", "ConnectionSetupRequest"} { // it numbers what it asks for itself
+		c.Say(request, `{"requestId":"`+asks.ID+`","resultCode":500}`)
+	}
+	asks.Ack()
+	if err := next(t, outcome, "the outcome"); err != nil {
+		t.Errorf("acknowledged after requests with its number: %v, want nil", err)
+	}
 	c.Say("StrangeResponse", `{"requestId":"999","resultCode":200}`)
 	c.Say("StrangeResponse", `{"requestId":{}}`)
 	c.Say("StrangeResponse", `{`)
@@ -44,8 +52,8 @@ func TestPushes(t *testing.T) {
 	if err := next(t, outcome, "the outcome"); err != nil {
 		t.Errorf("acknowledged without a code: %v, want nil", err)
 	}
-	if is := conn.Stats(); is.Pushes != 4 || is.Waiting != 0 || is.Unacknowledged != 1 || is.LastAck.IsZero() {
-		t.Errorf("Stats() = %+v, want 4 pushes of which 1 was unacknowledged", is)
+	if is := conn.Stats(); is.Pushes != 5 || is.Waiting != 0 || is.Unacknowledged != 1 || is.LastAck.IsZero() {
+		t.Errorf("Stats() = %+v, want 5 pushes of which 1 was unacknowledged", is)
 	}
 	push(time.Minute)
 	c.Close()
