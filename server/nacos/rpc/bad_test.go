@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"runtime"
@@ -238,4 +239,50 @@ func TestSeatsAreGivenBack(t *testing.T) {
 		r.conn.Close()
 		next(t, e.left, "its end")
 	}
+}
+
+// failing is a listener that fails when it is told to.
+type failing struct {
+	net.Listener
+
+	conns chan net.Conn // closed: it fails
+}
+
+var errListener = errors.New("the listener is broken")
+
+// Accept implements net.Listener.
+func (f *failing) Accept() (net.Conn, error) {
+	conn, more := <-f.conns
+	if !more {
+		return nil, errListener
+	}
+	return conn, nil
+}
+
+// A listener that fails ends the server at once, whoever is connected.
+func TestAListenerThatFails(t *testing.T) {
+	e := newEcho()
+	s, err := rpc.New(rpc.Config{Handler: e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, over := &failing{l, make(chan net.Conn)}, make(chan error, 1)
+	go func() { over <- s.Serve(context.WithoutCancel(t.Context()), f) }()
+	go func() {
+		defer close(f.conns)
+		if conn, err := l.Accept(); err == nil {
+			f.conns <- conn
+			<-e.joined
+		}
+	}()
+	c := rpctest.Dial(t, l.Addr().String(), rpctest.Options{})
+	c.SetUp()
+	if err := next(t, over, "the end of Serve"); !errors.Is(err, errListener) {
+		t.Errorf("Serve() = %v, want %v", err, errListener)
+	}
+	next(t, e.left, "the end of the connection")
 }

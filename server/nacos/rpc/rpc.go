@@ -216,10 +216,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		<-ctx.Done()
 		_ = srv.Close() // what is under way was asked to leave before
 	})
-	defer s.settle()
 	if err := serve(&bounded{l, s}); !errors.Is(err, http.ErrServerClosed) {
-		return err
+		return err // at once: connections that came in elsewhere go on until others are told
 	}
+	s.settle()
 	return nil
 }
 
