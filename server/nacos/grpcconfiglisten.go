@@ -3,6 +3,7 @@ package nacos
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,6 +218,8 @@ func (l *configListeners) fresh(one *configListener, all []listened) map[config.
 		}
 		if head := snap.Head(d.key); head != nil {
 			d.key = head.Key // the text that the snapshot has, likewise
+		} else {
+			d.key = config.Key{Namespace: strings.Clone(d.key.Namespace), Group: strings.Clone(d.key.Group), DataID: strings.Clone(d.key.DataID)}
 		}
 		fresh[d.key] = struct{}{}
 	}

@@ -124,6 +124,7 @@ func (o *holder) unlock(k registry.ServiceKey, s *holding) {
 
 // hold has a connection hold a set in a service, in place of all that it held there.
 func (h *holders) hold(c *grpcCall, k registry.ServiceKey, set []registry.Registration) (registry.Receipt, error) {
+	k = own(k)
 	o := h.of(c.conn)
 	o.mu.Lock()
 	o.who, o.shown = c.caller.Who, c.shown

@@ -75,3 +75,48 @@ func TestListsThatAreTooLong(t *testing.T) {
 		})
 	}
 }
+
+// Of what is subscribed and listened to no more is kept than its names.
+func TestLongTextsAreNotKept(t *testing.T) {
+	_, at := newGRPC(t)
+	c := rpctest.Connect(t, at, rpctest.Options{})
+	const (
+		subscribes = `{"serviceName":"s%d%s","subscribe":true,"clusters":"%s"}`
+		listens    = `{"configListenContexts":[{"dataId":"d%d%s","group":"g","tenant":"%s","md5":"%s"}]}`
+		registers  = `{"serviceName":"r%d%s","type":"registerInstance","instance":{"ip":"192.0.2.1","port":1}}`
+	)
+	long, blank := strings.Repeat("x", 1<<20), strings.Repeat(" ", 1<<20)
+	for name, q := range map[string]struct {
+		request string
+		body    func(n int) string
+		code    int
+	}{
+		"clusters":                 {"SubscribeServiceRequest", func(n int) string { return fmt.Sprintf(subscribes, n, "", long) }, 400},
+		"a service before blanks":  {"SubscribeServiceRequest", func(n int) string { return fmt.Sprintf(subscribes, n, blank, "") }, 0},
+		"the same that is held":    {"InstanceRequest", func(n int) string { return fmt.Sprintf(registers, n, blank) }, 0},
+		"an MD5":                   {"ConfigBatchListenRequest", func(n int) string { return fmt.Sprintf(listens, n, "a", "", long) }, 0},
+		"a document before blanks": {"ConfigBatchListenRequest", func(n int) string { return fmt.Sprintf(listens, n, "b"+blank, "", "") }, 0},
+		"a tenant after blanks":    {"ConfigBatchListenRequest", func(n int) string { return fmt.Sprintf(listens, n, "c", blank+"dev", blank+"1") }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := inUse()
+			for n := range 16 {
+				if got := c.Call(q.request, q.body(n)); got.ErrorCode != q.code {
+					t.Fatalf("%s = %s %.200s, want code %d", q.request, got.Type, got.Body, q.code)
+				}
+			}
+			if is := inUse(); is > before+8<<20 {
+				t.Errorf("of 16 MiB of texts %d are kept", (is-before)>>20)
+			}
+		})
+	}
+}
+
+// inUse returns how much memory is.
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what pools keep, too
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -297,6 +297,10 @@ func (h *Handler) grpcQuery(c *grpcCall) (any, error) {
 	return serviceResponse{rpc.OK(), h.view(w, c.conn)}, nil
 }
 
+// maxClusters bounds the names of clusters that a client wants to be told of, in all: they
+// are kept as it wrote them.
+const maxClusters = 4 << 10
+
 type subscribeRequest struct {
 	grpcService
 
@@ -311,7 +315,10 @@ func (h *Handler) grpcSubscribe(c *grpcCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := wish{service: k, clusters: strings.Clone(q.Clusters)}
+	w := wish{service: k, clusters: q.Clusters}
+	if len(w.clusters) > maxClusters {
+		return nil, tooLong("clusters", maxClusters)
+	}
 	if yes(q.Subscribe, true) {
 		err = h.tells.subscribe(c, w) // before the list is read: what changes in between is told
 	} else {

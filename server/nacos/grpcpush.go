@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,6 +111,7 @@ func (t *tells) subscribe(c *grpcCall, w wish) error {
 		return &refusal{status: http.StatusServiceUnavailable, text: "too many subscriptions"}
 	}
 	if o == nil {
+		w.service, w.clusters = own(w.service), strings.Clone(w.clusters)
 		o = &topic{w, map[*rpc.Conn]*subscription{}}
 		if t.services[w.service] == nil {
 			t.services[w.service] = map[string]*topic{}
@@ -124,6 +126,11 @@ func (t *tells) subscribe(c *grpcCall, w wish) error {
 	l.topics[o] = struct{}{}
 	t.count++
 	return nil
+}
+
+// own returns a key whose texts lie in no message that is longer than they are.
+func own(k registry.ServiceKey) registry.ServiceKey {
+	return registry.ServiceKey{Namespace: strings.Clone(k.Namespace), Group: strings.Clone(k.Group), Name: strings.Clone(k.Name)}
 }
 
 // renew has a connection judged by what it has shown now.
