@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +52,8 @@ type topic struct {
 // listening is a connection with its subscriptions.
 type listening struct {
 	topics map[*topic]struct{}
+	flying int                // pushes that are not acknowledged, mostFlying at most
+	turns  []*subscription    // that wait until there is room for theirs
 	who    access.Subject     // as it was let in last
 	shown  access.Credentials // by which
 	caller *access.Caller     // as it may now; nil: to be found out
@@ -63,6 +66,7 @@ type subscription struct {
 	topic *topic
 
 	flying   bool  // something was told and is not acknowledged
+	waits    bool  // it is in [listening].turns
 	gone     bool  // it is no subscription any more
 	failures uint8 // pushes in a row that were not acknowledged
 	place    int32 // in the agenda; -1: it is not
@@ -156,6 +160,7 @@ func (t *tells) leave(c *rpc.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l := t.conns[c]; l != nil {
+		l.turns = nil
 		for o := range l.topics {
 			t.drop(o.subscribed[c])
 		}
@@ -170,8 +175,11 @@ func (t *tells) drop(s *subscription) {
 	if s.place >= 0 {
 		heap.Remove(&t.due, int(s.place))
 	}
-	o := s.topic
-	delete(t.conns[s.conn].topics, o)
+	o, l := s.topic, t.conns[s.conn]
+	if s.waits {
+		l.turns = slices.DeleteFunc(l.turns, func(other *subscription) bool { return other == s })
+	}
+	delete(l.topics, o)
 	if delete(o.subscribed, s.conn); len(o.subscribed) == 0 {
 		if delete(t.services[o.service], o.clusters); len(t.services[o.service]) == 0 {
 			delete(t.services, o.service)
@@ -243,53 +251,6 @@ func (t *tells) idle() time.Duration {
 // now returns the time since t began; it is above 0.
 func (t *tells) now() int64 { return int64(time.Since(t.began)) + 1 }
 
-// gather returns who is to be told now, given which services changed.
-func (t *tells) gather(services []registry.ServiceKey) map[*topic][]*subscription {
-	paused := !t.h.switches.Current().PushEnabled
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.paused = paused
-	now := t.now()
-	to := map[*topic][]*subscription{}
-	take := func(s *subscription) {
-		if s.told == 0 {
-			s.told = s.news
-		}
-		s.news, s.flying, s.rests = 0, true, now+int64(tellMerge)
-		if s.place >= 0 {
-			heap.Remove(&t.due, int(s.place))
-		}
-		t.sent++
-		to[s.topic] = append(to[s.topic], s)
-	}
-	for _, k := range services {
-		for _, o := range t.services[k] {
-			for _, s := range o.subscribed {
-				if s.news == 0 {
-					s.news = now
-				}
-				switch {
-				case s.flying, s.place >= 0: // told later
-				case now < s.rests, t.paused:
-					t.plan(s, s.rests)
-				default:
-					take(s)
-				}
-			}
-		}
-	}
-	for len(t.due) > 0 && t.due[0].at <= now && !t.paused {
-		take(t.due[0])
-	}
-	return to
-}
-
-// plan has a subscription told at a time. t.mu is held.
-func (t *tells) plan(s *subscription, at int64) {
-	s.at = at
-	heap.Push(&t.due, s)
-}
-
 // tell tells subscriptions of one topic how it is now. What they get is rendered once,
 // but where a selector makes something else of their addresses.
 func (t *tells) tell(ctx context.Context, o *topic, to []*subscription) {
@@ -342,6 +303,7 @@ func (t *tells) settle(s *subscription, err error) {
 	defer t.mu.Unlock()
 	s.flying = false
 	now := t.now()
+	t.nextTurn(s.conn, now)
 	switch {
 	case s.gone, errors.Is(err, rpc.ErrGone):
 		return
