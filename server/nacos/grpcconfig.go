@@ -15,7 +15,8 @@ import (
 // configGRPC are the messages of configuration.
 func configGRPC() []grpcOp {
 	return []grpcOp{
-		{request: "ConfigQueryRequest", response: "ConfigQueryResponse", asks: readsDocument, needs: configs, do: (*Handler).grpcQueryConfig},
+		{request: "ConfigQueryRequest", response: "ConfigQueryResponse", asks: readsDocument, needs: configs, do: (*Handler).grpcQueryConfig,
+			failed: func(r rpc.Result) any { return unreadConfig{Result: r} }},
 		{request: "ConfigPublishRequest", response: "ConfigPublishResponse", asks: writesDocument, needs: configs, changes: true, do: (*Handler).grpcPublishConfig},
 		{request: "ConfigRemoveRequest", response: "ConfigRemoveResponse", asks: writesDocument, needs: configs, changes: true, do: (*Handler).grpcRemoveConfig},
 		{request: "ConfigBatchListenRequest", response: "ConfigChangeBatchListenResponse", asks: readsEach, needs: configs, do: (*Handler).grpcListenConfigs},
@@ -85,6 +86,15 @@ type readConfig struct {
 	Tag              string `json:"tag,omitempty"`
 }
 
+// unreadConfig is what stands in its place where there is none: clients of Rust look for
+// these also then.
+type unreadConfig struct {
+	rpc.Result
+
+	LastModified int64 `json:"lastModified"`
+	Beta         bool  `json:"beta"`
+}
+
 // configMissing is Nacos's code of a document that is not there: the client has none then.
 const configMissing = 300
 
@@ -105,7 +115,7 @@ func (h *Handler) grpcQueryConfig(c *grpcCall) (any, error) {
 		return nil, err
 	case choice.Document == nil:
 		h.listens.fetched(c.conn, k, "")
-		return rpc.Fail(configMissing, "config data not exist"), nil
+		return unreadConfig{Result: rpc.Fail(configMissing, "config data not exist")}, nil
 	}
 	d := choice.Document
 	h.cfg.Track.Sent(who, k, d.MD5, choice.Release)

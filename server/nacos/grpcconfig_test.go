@@ -53,7 +53,7 @@ func lacks(t testing.TB, got []byte, want string) (all []string) {
 func TestConfigurationOverGRPC(t *testing.T) {
 	const (
 		fine   = `{"resultCode":200,"errorCode":0,"success":true}`
-		absent = `{"resultCode":500,"errorCode":300,"success":false}`
+		absent = `{"resultCode":500,"errorCode":300,"success":false,"lastModified":0,"beta":false}`
 		a      = `"dataId":"a","group":"g"`
 	)
 	publish := func(more string) said {

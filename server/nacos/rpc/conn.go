@@ -226,7 +226,7 @@ func (c *Conn) acknowledge() {
 	if abilities == nil {
 		abilities = map[string]bool{}
 	}
-	body, _ := marshal(map[string]any{"abilityTable": abilities}) // it can
+	body, _ := marshal(map[string]any{"headers": struct{}{}, "abilityTable": abilities}) // it can
 	c.send(outgoing{head: framed("SetupAckRequest", len(body)), body: body})
 }
 

@@ -68,14 +68,17 @@ func (r Response) encode(requestID string) (head, body []byte, err error) {
 	if body, err = marshal(r.Body); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", r.Type, err)
 	}
-	head, body = headed(r.Type, requestID, body)
+	head, body = headed(r.Type, "{", requestID, body)
 	return head, body, nil
 }
 
+// request begins a request of ours: without headers it is none for clients of Rust.
+const request = `{"headers":{},`
+
 // headed returns what travels of a JSON object that gets a requestId: what stands before
-// the object's brace and in place of it, and the rest of the object.
-func headed(typ, requestID string, object []byte) (head, rest []byte) {
-	lead, rest := lead(requestID, object), object[1:]
+// the object's brace and in place of it, which begins as given, and the rest of the object.
+func headed(typ, begin, requestID string, object []byte) (head, rest []byte) {
+	lead, rest := lead(begin, requestID, object), object[1:]
 	return append(framed(typ, len(lead)+len(rest)), lead...), rest
 }
 
@@ -91,11 +94,12 @@ func marshal(v any) ([]byte, error) {
 }
 
 // lead is what a JSON object begins with that gets a requestId, in place of its brace.
-func lead(requestID string, object []byte) []byte {
+func lead(begin, requestID string, object []byte) []byte {
+	b := append(make([]byte, 0, len(begin)+len(requestID)+20), begin...)
 	if requestID == "" {
-		return []byte("{")
+		return b
 	}
-	b := append(make([]byte, 0, len(requestID)+20), `{"requestId":`...)
+	b = append(b, `"requestId":`...)
 	quoted, _ := marshal(requestID) // a string has no errors
 	b = append(b, quoted...)
 	if len(object) > len("{}") {

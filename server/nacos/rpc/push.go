@@ -37,7 +37,7 @@ type waiting struct {
 
 // Push sends a message on the stream and calls done once: with nil when the client has
 // acknowledged it within the time, else with ErrUnacknowledged, ErrRefused, ErrSlow or
-// ErrGone. body is a JSON object without requestId, which may be shared by many
+// ErrGone. body is a JSON object without headers and requestId, which may be shared by many
 // connections and is never changed. Push never blocks, and calls done on another
 // goroutine, where it must not block either.
 func (c *Conn) Push(typ string, body []byte, within time.Duration, done func(error)) {
@@ -50,7 +50,7 @@ func (c *Conn) Ask(typ string, body []byte, within time.Duration, done func(answ
 	c.mu.Lock()
 	c.pushes++
 	id := c.pushes
-	head, rest := headed(typ, strconv.FormatUint(id, 10), body)
+	head, rest := headed(typ, request, strconv.FormatUint(id, 10), body)
 	if err := c.queueUp(outgoing{id, head, rest}); err != nil {
 		c.mu.Unlock()
 		c.server.metrics.pushed(typ, err, 0)

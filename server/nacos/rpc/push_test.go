@@ -18,7 +18,7 @@ func TestPushes(t *testing.T) {
 	push := func(within time.Duration) rpctest.Push {
 		conn.Push("NotifySubscriberRequest", []byte(`{"a":"é<"}`), within, func(err error) { outcome <- err })
 		p := c.Next("NotifySubscriberRequest")
-		if want := `{"requestId":"` + p.ID + `","a":"é<"}`; string(p.Body) != want {
+		if want := `{"headers":{},"requestId":"` + p.ID + `","a":"é<"}`; string(p.Body) != want {
 			t.Errorf("push = %s, want %s", p.Body, want)
 		}
 		return p

@@ -221,8 +221,8 @@ func TestHandshakeWithoutAbilities(t *testing.T) {
 // The first messages of a client from 2.3 on, which waits for what the server can do.
 func TestHandshakeWithAbilities(t *testing.T) {
 	for name, tt := range map[string]struct{ table, want string }{
-		"a table":        {`{"lock":true,"fuzzyWatch":true,"mcp":false}`, `{"abilityTable":{"supportPersistentInstanceByGrpc":true}}`},
-		"an empty table": {`{}`, `{"abilityTable":{"supportPersistentInstanceByGrpc":true}}`},
+		"a table":        {`{"lock":true,"fuzzyWatch":true,"mcp":false}`, `{"abilityTable":{"supportPersistentInstanceByGrpc":true},"headers":{}}`},
+		"an empty table": {`{}`, `{"abilityTable":{"supportPersistentInstanceByGrpc":true},"headers":{}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEcho()
