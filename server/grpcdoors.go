@@ -6,16 +6,17 @@ import (
 
 	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/internal/doorman"
+	"github.com/musterhq/muster/server/nacos"
 	"github.com/musterhq/muster/server/nacos/rpc"
 )
 
 // guardGRPC has calls over gRPC pass doors of their own. Clients wait for 3 s, and some of
 // them do not try again when they are turned away after a server has come back, when all
 // of them come at once: there may wait more, for longer, than over HTTP.
-func (d *doors) guardGRPC(next rpc.Handler) rpc.Handler { return &guardedCalls{next, d} }
+func (d *doors) guardGRPC(next *nacos.Handler) rpc.Handler { return &guardedCalls{next, d} }
 
 type guardedCalls struct {
-	rpc.Handler
+	*nacos.Handler
 
 	doors *doors
 }
@@ -26,11 +27,11 @@ func (g *guardedCalls) Handle(ctx context.Context, c *rpc.Conn, q *rpc.Request) 
 		caller := access.From(ctx)
 		caller.Counts = true
 		if err := g.doors.limits.address(caller.From); err != nil {
-			return turnedAway(ctx, q.Type, err.Error()), nil
+			return g.turnAway(ctx, q.Type, err.Error()), nil
 		}
 		leave, err := door.Enter(ctx)
 		if err != nil {
-			return turnedAway(ctx, q.Type, "the server is busy, please try again later"), nil
+			return g.turnAway(ctx, q.Type, "the server is busy, please try again later"), nil
 		}
 		defer leave()
 	}
@@ -55,23 +56,13 @@ const (
 	notAtOnce     = time.Second
 )
 
-// turnedAway answers a call that is one too many. Strict clients look for the fields of a
-// list all the same.
-func turnedAway(ctx context.Context, request, why string) rpc.Response {
+// turnAway answers a call that is one too many.
+func (g *guardedCalls) turnAway(ctx context.Context, request, why string) rpc.Response {
 	timer := time.NewTimer(notAtOnce)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	result := rpc.Fail(overThreshold, "%s", why)
-	if request == "ServiceListRequest" {
-		return rpc.Response{Type: "ServiceListResponse", Body: struct {
-			rpc.Result
-
-			Count int      `json:"count"`
-			Names []string `json:"serviceNames"`
-		}{Result: result, Names: []string{}}}
-	}
-	return rpc.Response{Type: rpc.ResponseType(request), Body: result}
+	return g.Failure(request, rpc.Fail(overThreshold, "%s", why))
 }

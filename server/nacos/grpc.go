@@ -60,12 +60,23 @@ func (h *Handler) Handle(ctx context.Context, conn *rpc.Conn, q *rpc.Request) (r
 	body, err := c.serve()
 	c.record(err)
 	if err != nil {
-		failure := c.fail(err)
-		if body = any(failure); op.failed != nil {
-			body = op.failed(failure)
-		}
+		return op.failure(c.fail(err)), nil
 	}
 	return rpc.Response{Type: op.response, Body: body}, nil
+}
+
+// Failure returns what a request that a [Handler] knows is answered with when it fails.
+func (h *Handler) Failure(request string, r rpc.Result) rpc.Response {
+	return h.grpc[request].failure(r)
+}
+
+// failure is of the request's own type: clients take another one for trouble of the
+// connection. Strict ones look for what they read in it also then.
+func (o *grpcOp) failure(r rpc.Result) rpc.Response {
+	if o.failed != nil {
+		return rpc.Response{Type: o.response, Body: o.failed(r)}
+	}
+	return rpc.Response{Type: o.response, Body: r}
 }
 
 func (c *grpcCall) serve() (any, error) {

@@ -631,3 +631,26 @@ func TestTheOtherConnectionHoldsItWhenOneIsLost(t *testing.T) {
 		t.Error("readers see another instance")
 	}
 }
+
+// A failure has the type of the request's own response, and what strict clients read in it.
+func TestFailuresAreOfTheirRequest(t *testing.T) {
+	w := newWorld(t)
+	others := map[string]string{
+		"ServiceQueryRequest":       `QueryServiceResponse {%s}`,
+		"PersistentInstanceRequest": `InstanceResponse {%s}`,
+		"ServiceListRequest":        `ServiceListResponse {%s,"count":0,"serviceNames":[]}`,
+		"ConfigQueryRequest":        `ConfigQueryResponse {%s,"lastModified":0,"beta":false}`,
+		"ConfigBatchListenRequest":  `ConfigChangeBatchListenResponse {%s}`,
+	}
+	for request := range nacos.GRPCNeeds() {
+		want := others[request]
+		if want == "" {
+			want = strings.TrimSuffix(request, "Request") + "Response {%s}"
+		}
+		want = fmt.Sprintf(want, `"resultCode":500,"errorCode":503,"success":false,"message":"not now"`)
+		got := w.Failure(request, rpc.Fail(503, "not now"))
+		if body, err := json.Marshal(got.Body); err != nil || got.Type+" "+string(body) != want {
+			t.Errorf("a failure of %s = %s %s, %v, want %s", request, got.Type, body, err, want)
+		}
+	}
+}

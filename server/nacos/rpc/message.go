@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -187,17 +186,4 @@ func text(v any) string {
 	default:
 		return fmt.Sprint(v)
 	}
-}
-
-// ResponseType returns the type of the response to a type of request.
-func ResponseType(request string) string {
-	switch request {
-	case "ServiceQueryRequest":
-		return "QueryServiceResponse"
-	case "ConfigBatchListenRequest":
-		return "ConfigChangeBatchListenResponse"
-	case "PersistentInstanceRequest":
-		return "InstanceResponse"
-	}
-	return strings.TrimSuffix(request, "Request") + "Response"
 }
