@@ -62,15 +62,16 @@ type configListener struct {
 
 // listenedDoc is a document that a connection listens to.
 type listenedDoc struct {
-	tenant string // as sent: the client's key is the triple it wrote
-	has    string // MD5 that the client says it has, empty: nothing
-	told   string // MD5 of what it knows that there is: has, until it is told of another
-	state  noticeState
-	unsure bool // it was told of another since it said so, and may have fetched that
-	again  bool // it changed since the push that is under way
-	behind bool // a push came to nothing, and none was acknowledged since
-	tries  int  // that came to nothing
-	idle   int  // that were acknowledged, and it did not heed
+	tenant   string // as sent: the client's key is the triple it wrote
+	has      string // MD5 that the client says it has, empty: nothing
+	told     string // MD5 of what it knows that there is: has, until it is told of another
+	state    noticeState
+	unsure   bool // it was told of another since it said so, and may have fetched that
+	again    bool // it changed since the push that is under way
+	behind   bool // a push came to nothing, and none was acknowledged since
+	heeded   bool // it has fetched what it was told of last
+	tries    int  // that came to nothing
+	unheeded int  // that were acknowledged, and neither a fetch nor a listen followed
 }
 
 // noticeState is what becomes of a push.
@@ -191,7 +192,7 @@ func (l *configListeners) listen(one *configListener, caller *access.Caller, sho
 			continue
 		}
 		md5, differs := snap.Differs(d.key, who, d.md5)
-		doc.tenant, doc.has, doc.told, doc.unsure, doc.tries, doc.idle = d.tenant, d.md5, d.md5, false, 0, 0
+		doc.tenant, doc.has, doc.told, doc.unsure, doc.heeded, doc.tries, doc.unheeded = d.tenant, d.md5, d.md5, false, false, 0, 0
 		l.caughtUp(one, d.key, doc)
 		switch {
 		case differs:

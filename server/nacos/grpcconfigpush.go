@@ -17,11 +17,11 @@ const (
 	// mostTries is how often a push is made that comes to nothing, 2, 4, 6, … seconds after one
 	// another: for two minutes. The client asks by itself every few minutes.
 	mostTries = 10
-	// mostIdle is how often a push is made again that was acknowledged, 1, 2, 4, … seconds
+	// mostUnheeded is how often a push is made again that was acknowledged, 1, 2, 4, … seconds
 	// after one another, to a client that has not listened anew since, nor fetched it. The
 	// clients of Go and Python forget what they acknowledged while an answer was under way that
 	// puts them in step, and would ask by themselves after five minutes.
-	mostIdle = 4
+	mostUnheeded = 4
 	// stillThere is after what time a connection is noted anew in the push track, where
 	// who is not heard of for 90 s is gone.
 	stillThere = time.Minute
@@ -147,7 +147,7 @@ func (l *configListeners) compare(one *configListener, k config.Key) {
 	if !differs {
 		return
 	}
-	doc.told, doc.idle = md5, 0
+	doc.told, doc.heeded, doc.unheeded = md5, false, 0
 	switch doc.state {
 	case noticeIdle, noticeResting:
 		doc.state = noticeReady
@@ -231,9 +231,9 @@ func (l *configListeners) answered(ctx context.Context, a ack) {
 		case a.err == nil, errors.Is(a.err, rpc.ErrGone):
 			doc.tries = 0
 			l.caughtUp(one, a.key, doc)
-			if a.err == nil && doc.unsure && doc.idle < mostIdle {
-				l.rests(one, a.key, doc, time.Second<<doc.idle)
-				doc.idle++
+			if a.err == nil && doc.unsure && !doc.heeded && doc.unheeded < mostUnheeded {
+				l.rests(one, a.key, doc, time.Second<<doc.unheeded)
+				doc.unheeded++
 			}
 		default:
 			l.unanswered(one, a.key, doc)
@@ -296,7 +296,7 @@ func (l *configListeners) fetched(conn pushed, k config.Key, md5 string) {
 	if doc == nil || !doc.unsure || doc.told != md5 {
 		return
 	}
-	doc.idle = mostIdle
+	doc.heeded = true
 	if doc.state == noticeResting && doc.tries == 0 {
 		doc.state = noticeIdle
 	}
