@@ -170,3 +170,14 @@ func Matches(text string, k config.Key) bool {
 	p, err := parsePattern(text)
 	return err == nil && p.matches(k.Namespace, k.Group, k.DataID)
 }
+
+// BoundWatches bounds the names that watches of services may take, and returns how many
+// they take now.
+func BoundWatches(h *Handler, most int) (names func() int) {
+	h.fuzzyNames.most = most
+	return func() int {
+		h.fuzzyNames.mu.Lock()
+		defer h.fuzzyNames.mu.Unlock()
+		return h.fuzzyNames.names
+	}
+}

@@ -14,9 +14,10 @@ import (
 
 // Bounds of what is watched by patterns.
 const (
-	mostPatterns  = 20     // of one connection
-	mostMatches   = 10_000 // of one pattern
-	patternsLimit = 50310  // Nacos's codes of these
+	mostPatterns  = 20        // of one connection
+	mostMatches   = 10_000    // of one pattern
+	mostNamed     = 2_000_000 // that clients know, or are to be told of when a watch begins, of all watches; at about 150 bytes
+	patternsLimit = 50310     // Nacos's codes of these
 	matchesLimit  = 50311
 	syncRest      = time.Second
 )
@@ -59,9 +60,11 @@ type fuzzyWatches[K comparable, S comparable] struct {
 
 	h    *Handler
 	bell chan struct{}
+	most int // mostNamed, but in tests
 
 	mu     sync.Mutex
 	by     map[pushed]map[string]*fuzzyWatch[K] // by pattern; guarded by mu
+	names  int                                  // that watches take; guarded by mu
 	pushes uint64                               // so far; guarded by mu
 }
 
@@ -72,6 +75,7 @@ type fuzzyWatch[K comparable] struct {
 	shown access.Credentials
 	who   access.Subject
 
+	names   int            // of fuzzyWatches.names
 	known   map[K]struct{} // that the client knows
 	first   bool           // it watches for the first time, and is told when it knows all
 	begun   bool           // lacks is found out
@@ -82,7 +86,7 @@ type fuzzyWatch[K comparable] struct {
 }
 
 func newFuzzyWatches[K comparable, S comparable](h *Handler, of fuzzyKind[K, S]) *fuzzyWatches[K, S] {
-	return &fuzzyWatches[K, S]{fuzzyKind: of, h: h, bell: make(chan struct{}, 1), by: map[pushed]map[string]*fuzzyWatch[K]{}}
+	return &fuzzyWatches[K, S]{fuzzyKind: of, h: h, bell: make(chan struct{}, 1), most: mostNamed, by: map[pushed]map[string]*fuzzyWatch[K]{}}
 }
 
 func (f *fuzzyWatches[K, S]) ring() {
@@ -92,31 +96,54 @@ func (f *fuzzyWatches[K, S]) ring() {
 	}
 }
 
+// room counts the names that a watch takes from now on, and reports whether there is room
+// for them. f.mu is held.
+func (f *fuzzyWatches[K, S]) room(w *fuzzyWatch[K], names int) bool {
+	if more := names - w.names; more > 0 && f.names+more > f.most {
+		return false
+	}
+	f.names, w.names = f.names+names-w.names, names
+	return true
+}
+
 // watch has a connection told of what a pattern means, but for what it knows.
-func (f *fuzzyWatches[K, S]) watch(w *fuzzyWatch[K]) bool {
+func (f *fuzzyWatches[K, S]) watch(w *fuzzyWatch[K]) rpc.Result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := f.by[w.conn]
+	was := all[w.text]
+	if was == nil && len(all) >= mostPatterns {
+		return rpc.Fail(patternsLimit, "more than %d patterns are watched over one connection", mostPatterns)
+	}
+	if !f.room(w, len(w.known)) {
+		return rpc.Fail(http.StatusServiceUnavailable, "too many names are watched, please try again later")
+	}
+	if was != nil {
+		f.drop(was)
+		w.busy = was.busy // its acknowledgement is still to come, and counts for nothing
+	}
 	if all == nil {
 		all = map[string]*fuzzyWatch[K]{}
 		f.by[w.conn] = all
 	}
-	if was := all[w.text]; was != nil {
-		w.busy = was.busy // its acknowledgement is still to come, and counts for nothing
-		f.h.behind.remove(was)
-	} else if len(all) >= mostPatterns {
-		return false
-	}
 	all[w.text] = w
 	f.ring()
-	return true
+	return rpc.OK()
+}
+
+// drop forgets a watch. f.mu is held.
+func (f *fuzzyWatches[K, S]) drop(w *fuzzyWatch[K]) {
+	f.h.behind.remove(w)
+	f.room(w, 0)
+	delete(f.by[w.conn], w.text)
 }
 
 func (f *fuzzyWatches[K, S]) cancel(conn pushed, text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.h.behind.remove(f.by[conn][text])
-	delete(f.by[conn], text)
+	if w := f.by[conn][text]; w != nil {
+		f.drop(w)
+	}
 }
 
 // renew has a connection judged by what it has shown now.
@@ -132,7 +159,7 @@ func (f *fuzzyWatches[K, S]) left(conn pushed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, w := range f.by[conn] {
-		f.h.behind.remove(w)
+		f.drop(w)
 	}
 	delete(f.by, conn)
 }
@@ -209,7 +236,12 @@ func (f *fuzzyWatches[K, S]) may(ctx context.Context, w *fuzzyWatch[K]) bool {
 // batches, that it knows all, and then one change after another.
 func (f *fuzzyWatches[K, S]) tell(snap S, w *fuzzyWatch[K]) {
 	if !w.begun {
-		w.begun, w.lacks = true, f.lacking(snap, w)
+		lacks := f.lacking(snap, w)
+		if !f.room(w, len(w.known)+len(lacks)) {
+			w.after = time.Now().Add(syncRest) // others may have gone by then
+			return
+		}
+		w.begun, w.lacks = true, lacks
 	}
 	sort := "FUZZY_WATCH_DIFF_SYNC_NOTIFY"
 	if w.first {
@@ -312,6 +344,7 @@ func (f *fuzzyWatches[K, S]) push(w *fuzzyWatch[K], typ string, message any, lea
 		default:
 			f.h.behind.remove(w)
 			learnt()
+			f.room(w, len(w.known)+len(w.lacks)) // of what came since it began there may be more
 		}
 		f.ring()
 	})
@@ -355,8 +388,5 @@ func (f *fuzzyWatches[K, S]) take(c *grpcCall) (any, error) {
 			w.known[k] = struct{}{}
 		}
 	}
-	if !f.watch(w) {
-		return rpc.Fail(patternsLimit, "more than %d patterns are watched over one connection", mostPatterns), nil
-	}
-	return rpc.OK(), nil
+	return f.watch(w), nil
 }

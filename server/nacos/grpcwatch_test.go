@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/registry"
+	"github.com/musterhq/muster/server/nacos"
 	"github.com/musterhq/muster/server/nacos/rpc/rpctest"
 )
 
@@ -96,4 +98,45 @@ func TestWatchesThatAreMadeAnew(t *testing.T) {
 	before.Ack()
 	now.Ack()
 	next("NamingFuzzyWatchSyncRequest FINISH_FUZZY_WATCH_INIT_NOTIFY 0").Ack()
+}
+
+// What clients say that they know is kept while they watch, and bounded in all.
+func TestWatchesOfTooManyNames(t *testing.T) {
+	w := newWorld(t)
+	names := nacos.BoundWatches(w.Handler, 30)
+	at := w.serveGRPC(t)
+	c, other := rpctest.Connect(t, at, rpctest.Options{Manual: true}), rpctest.Connect(t, at, rpctest.Options{})
+	for _, name := range []string{"order-api", "order-log", "order-ui"} {
+		register(t, c, instanceOf(name, "192.0.2.1"))
+	}
+	watch := func(c *rpctest.Client, of string, known, code int) {
+		t.Helper()
+		var all []string
+		for n := range known {
+			all = append(all, fmt.Sprintf("public@@DEFAULT_GROUP@@%s-%d", of, n))
+		}
+		got := c.Call("NamingFuzzyWatchRequest", object{"groupKeyPattern": "public>>DEFAULT_GROUP>>" + of + "-*", "initializing": true, "receivedGroupKeys": all})
+		if got.ErrorCode != code {
+			t.Errorf("a watch of %s with %d names = %s, want code %d", of, known, got.Body, code)
+		}
+	}
+	watch(c, "none", 10, 0)
+	c.Next("NamingFuzzyWatchSyncRequest") // that all of them are gone: they are kept twice
+	watch(other, "none", 9, 0)
+	watch(other, "gone", 2, 503)
+	watch(other, "order", 0, 0)
+	if got := names(); got != 29 {
+		t.Errorf("%d names are kept, want 29", got)
+	}
+	c.Close()
+	for told := ""; !strings.Contains(told, "ADD_SERVICE public@@DEFAULT_GROUP@@order-ui"); { // there is room now
+		told = watched(t, other.Next("NamingFuzzyWatchSyncRequest"))
+	}
+	other.Close()
+	for names() > 0 {
+		if t.Context().Err() != nil {
+			t.Fatal("names are kept of nobody")
+		}
+		<-time.After(time.Millisecond)
+	}
 }
