@@ -1,7 +1,6 @@
 package nacos
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -116,9 +115,6 @@ func (c *grpcCall) fail(err error) rpc.Result {
 
 // read reads the body of a request. Types that do not fit are the caller's fault.
 func (c *grpcCall) read(into any) error {
-	if len(bytes.TrimSpace(c.q.Body)) == 0 {
-		return nil
-	}
 	if err := json.Unmarshal(c.q.Body, into); err != nil {
 		return refuse(http.StatusBadRequest, "the request cannot be read: %s", err)
 	}
