@@ -122,8 +122,9 @@ func HastenPushes(h *Handler, within, again time.Duration) (patience int) {
 	return tellPatience
 }
 
-// HearEvery has the judge told of connections every d, unless they want it more often.
-func HearEvery(h *Handler, d time.Duration) { h.holders.most = d }
+// HearEvery has the judge told of connections every d, unless they want it more often, and
+// clients say anew within d what failed.
+func HearEvery(h *Handler, d time.Duration) { h.holders.most, h.holders.redo = d, d }
 
 // Behind returns how many clients over gRPC are behind.
 func Behind(h *Handler) int {

@@ -571,6 +571,52 @@ func TestAConnectionRegainsWhatTheJudgeTook(t *testing.T) {
 	}
 }
 
+// Clients of Go and Rust say what they hold once after each connect: whose word came while
+// nothing could be written has to connect anew when something can again.
+func TestWhatCouldNotBeWrittenIsSaidAnew(t *testing.T) {
+	for name, err := range map[string]error{"etcd is away": registry.ErrUnavailable, "etcd hangs": context.DeadlineExceeded} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			saysAnew(t, err)
+		})
+	}
+}
+
+func saysAnew(t *testing.T, why error) {
+	t.Helper()
+	w := newWorld(t)
+	nacos.HearEvery(w.Handler, 500*time.Millisecond)
+	at := w.serveGRPC(t)
+	connect := func() *rpctest.Client { return rpctest.Connect(t, at, rpctest.Options{}) }
+	once, again, leaves := connect(), connect(), connect()
+	register(t, leaves, instanceOf("order-api", "192.0.2.3"))
+	away := func(err error) {
+		w.names.Lock()
+		defer w.names.Unlock()
+		w.names.Fail = err
+	}
+	away(why)
+	for c, q := range map[*rpctest.Client]object{once: instanceOf("order-api", "192.0.2.1"), again: instanceOf("order-api", "192.0.2.2"), leaves: deregisterOf("order-api", "192.0.2.3")} {
+		if got := c.Call("InstanceRequest", q); got.ErrorCode != 503 {
+			t.Fatalf("%v while nothing can be written = %s %s, want code 503", q["type"], got.Type, got.Body)
+		}
+	}
+	select {
+	case p := <-once.Pushes():
+		t.Errorf("told %s while nothing can be written", p.Type)
+	case <-time.After(1500 * time.Millisecond): // three words of it to the judge
+	}
+	away(nil)
+	register(t, again, instanceOf("order-api", "192.0.2.2"))
+	once.Next("ConnectResetRequest")
+	leaves.Next("ConnectResetRequest")
+	select {
+	case p := <-again.Pushes():
+		t.Errorf("told %s, though it said it again", p.Type)
+	case <-time.After(time.Second):
+	}
+}
+
 // Clients over gRPC are shown where those over HTTP are.
 func TestConnectedClientsAreShown(t *testing.T) {
 	w, at := newGRPC(t)

@@ -23,6 +23,7 @@ type holders struct {
 	gate     *access.Gate
 	log      *slog.Logger
 	most     time.Duration // between two words of a connection
+	redo     time.Duration // redoTime, but in tests
 
 	mu    sync.Mutex
 	conns map[*rpc.Conn]*holder // that hold something or did; guarded by mu, as is the rest
@@ -34,6 +35,7 @@ type holders struct {
 // holder is one connection.
 type holder struct {
 	id   string
+	conn *rpc.Conn
 	next time.Time   // when the judge is to be told; guarded by [holders].mu
 	busy atomic.Bool // the judge is being told
 
@@ -42,6 +44,8 @@ type holder struct {
 	shown  access.Credentials // by which
 	barred int                // in how many of the services it may not hold anything any more
 	sets   map[registry.ServiceKey]*holding
+	missed map[registry.ServiceKey]bool // of which nothing could be written when the client said what it holds
+	back   time.Time                    // since when something can again; zero: nothing can, or nothing is missed
 }
 
 // holding is what a connection holds in one service. Its lock is held while that is
@@ -52,15 +56,17 @@ type holding struct {
 }
 
 const (
-	hearLook  = 250 * time.Millisecond // how often those are looked for that are due
-	hearMost  = 5 * time.Second        // the longest time between two words of a connection, and for one
-	hearAgain = time.Second            // after a word that nobody took
-	hearers   = 16                     // that tell the judge at once
-	goneKnown = time.Minute            // for how long a lost connection is remembered
+	hearLook   = 250 * time.Millisecond // how often those are looked for that are due
+	hearMost   = 5 * time.Second        // the longest time between two words of a connection, and for one
+	hearAgain  = time.Second            // after a word that nobody took
+	hearers    = 16                     // that tell the judge at once
+	goneKnown  = time.Minute            // for how long a lost connection is remembered
+	redoTime   = 4 * time.Second        // in which clients of Java, C# and others say anew by themselves what failed
+	mostMissed = 16                     // services of a connection that are noted as missed: one is enough to have it connect anew
 )
 
 func newHolders(r Registry, gate *access.Gate, log *slog.Logger) *holders {
-	return &holders{registry: r, gate: gate, log: log, most: hearMost, conns: map[*rpc.Conn]*holder{}, gone: map[string]time.Time{}}
+	return &holders{registry: r, gate: gate, log: log, most: hearMost, redo: redoTime, conns: map[*rpc.Conn]*holder{}, gone: map[string]time.Time{}}
 }
 
 // of returns what is known of a connection.
@@ -69,7 +75,7 @@ func (h *holders) of(c *rpc.Conn) *holder {
 	defer h.mu.Unlock()
 	o := h.conns[c]
 	if o == nil {
-		o = &holder{id: c.ID(), sets: map[registry.ServiceKey]*holding{}}
+		o = &holder{id: c.ID(), conn: c, sets: map[registry.ServiceKey]*holding{}}
 		h.conns[c] = o
 	}
 	return o
@@ -132,6 +138,7 @@ func (h *holders) hold(c *grpcCall, k registry.ServiceKey, set []registry.Regist
 	s := o.lock(k)
 	defer o.unlock(k, s)
 	receipt, err := h.registry.Hold(c.ctx, o.id, k, set)
+	o.said(k, err)
 	if err != nil {
 		return receipt, err
 	}
@@ -144,14 +151,56 @@ func (h *holders) hold(c *grpcCall, k registry.ServiceKey, set []registry.Regist
 
 // release has a connection hold nothing in a service, as [registry.Registry.LetGo].
 func (h *holders) release(ctx context.Context, c *rpc.Conn, k registry.ServiceKey, named registry.Endpoint) (registry.Receipt, error) {
+	k = own(k)
 	o := h.of(c)
 	s := o.lock(k)
 	defer o.unlock(k, s)
 	receipt, err := h.registry.LetGo(ctx, c.ID(), k, named)
+	o.said(k, err)
 	if err == nil {
 		s.set = nil
 	}
 	return receipt, err
+}
+
+// said notes what became of what a client said of a service.
+func (o *holder) said(k registry.ServiceKey, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(o.missed, k)
+	case is(err, registry.ErrUnavailable, context.DeadlineExceeded) && len(o.missed) < mostMissed: // all else is no better later
+		if o.missed == nil {
+			o.missed = map[registry.ServiceKey]bool{}
+		}
+		o.missed[k] = true
+	}
+}
+
+// anew reports whether a client has to connect anew, as it has not said again what could not
+// be written: those of Go and Rust say after each connect what they hold, and if that
+// fails, not until the next one.
+func (h *holders) anew(ctx context.Context, o *holder) bool {
+	o.mu.Lock()
+	missed := len(o.missed)
+	o.mu.Unlock()
+	if missed == 0 {
+		return false
+	}
+	_, err := h.registry.Regain(ctx, o.id, nil, h.isGone) // of nothing: whether etcd answers
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch now := time.Now(); {
+	case err != nil, len(o.missed) == 0:
+		o.back = time.Time{}
+	case o.back.IsZero():
+		o.back = now
+	case now.Sub(o.back) >= h.redo:
+		o.missed, o.back = nil, time.Time{}
+		return true
+	}
+	return false
 }
 
 // leave forgets a connection. What it held and another one declares too goes to that one
@@ -262,6 +311,10 @@ func (h *holders) hear(ctx context.Context, o *holder) {
 		o.next = time.Now().Add(hearAgain)
 		h.mu.Unlock()
 		return
+	}
+	if h.anew(ctx, o) {
+		h.log.Info("a client has to connect anew: what it said of its instances could not be written, and it has not said it again", "connection", o.id)
+		o.conn.Reset("")
 	}
 	for k, s := range sets {
 		if !barred[k] && s.mu.TryLock() { // else its client just says what it wants
