@@ -67,11 +67,18 @@ func newKeyFile(t testing.TB) string {
 // open returns a site over an etcd; how its Run ended comes from ended.
 func open(t testing.TB, client *clientv3.Client, keyFile string) (s site, ended <-chan error) {
 	t.Helper()
-	s = site{dir: t.TempDir(), store: etcdstore.New(client, etcdstore.Config{})}
 	keys, err := vault.OpenFile(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openWith(t, client, keys)
+}
+
+// openWith is open with what seals keys.
+func openWith(t testing.TB, client *clientv3.Client, keys auth.Vault) (s site, ended <-chan error) {
+	t.Helper()
+	s = site{dir: t.TempDir(), store: etcdstore.New(client, etcdstore.Config{})}
+	var err error
 	s.Authority, err = auth.New(auth.Config{Store: s.store.Auth(), Vault: keys, Server: "s1", SecretFile: filepath.Join(s.dir, "admin.secret")})
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +221,41 @@ func TestAnotherKeyFileIsAnError(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Error("Run() with another key file goes on")
+	}
+}
+
+// late is a key file that is ready only when something else has been done.
+type late struct {
+	auth.Vault
+
+	before func()
+}
+
+func (l late) Seal(plain, additional []byte) ([]byte, error) {
+	l.before()
+	return l.Vault.Seal(plain, additional)
+}
+
+// Of servers with different key files that start at once, the one that comes second ends,
+// and leaves no password behind that opens nothing.
+func TestServersThatStartAtOnceWithOtherKeyFiles(t *testing.T) {
+	client := startEtcd(t)
+	keys, err := vault.OpenFile(newKeyFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile := newKeyFile(t)
+	s, ended := openWith(t, client, late{keys, func() { start(t, client, keyFile) }})
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "key file") {
+			t.Errorf("Run() = %v, want that the keys do not open", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("Run() with another key file goes on")
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "admin.secret")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("file of the password = %v, want none", err)
 	}
 }
 

@@ -49,7 +49,7 @@ func (a *Authority) begin(ctx context.Context) error {
 		return err
 	}
 	if keys.err != nil {
-		return keys.err
+		return errors.Join(keys.err, a.settle(keys.of))
 	}
 	if keys.of.started() {
 		return a.settle(keys.of)
