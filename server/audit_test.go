@@ -122,7 +122,6 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	}
 }
 
-// Ids that are no operation's would have the log hold what they are to keep out.
 // What a call names in its body, or has made, is what its record is about.
 func TestRecordsNameWhatWasMade(t *testing.T) {
 	dir := t.TempDir()
@@ -154,7 +153,33 @@ func TestRecordsNameWhatWasMade(t *testing.T) {
 	}
 }
 
+// Why a login is refused is recorded, whichever way it comes.
+func TestRefusedLoginsSayWhy(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := start(t, server.Config{Auth: "on", DataDir: dir})
+	for _, c := range []struct{ path, kind, body string }{
+		{api.PathLogin, "application/json", `{"user":"ann","password":"hunter2"}`},
+		{"/nacos/v1/auth/login", "application/x-www-form-urlencoded", "username=ann&password=hunter2"},
+	} {
+		resp, err := http.Post(base(s)+c.path, c.kind, strings.NewReader(c.body)) //nolint:noctx // it ends with the server
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	all := recorded(t, dir)
+	if len(all) != 2 {
+		t.Fatalf("recorded %+v, want both logins", all)
+	}
+	for _, r := range all {
+		if r.Result != audit.Refused || r.Why != "user, password or token is not known" {
+			t.Errorf("recorded %+v, want it refused, and why", r)
+		}
+	}
+}
+
 // Whoever names a token where its id is wanted, or as a path, does not leave it in the log.
+// Ids that are no operation's would have the log hold what they are to keep out.
 func TestTokensAreNotRecorded(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: "on", DataDir: dir}, func(*server.Server) {})

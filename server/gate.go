@@ -41,7 +41,23 @@ func register[In, Out any](a huma.API, need access.Need, o huma.Operation, do fu
 	if need.Level != access.Open {
 		o.Security = []map[string][]string{{bearer: {}}}
 	}
-	huma.Register(a, o, do)
+	huma.Register(a, o, explained(do))
+}
+
+// explained has the audit log say why an operation itself refuses a call, as a login does.
+func explained[In, Out any](do func(context.Context, *In) (*Out, error)) func(context.Context, *In) (*Out, error) {
+	return func(ctx context.Context, in *In) (*Out, error) {
+		out, err := do(ctx, in)
+		if status, ok := errors.AsType[huma.StatusError](err); ok && refuses(status.GetStatus()) {
+			audit.From(ctx).Because(err.Error())
+		}
+		return out, err
+	}
+}
+
+// refuses reports whether a status says that somebody may not do something, or not now.
+func refuses(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTooManyRequests
 }
 
 // checked keeps back what an operation answers that has checked no right: a mistake of ours

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/audit"
 )
 
 // Login is the session of a client that has logged in.
@@ -49,6 +50,7 @@ func (h *Handler) login(c *call) (any, error) {
 	c.w.Header().Set("Cache-Control", "no-store")
 	got, err := h.cfg.Login(c.r.Context(), c.value("username"), c.params["password"])
 	if refused, ok := errors.AsType[*access.Refused](err); ok {
+		audit.From(c.r.Context()).Because(refused.Error())
 		why := wrongPassword
 		if refused.Reason == access.ReasonBusy {
 			why = refused.Error()
