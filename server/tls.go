@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -64,6 +65,9 @@ func (s *Server) openTLS() (err error) {
 	}
 	if s.ownCerts, err = certs.Open(t.listener().Files(), s.log); err != nil {
 		return fmt.Errorf("tls: %w", err)
+	}
+	if u, err := url.Parse(s.advertisedHTTP()); err == nil && s.ownCerts.Leaf().VerifyHostname(u.Hostname()) != nil {
+		s.log.Warn("the certificate does not name the host by which other servers reach this one: they refuse it, see --advertise-http", "host", u.Hostname())
 	}
 	s.metrics.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_tls_certificate_end_timestamp_seconds",
