@@ -23,17 +23,19 @@ func TestCertificateThatIsGoneOverOpenConnections(t *testing.T) {
 	s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: "on", TLS: settings, DataDir: t.TempDir()}, func(*server.Server) {})
 	const soon = 2 * time.Second
 	for _, c := range []struct {
-		name, protocol string
-		good           time.Duration
-		revoke         bool
+		name, of, protocol, path string
+		good                     time.Duration
+		revoke                   bool
+		refused                  int
 	}{
-		{"ended", "http/1.1", soon, false}, {"ended", "h2", soon, false},
-		{"revoked", "http/1.1", time.Hour, true}, {"revoked", "h2", time.Hour, true},
+		{"ended", "agent", "http/1.1", api.PathWhoAmI, soon, false, http.StatusUnauthorized}, {"ended", "agent", "h2", api.PathWhoAmI, soon, false, http.StatusUnauthorized},
+		{"revoked", "agent", "http/1.1", api.PathWhoAmI, time.Hour, true, http.StatusUnauthorized}, {"revoked", "agent", "h2", api.PathWhoAmI, time.Hour, true, http.StatusUnauthorized},
+		{"revoked for Nacos", "server", "h2", "/nacos/v1/ns/service/list?pageNo=1&pageSize=1", time.Hour, true, http.StatusForbidden},
 	} {
 		t.Run(c.name+" over "+c.protocol, func(t *testing.T) {
 			grant := func(good time.Duration) certs.Files {
 				t.Helper()
-				cert, key, err := a.Grant(authority.Wish{Name: "web-1", URI: &url.URL{Scheme: "muster", Host: "agent", Path: "/web-1"}, Good: good, Client: true, Replace: true})
+				cert, key, err := a.Grant(authority.Wish{Name: "web-1", URI: &url.URL{Scheme: "muster", Host: c.of, Path: "/web-1"}, Good: good, Client: true, Replace: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -43,7 +45,7 @@ func TestCertificateThatIsGoneOverOpenConnections(t *testing.T) {
 			client := over(t, files, c.protocol)
 			status := func() int {
 				t.Helper()
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addresses().HTTP+api.PathWhoAmI, http.NoBody)
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addresses().HTTP+c.path, http.NoBody)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -67,7 +69,7 @@ func TestCertificateThatIsGoneOverOpenConnections(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, "the certificate is refused", func() bool { return status() == http.StatusUnauthorized })
+			eventually(t, "the certificate is refused", func() bool { return status() == c.refused })
 			grant(time.Hour)
 			eventually(t, "another certificate is shown, and lets in", func() bool { return status() == http.StatusOK })
 		})

@@ -2,8 +2,10 @@ package nacos
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/audit"
 )
 
@@ -87,6 +89,9 @@ func (c *call) fail(err error) {
 	if known == nil {
 		c.h.log.Error("call failed", "method", c.r.Method, "path", c.r.URL.Path, "err", err)
 		known = caused(http.StatusInternalServerError, "unexpected failure, see the log of the server")
+	}
+	if _, refused := errors.AsType[*access.Refused](err); refused && access.Certificate(c.r.TLS) != nil {
+		c.w.Header().Set("Connection", "close") // another certificate is shown by another connection alone
 	}
 	switch {
 	case known.by == byFilter:

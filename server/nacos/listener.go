@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/access"
+	"github.com/musterhq/muster/audit"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/internal/nacoswire"
 )
@@ -133,10 +134,31 @@ func (h *Handler) listen(c *call) error {
 	}
 	defer h.polls.Leave(c.peer())
 	changed, err = h.hold(c, all, who, time.Duration(timeout)*time.Millisecond)
+	if err == nil && len(changed) > 0 {
+		changed, err = c.readsStill(changed)
+	}
 	if err != nil {
 		return err
 	}
 	return c.answerChanged(changed)
+}
+
+// readsStill returns those of the documents that a caller whose call was held may read by
+// now.
+func (c *call) readsStill(changed []listened) ([]listened, error) {
+	shown, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	caller, err := c.h.cfg.Gate.Again(c.r.Context(), c.caller.Who, shown)
+	if err == nil {
+		caller.Operation = c.caller.Operation
+		changed, err = readable(changed, caller, func(namespace, group string) error { return caller.CheckNeed(c.asks, namespace, group) })
+	}
+	if err != nil {
+		audit.From(c.r.Context()).Because(err.Error())
+	}
+	return changed, err
 }
 
 // hold waits until a document differs, the time is over or the server drains;

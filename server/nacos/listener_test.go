@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/musterhq/muster/access"
 	"github.com/musterhq/muster/config"
 	"github.com/musterhq/muster/server/nacos"
 )
@@ -80,11 +81,18 @@ type poll struct {
 
 func startPoll(t *testing.T, w *world, timeout string, documents ...[]string) *poll {
 	t.Helper()
+	return startPollAs(t, w, "", timeout, documents...)
+}
+
+// startPollAs is startPoll by who has a token.
+func startPollAs(t *testing.T, w *world, token, timeout string, documents ...[]string) *poll {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &poll{rec: httptest.NewRecorder(), cancel: cancel, done: make(chan struct{})}
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/nacos/v1/cs/configs/listener", strings.NewReader("Listening-Configs="+probe(documents...)))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Long-Pulling-Timeout", timeout)
+	req.Header.Set("accessToken", token)
 	began := time.Now()
 	go func() {
 		defer close(p.done)
@@ -156,6 +164,35 @@ func TestListenerIsAnsweredWhenItsDocumentChanges(t *testing.T) {
 			<-quiet.done
 			if quiet.rec.Body.Len() != 0 {
 				t.Errorf("poll with the new digest = %q, want nothing", quiet.rec.Body)
+			}
+		}
+	})
+}
+
+// A poll is answered by what its caller may read at its end.
+func TestHeldPollIsJudgedAgain(t *testing.T) {
+	policy, err := access.NewPolicy(map[string][]access.Rule{"reads": {{Kind: access.Config, Namespace: "*", Group: "*", Verbs: "r"}}, "none": nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		who := &guests{tokens: map[string]access.Subject{}, policy: policy}
+		for _, name := range []string{"stays", "gone", "barred"} {
+			who.tokens[name] = access.Subject{Type: access.User, Name: name, Roles: []string{"reads"}}
+		}
+		w := newWorld(t, func(c *nacos.Config) { c.Gate = &access.Gate{Who: who} })
+		polls := map[string]*poll{}
+		for name := range who.tokens {
+			polls[name] = startPollAs(t, w, name, "30000", []string{"d", "g", ""})
+		}
+		synctest.Wait()
+		who.forget("gone")
+		who.tokens["barred"] = access.Subject{Type: access.User, Name: "barred", Roles: []string{"none"}}
+		publishDoc(t, w, "d", "1")
+		for name, want := range map[string]int{"stays": http.StatusOK, "gone": http.StatusForbidden, "barred": http.StatusForbidden} {
+			p := polls[name]
+			if <-p.done; p.rec.Code != want || (want == http.StatusOK) != (p.rec.Body.String() == "d%02g%01\n") {
+				t.Errorf("the poll of %s = %d %q, want %d", name, p.rec.Code, p.rec.Body, want)
 			}
 		}
 	})
