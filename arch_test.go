@@ -93,7 +93,7 @@ var arrows = map[string][]string{
 	"server/events":         {"registry", "api", "internal/view", "internal/seats"},
 	"server/relay":          {"registry"},
 	"server/nacos":          {"access", "audit", "auth", "registry", "config", "server/nacos/switches", "server/nacos/archive", "server/nacos/rpc", "server/push", "server/waiters", "internal/crew", "internal/seats", "internal/nacoswire"},
-	"server/nacos/rpc":      {"access", "internal/seats"},
+	"server/nacos/rpc":      {"access", "internal/origin", "internal/seats"},
 	"server/nacos/archive":  nil,
 	"server/nacos/switches": nil,
 	"server/push":           {"registry"},

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterhq/muster/internal/origin"
 	"github.com/musterhq/muster/server/nacos/rpc"
 )
 
@@ -104,7 +105,8 @@ var abilities = map[string]bool{"supportPersistentInstanceByGrpc": true, "fuzzyW
 
 // openGRPC makes what serves gRPC, at its own port and where HTTP has it too.
 func (s *Server) openGRPC() (err error) {
-	cfg := rpc.Config{Handler: s.doors.guardGRPC(s.nacosAPI), Prefix: s.id[:min(len(s.id), 8)] + "-", Abilities: abilities, Ready: s.nacosReady, MaxConnections: s.room.calls,
+	proxies, _ := origin.Parse(s.cfg.TrustedProxies) // WithDefaults has read them
+	cfg := rpc.Config{Proxy: proxies.Trust, Handler: s.doors.guardGRPC(s.nacosAPI), Prefix: s.id[:min(len(s.id), 8)] + "-", Abilities: abilities, Ready: s.nacosReady, MaxConnections: s.room.calls,
 		Large: func(ctx context.Context) (func(), error) { return s.doors.bulk.Enter(ctx) }, Logger: s.log, ErrorLog: log.New(&s.handshakes, "", 0), Registerer: s.metrics}
 	if s.ownCerts != nil {
 		cfg.TLS = s.ownCerts.Server(s.cfg.TLS.ClientRequired, "h2")

@@ -7,11 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/internal/authority"
 	"github.com/musterhq/muster/internal/certs"
 	"github.com/musterhq/muster/server"
 	"github.com/musterhq/muster/server/events"
+	"github.com/musterhq/muster/server/nacos/rpc/rpctest"
 )
 
 // through makes a call as a proxy of this host does that has it from where the lines of the
@@ -153,6 +156,30 @@ func TestCertificateOfProxyIsItsOwn(t *testing.T) {
 			}
 			if resp.Body.Close() != nil || (resp.StatusCode == http.StatusOK) != want {
 				t.Errorf("GET %s by a proxy with the certificate of a server, for %q = %s", path, from, resp.Status)
+			}
+		}
+	}
+}
+
+// Over gRPC nothing tells whom a proxy passes on, or that it speaks for itself: its
+// certificate lets in nobody.
+func TestCertificateOfProxyOverGRPC(t *testing.T) {
+	settings, a := secured(t)
+	settings.ClientCAFile = a.File
+	cert, key, err := a.Grant(authority.Wish{Name: "proxy", URI: &url.URL{Scheme: "muster", Host: "server", Path: "/proxy"}, Good: time.Hour, Client: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := certs.Open(certs.Files{Cert: cert, Key: key, CA: a.File}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for proxy, want := range map[string]bool{"192.0.2.1": true, "127.0.0.1": false} {
+		s, _ := startAfter(t, server.Config{HTTP: "127.0.0.1:0", Auth: server.AuthOn, TLS: settings, TrustedProxies: []string{proxy}, GRPCOnHTTP: true}, func(*server.Server) {})
+		for _, at := range []string{s.Addresses().GRPC, s.Addresses().HTTP} {
+			c := rpctest.Connect(t, at, rpctest.Options{TLS: credentials.NewTLS(trust.Client("127.0.0.1", "h2"))})
+			if got := c.Call("ServiceListRequest", map[string]any{"pageNo": 1, "pageSize": 1}); got.Success != want {
+				t.Errorf("with a certificate, from %s with a proxy at %s: ServiceListRequest = %s %s, want success %v", at, proxy, got.Type, got.Body, want)
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 package origin
 
 import (
+	"crypto/tls"
 	"fmt"
 	"iter"
 	"net/http"
@@ -39,7 +40,8 @@ func Parse(texts []string) (Proxies, error) {
 	return all, nil
 }
 
-func (p Proxies) trust(at netip.Addr) bool {
+// Trust reports whether a proxy has that address.
+func (p Proxies) Trust(at netip.Addr) bool {
 	at = at.WithZone("")
 	return slices.ContainsFunc(p, func(network netip.Prefix) bool { return network.Contains(at) })
 }
@@ -56,7 +58,7 @@ func (p Proxies) Of(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	at := remote.Addr().Unmap()
-	if !p.trust(at) {
+	if !p.Trust(at) {
 		return at
 	}
 	for text := range fromRight(r.Header[forwardedFor]) {
@@ -68,7 +70,7 @@ func (p Proxies) Of(r *http.Request) netip.Addr {
 		default: // no better is known; and a proxy elsewhere knows nothing of this host's loopback
 			return at
 		}
-		if at = said; !p.trust(at) {
+		if at = said; !p.Trust(at) {
 			return at
 		}
 	}
@@ -88,16 +90,23 @@ func (p Proxies) Settle(r *http.Request) netip.Addr {
 	if remote, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || remote.Addr().Unmap() == from {
 		return from
 	}
-	if r.TLS != nil {
-		passed := *r.TLS
-		passed.PeerCertificates, passed.VerifiedChains = nil, nil
-		r.TLS = &passed
-	}
+	r.TLS = Passed(r.TLS)
 	r.RemoteAddr = ""
 	if from.IsValid() {
 		r.RemoteAddr = netip.AddrPortFrom(from, 0).String() // nobody says which port
 	}
 	return from
+}
+
+// Passed returns what is left of a connection of a proxy for whoever calls by it: the
+// certificate that it showed is the proxy's own.
+func Passed(of *tls.ConnectionState) *tls.ConnectionState {
+	if of == nil {
+		return nil
+	}
+	passed := *of
+	passed.PeerCertificates, passed.VerifiedChains = nil, nil
+	return &passed
 }
 
 // fromRight yields the elements of the lines of a header that is a list, the last one

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/musterhq/muster/internal/origin"
 )
 
 // Client is who is at the other end of a connection, as it said when it set up.
@@ -188,6 +190,9 @@ func (s *Server) join(w http.ResponseWriter, ctl *http.ResponseController, r *ht
 	c := &Conn{client: client, server: s, wire: wire, since: time.Now(), out: w, ctl: ctl}
 	c.idle.L = &c.mu
 	c.client.Addr, c.client.TLS = wire.addr, r.TLS
+	if s.cfg.Proxy != nil && s.cfg.Proxy(wire.addr.Addr()) {
+		c.client.TLS = origin.Passed(r.TLS)
+	}
 	if c.client.IP, _ = netip.ParseAddr(ip); !c.client.IP.IsValid() {
 		c.client.IP = wire.addr.Addr()
 	}

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -46,6 +47,9 @@ type Config struct {
 	Abilities map[string]bool
 	// Ready returns why this server cannot answer yet, nil when it can; nil is always.
 	Ready func() error
+	// Proxy reports whether who calls from an address passes on what others say, so that
+	// the certificate of its connection is nobody's; nil: nobody does.
+	Proxy func(netip.Addr) bool
 	// Large lets a message in that is longer than 256 KiB and has come, and returns what
 	// gives the place back; nil lets all in.
 	Large func(ctx context.Context) (leave func(), err error)
