@@ -122,6 +122,26 @@ func HastenPushes(h *Handler, within, again time.Duration) (patience int) {
 	return tellPatience
 }
 
+// MissListeners has clients asked to connect anew that have not listened for d, before Run.
+func MissListeners(h *Handler, d time.Duration) { h.strays.within = d }
+
+// Silent returns how many connections of clients of configuration have not listened.
+func Silent(h *Handler) (n int) {
+	h.strays.mu.Lock()
+	defer h.strays.mu.Unlock()
+	for _, all := range h.strays.silent {
+		n += len(all)
+	}
+	return n
+}
+
+// Lost returns how many clients are known to have listened over a connection that has ended.
+func Lost(h *Handler) int {
+	h.strays.mu.Lock()
+	defer h.strays.mu.Unlock()
+	return len(h.strays.lost)
+}
+
 // HearEvery has the judge told of connections every d, unless they want it more often, and
 // clients say anew within d what failed.
 func HearEvery(h *Handler, d time.Duration) { h.holders.most, h.holders.redo = d, d }

@@ -122,7 +122,10 @@ func (c *grpcCall) read(into any) error {
 }
 
 // Joined implements [rpc.Handler].
-func (h *Handler) Joined(c *rpc.Conn) { h.conns.add(c) }
+func (h *Handler) Joined(c *rpc.Conn) {
+	h.conns.add(c)
+	h.strays.joined(c)
+}
 
 // Left implements [rpc.Handler].
 func (h *Handler) Left(c *rpc.Conn) {
@@ -130,6 +133,7 @@ func (h *Handler) Left(c *rpc.Conn) {
 	h.holders.leave(c)
 	h.tells.leave(c)
 	h.admitted.Delete(c)
+	h.strays.left(c, h.listens.documents(c) > 0)
 	h.listens.left(c)
 	h.fuzzy.left(c)
 	h.fuzzyNames.left(c)
@@ -142,6 +146,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	g.Go(func() error { h.tells.run(ctx); return nil })
 	g.Go(func() error { h.holders.run(ctx); return nil })
 	g.Go(func() error { return h.listens.run(ctx) })
+	g.Go(func() error { return h.strays.run(ctx) })
 	g.Go(func() error { return h.fuzzy.run(ctx) })
 	g.Go(func() error { return h.fuzzyNames.run(ctx) })
 	return g.Wait()

@@ -299,6 +299,7 @@ func (h *Handler) grpcListenConfigs(c *grpcCall) (any, error) {
 		return nil, err
 	}
 	h.cfg.Track.Listens(h.cfg.Asker(who), held(all))
+	h.strays.listens(c.conn)
 	one := h.listens.of(c.conn, who, isGo(c.conn))
 	changed, err := h.listens.listen(one, c.caller, c.shown, all)
 	if err != nil {

@@ -235,8 +235,9 @@ type Handler struct {
 	holders    *holders
 	conns      connections
 	tells      *tells
-	behind     behind                                                 // clients over gRPC that acknowledge nothing
-	listens    *configListeners                                       // connections that listen to documents
+	behind     behind           // clients over gRPC that acknowledge nothing
+	listens    *configListeners // connections that listen to documents
+	strays     *strays
 	fuzzy      *fuzzyWatches[config.Key, *config.Snapshot]            // connections that watch for documents
 	fuzzyNames *fuzzyWatches[registry.ServiceKey, *registry.Snapshot] // and for services
 	admitted   sync.Map                                               // of connections, by what each was let in last
@@ -267,6 +268,7 @@ func New(c Config) (*Handler, error) {
 		return nil, err
 	}
 	h.polls = seats.New(c.MaxPolls, c.MaxPollsPerClient)
+	h.strays = newStrays()
 	h.listens, h.fuzzy, h.fuzzyNames = newConfigListeners(h), newFuzzyWatches(h, documentsWatched(h)), newFuzzyWatches(h, servicesWatched(h))
 	for _, o := range operations() {
 		for _, p := range o.at {
