@@ -63,8 +63,9 @@ func addMember(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return show(c, added, "", [][]string{{fmt.Sprintf("%s may join now; start its server on an empty data directory with\n"+
-		"  --name %s --peer %s --join --initial-cluster %s", args[0], args[0], args[1], added.InitialCluster)}})
+	return show(c, added, "", [][]string{ // a row for each line: in a cell the end of one is escaped
+		{fmt.Sprintf("%s may join now; start its server on an empty data directory with", args[0])},
+		{fmt.Sprintf("  --name %s --peer %s --join --initial-cluster %s", args[0], args[1], added.InitialCluster)}})
 }
 
 func removeMember(c *cli.Context) error {
