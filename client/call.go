@@ -40,12 +40,12 @@ func (c *Client) do(ctx context.Context, r call) (answer, error) {
 	if strings.HasSuffix(r.path, "/") || strings.Contains(r.path, "//") {
 		return answer{}, fmt.Errorf("%s %s: a name is empty: %w", r.method, r.path, ErrInvalid)
 	}
-	var last error
+	failed := failures{servers: c.Servers()}
 	doubt := false // an earlier try may have taken effect
 	for round := range c.cfg.Rounds {
 		if round > 0 {
 			if err := sleep(ctx, c.pause(round-1)); err != nil {
-				return answer{}, fmt.Errorf("%w (before that: %w)", err, last)
+				return answer{}, fmt.Errorf("%w (before that: %w)", err, failed.err())
 			}
 		}
 		first := int(c.preferred.Load())
@@ -62,18 +62,15 @@ func (c *Client) do(ctx context.Context, r call) (answer, error) {
 				}
 				return a, err
 			}
-			last = err
+			failed.add(at, err)
 			sent := !notSent(err) && !errors.Is(err, ErrFull) // who has no room has changed nothing
 			doubt = doubt || sent
 			if r.once && sent {
-				return answer{}, err
+				return answer{}, failed.err()
 			}
 		}
 	}
-	if u, ok := errors.AsType[*UnreachableError](last); ok {
-		u.Servers = c.Servers()
-	}
-	return answer{}, last
+	return answer{}, failed.err()
 }
 
 // try carries out one call on one server.

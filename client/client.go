@@ -5,8 +5,9 @@
 // or 507, a call that may be repeated goes on to the next server, and after all
 // of them starts over with growing, jittered pauses. Calls that must not
 // happen twice are repeated only if they cannot have reached a server.
-// Failures are an *Error, which the server sent, or an *UnreachableError; both
-// answer errors.Is for the sentinels of this package.
+// Failures are an *Error, which the server sent, an *UnreachableError, or both where
+// some servers answered and others did not; all answer errors.Is for the sentinels of
+// this package.
 package client
 
 import (

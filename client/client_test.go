@@ -142,6 +142,32 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// What a server answered is the reason of a failure, wherever it stands among servers that
+// are gone, and those are named beside it.
+func TestAnswersCountMoreThanSilence(t *testing.T) {
+	unable := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"detail": "etcd has no leader"}`)
+	})
+	a, b := closed(t), closed(t)
+	want := unable + ": etcd has no leader (503); no answer from " + a + ", " + b + ": dial tcp "
+	for name, servers := range map[string][]string{"first": {unable, a, b}, "between": {a, unable, b}, "last": {a, b, unable}} {
+		c := open(t, servers...)
+		_, asked := c.Status(t.Context())
+		_, streamed := c.Backup(t.Context(), io.Discard)
+		_, once := c.AddMember(t.Context(), api.MemberSpec{Name: "d", Peer: "192.0.2.1:2380"})
+		if once == nil || !strings.Contains(once.Error(), "etcd has no leader (503)") || (name == "last") != strings.Contains(once.Error(), "no answer from "+a+", "+b) {
+			t.Errorf("AddMember with the one that answers %s = %v, want what it says and who was asked before", name, once)
+		}
+		for call, err := range map[string]error{"Status": asked, "Backup": streamed} {
+			if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, client.ErrUnavailable) {
+				t.Errorf("%s with the one that answers %s = %v, want %q and ErrUnavailable", call, name, err, want)
+			}
+		}
+	}
+}
+
 func TestFailoverSticks(t *testing.T) {
 	var first, second atomic.Int32
 	busy := atomic.Bool{}

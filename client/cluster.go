@@ -59,12 +59,13 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
 
 // stream writes the answer to a GET to w, as it comes.
 func (c *Client) stream(ctx context.Context, what, path string, w io.Writer) (int64, error) {
-	var last error
+	failed := failures{servers: c.Servers()}
 	first := int(c.preferred.Load())
 	for i := range c.servers {
-		resp, err := c.begin(ctx, c.servers[(first+i)%len(c.servers)], path)
+		at := (first + i) % len(c.servers)
+		resp, err := c.begin(ctx, c.servers[at], path)
 		if err != nil {
-			last = err
+			failed.add(at, err)
 			if ctx.Err() == nil && (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnreachable)) {
 				continue
 			}
@@ -77,7 +78,7 @@ func (c *Client) stream(ctx context.Context, what, path string, w io.Writer) (in
 		}
 		return n, nil
 	}
-	return 0, last
+	return 0, failed.err()
 }
 
 // begin sends a GET and returns the answer with its body still to be read; it
