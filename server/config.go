@@ -302,14 +302,24 @@ func cleanZone(z string) (string, error) {
 	if _, err := netip.ParsePrefix(z); err == nil {
 		return "", fmt.Errorf("zone: %q is a network: name its reverse zone, such as 2.0.192.in-addr.arpa for 192.0.2.0/24", z)
 	}
-	zone := strings.ToLower(dns.Fqdn(z))
-	if _, ok := dns.IsDomainName(zone); !ok || z == "" {
-		return "", fmt.Errorf("zone: %q is not a domain name", z)
+	if !plainName(z) {
+		return "", fmt.Errorf("zone: %q is not a domain name, of letters, digits, -, _ and dots", z)
 	}
+	zone := strings.ToLower(dns.Fqdn(z))
 	if zone == "." || zone == "internal." {
 		return "", fmt.Errorf("zone: %q is not to be served, choose a name below it", z)
 	}
 	return zone, nil
+}
+
+// plainName reports whether a domain name stands in a Corefile as it is: DNS itself allows
+// any byte in a label, but a blank, a quote or a brace means something there, and so do *
+// and escapes. The slash is in reverse zones of less than 256 addresses (RFC 2317).
+func plainName(name string) bool {
+	_, ok := dns.IsDomainName(name)
+	return ok && name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./", r)
+	})
 }
 
 func checkListen(setting, addr string) (host string, err error) {
@@ -361,10 +371,10 @@ func parseNS(s string) (name string, addr netip.Addr, err error) {
 	if !ok {
 		return "", addr, fmt.Errorf("ns: %q is not of the form NAME=ADDRESS", s)
 	}
-	if _, ok := dns.IsDomainName(name); !ok || name == "" {
-		return "", addr, fmt.Errorf("ns: %q is not a domain name", name)
+	if !plainName(name) {
+		return "", addr, fmt.Errorf("ns: %q is not a domain name, of letters, digits, -, _ and dots", name)
 	}
-	if addr, err = netip.ParseAddr(text); err != nil {
+	if addr, err = netip.ParseAddr(text); err != nil || addr.Zone() != "" {
 		return "", addr, fmt.Errorf("ns: %q is not an IP address", text)
 	}
 	return dns.Fqdn(name), addr, nil

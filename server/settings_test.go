@@ -38,6 +38,17 @@ func TestSettingsOfSeveralServers(t *testing.T) {
 		{"a broken advertised URL", server.Config{AdvertiseHTTP: "http://192.0.2.1:port"}, "advertise_http: "},
 		{"pushes from an address of their own", server.Config{Push: "192.0.2.1:9848"}, ""},
 		{"pushes from no address", server.Config{Push: "9848"}, `push: "9848" is not of the form`},
+		{"a zone with a hyphen, an underscore and capitals", server.Config{Zones: []string{"DC-1._x.example.org."}}, ""},
+		{"a reverse zone of half a network", server.Config{Zones: []string{"a.org", "0/25.2.0.192.in-addr.arpa"}}, ""},
+		{"a zone with a blank", server.Config{Zones: []string{"a.org", "bad zone"}}, `zone: "bad zone" is not a domain name`},
+		{"a zone with a brace", server.Config{Zones: []string{"a{b.org"}}, `zone: "a{b.org" is not a domain name`},
+		{"a zone with a quote", server.Config{Zones: []string{`a"b.org`}}, `zone: "a\"b.org" is not a domain name`},
+		{"a zone with an escape", server.Config{Zones: []string{`a\.b.org`}}, `zone: "a\\.b.org" is not a domain name`},
+		{"any zone", server.Config{Zones: []string{"*"}}, `zone: "*" is not a domain name`},
+		{"a zone in letters that DNS has not", server.Config{Zones: []string{"größe.org"}}, `zone: "größe.org" is not a domain name`},
+		{"a zone without a name", server.Config{Zones: []string{""}}, `zone: "" is not a domain name`},
+		{"a name server with a blank", server.Config{NameServers: []string{"a b=192.0.2.1"}}, `ns: "a b" is not a domain name`},
+		{"a name server at a link", server.Config{NameServers: []string{"a.b=fe80::1%eth0"}}, `ns: "fe80::1%eth0" is not an IP address`},
 		{"a name alone", server.Config{Cluster: embedded.Cluster{Name: "a"}}, ""},
 		{"members without an address to listen at", server.Config{Cluster: embedded.Cluster{Name: "a", Initial: "a=192.0.2.1:2380"}}, "cluster: "},
 		{"members beside an external etcd", server.Config{Etcd: server.Etcd{URLs: []string{"http://192.0.2.1:2379"}},
@@ -59,6 +70,53 @@ func TestSettingsOfSeveralServers(t *testing.T) {
 			_, err := c.cfg.WithDefaults()
 			if (err == nil) != (c.says == "") || err != nil && !strings.HasPrefix(err.Error(), c.says) {
 				t.Errorf("WithDefaults() = %v, want %q", err, c.says)
+			}
+		})
+	}
+}
+
+// What a server would refuse at its start for its files is found without starting it.
+func TestFilesOfSettings(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, content := range map[string]string{"empty": "", "Corefile": "a.org:1053 {\n    muster\n}\n", "broken": "a.org:1053 {\n    mustre\n}\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	people := server.OIDC{Issuer: "https://id.example.org", ClientID: "muster", Roles: map[string][]string{"office": {"reader"}}}
+	secret, authorities := people, people
+	secret.ClientSecretFile, authorities.CAFile = "nofile", "nofile"
+	for _, c := range []struct {
+		name string
+		cfg  server.Config
+		says []string // none: it is good
+	}{
+		{"none", server.Config{}, nil},
+		{"a certificate", server.Config{TLS: server.TLS{CertFile: "nofile", KeyFile: "empty"}}, []string{"tls: ", "nofile"}},
+		{"its key", server.Config{TLS: server.TLS{CertFile: "empty", KeyFile: "nofile"}}, []string{"tls: ", "nofile"}},
+		{"authorities", server.Config{TLS: server.TLS{CAFile: "nofile"}}, []string{"tls: ", "nofile"}},
+		{"authorities in a file that holds none", server.Config{TLS: server.TLS{CAFile: "empty"}}, []string{"tls: ", "empty holds no certificate"}},
+		{"keys of documents", server.Config{ConfigKeyFile: "nofile"}, []string{"config_key_file: ", "nofile"}},
+		{"keys of sessions, which the first start makes", server.Config{AuthKeyFile: "nofile"}, nil},
+		{"keys of sessions that are none", server.Config{AuthKeyFile: "empty"}, []string{"auth_key_file: "}},
+		{"a secret of a provider", server.Config{OIDC: secret}, []string{"oidc: client_secret_file: ", "nofile"}},
+		{"authorities of a provider", server.Config{OIDC: authorities}, []string{"oidc: ca_file: ", "nofile"}},
+		{"authorities of etcd", server.Config{Etcd: server.Etcd{URLs: []string{"https://192.0.2.1:2379"}, CAFile: "nofile"}}, []string{"etcd: ", "nofile"}},
+		{"labels, which are waited for", server.Config{Labels: server.Labels{File: "nofile"}}, nil},
+		{"a Corefile", server.Config{Corefile: "Corefile"}, nil},
+		{"a Corefile that is not there", server.Config{Corefile: "nofile"}, []string{"corefile: ", "nofile"}},
+		{"a Corefile that is none", server.Config{Corefile: "broken"}, []string{"broken:2"}},
+		{"no zone of names", server.Config{Zones: []string{"2.0.192.in-addr.arpa"}}, []string{"none is for services"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.cfg.CheckFiles()
+			if (err == nil) != (c.says == nil) {
+				t.Fatalf("CheckFiles() = %v, want %q", err, c.says)
+			}
+			for _, part := range c.says {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("CheckFiles() = %v, want %q in it", err, part)
+				}
 			}
 		})
 	}

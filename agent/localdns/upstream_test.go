@@ -226,6 +226,8 @@ func TestBadSettings(t *testing.T) {
 		"everybody's":       {Zones: []string{"internal"}},
 		"no domain name":    {Zones: []string{"a..b"}},
 		"zone \"a.b\\n":     {Zones: []string{"a.b\n}"}},
+		"zone \"a{b\"":      {Zones: []string{"a{b"}},
+		"zone \"*.a.b\"":    {Zones: []string{"*.a.b"}},
 		"not host:port":     {Listen: "127.0.0.1"},
 		"not an IP address": {Listen: "example.org:53"},
 		"not ADDRESS:PORT":  {Servers: []string{"ns.example.org:53"}},

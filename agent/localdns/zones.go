@@ -15,13 +15,17 @@ const DefaultZone = "muster.internal."
 // parents are zones that a server may not claim: what is below them is others' too.
 var parents = []string{"in-addr.arpa.", "ip6.arpa.", "home.arpa."}
 
+// plain is what zones are made of: all else that DNS allows means something in a Corefile.
+// The slash is in reverse zones of less than 256 addresses (RFC 2317).
+const plain = "abcdefghijklmnopqrstuvwxyz0123456789-_./"
+
 // parseZone returns a zone in lower case with its last dot.
 func parseZone(text string) (string, error) {
 	zone := dns.Fqdn(strings.ToLower(text))
 	n, ok := dns.IsDomainName(zone)
 	switch {
-	case !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", fmt.Errorf("zone %q is no domain name", text)
+	case !ok || text == "" || strings.Trim(zone, plain) != "":
+		return "", fmt.Errorf("zone %q is no domain name, of letters, digits, -, _ and dots", text)
 	case n < 2 || slices.Contains(parents, zone):
 		return "", fmt.Errorf("zone %q is everybody's", text)
 	}

@@ -79,7 +79,7 @@ func checkFile(kind, path string, content []byte) error {
 		if err := readSettings(path, &cfg); err != nil {
 			return err
 		}
-		if _, err := cfg.WithDefaults(); err != nil {
+		if err := cfg.CheckFiles(); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		return nil
@@ -90,6 +90,11 @@ func checkFile(kind, path string, content []byte) error {
 		}
 		if _, err := agent.New(cfg); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
+		}
+		if cfg.Corefile != "" {
+			if _, err := cfg.CorefileText(); err != nil {
+				return fmt.Errorf("%s: corefile: %w", path, err)
+			}
 		}
 		return nil
 	}
