@@ -36,6 +36,9 @@ func readSettings(path string, into any) error {
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict())
 	if err := documents.Decode(into); err != nil {
+		if m := misfitOf(content, reflect.TypeOf(into)); m != nil {
+			return fmt.Errorf("%s:%d: %s", path, m.line, m.text)
+		}
 		return settingsError(path, err, into)
 	}
 	if err := documents.Decode(new(any)); !errors.Is(err, io.EOF) {
@@ -47,7 +50,7 @@ func readSettings(path string, into any) error {
 func settingsError(path string, err error, into any) error {
 	var y yaml.Error
 	if !errors.As(err, &y) {
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	where := path
 	if t := y.GetToken(); t != nil && t.Position != nil {
@@ -60,6 +63,9 @@ func settingsError(path string, err error, into any) error {
 		if meant := nearest.Of(key, keysOf(reflect.TypeOf(into))); meant != "" {
 			message += fmt.Sprintf(", did you mean %q", meant)
 		}
+	}
+	if strings.HasPrefix(message, "cannot unmarshal") { // of an alias, what misfitOf does not follow
+		message = "a value is of another type than its key takes"
 	}
 	return fmt.Errorf("%s: %s", where, message)
 }
@@ -75,7 +81,10 @@ func keysOf(t reflect.Type) []string {
 	}
 	var keys []string
 	for f := range t.Fields() {
-		key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if options == "inline" {
+			keys = append(keys, keysOf(f.Type)...)
+		}
 		if key != "" && key != "-" {
 			keys = append(append(keys, key), keysOf(f.Type)...)
 		}
