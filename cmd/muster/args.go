@@ -71,7 +71,7 @@ func takesValue(c *cli.Command, arg string) bool {
 }
 
 // names returns the arguments that are no flags, as many as want names, of
-// which those in brackets may be missing.
+// which those in brackets may be missing, and none empty.
 func names(c *cli.Context, want ...string) ([]string, error) {
 	got := c.Args().Slice()
 	for i, w := range want {
@@ -81,6 +81,11 @@ func names(c *cli.Context, want ...string) ([]string, error) {
 	}
 	if len(got) > len(want) {
 		return nil, usagef("unexpected %q: %s", got[len(want)], strings.TrimSpace(c.Command.HelpName+" "+strings.Join(want, " ")))
+	}
+	for i, name := range got { // a variable of a script that is not set, as a rule
+		if name == "" {
+			return nil, usagef("%s is empty: %s %s", strings.ToLower(strings.Trim(want[i], "[]")), c.Command.HelpName, strings.Join(want, " "))
+		}
 	}
 	return append(got, make([]string, len(want)-len(got))...), nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/musterhq/muster/api"
 	"github.com/musterhq/muster/client"
+	"github.com/musterhq/muster/server"
 )
 
 func authCertificateCommand() *cli.Command {
@@ -49,6 +50,9 @@ func onCertificate(do func(*client.Client, context.Context, string) error, says 
 func certificateOf(said string) (string, error) {
 	content, err := os.ReadFile(said)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR) { // agent/ID need not be a file where agent is one
+		if err := server.CheckRevoked(said); err != nil {
+			return "", usagef("certificate: %q is no file that is there, and neither a serial number in hex nor agent/ID or server/NAME", said)
+		}
 		return said, nil
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -135,6 +136,9 @@ func writeOf(c *cli.Context, path string, on client.ConfigTerms) ([]byte, client
 	}
 	w.IfMatch, w.IfRevision, w.CreateOnly = on.IfMatch, on.IfRevision, on.CreateOnly
 	content, err := readContent(path)
+	if err == nil && len(content) == 0 {
+		err = fmt.Errorf("%s is empty, and a document is not", cmp.Or(strings.Trim(path, "-"), "the standard input"))
+	}
 	return content, w, err
 }
 

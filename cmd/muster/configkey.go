@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,6 +31,9 @@ func keyAction(says string, change func(path string) (id string, err error)) cli
 			return err
 		}
 		id, err := change(args[0])
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is there already, and is not replaced", args[0])
+		}
 		if err != nil {
 			return err
 		}

@@ -36,8 +36,8 @@ func tokenIn(path string) func() (string, error) {
 	return nil
 }
 
-// maxSecret bounds a password, in bytes.
-const maxSecret = 1 << 10
+// A password has so many bytes. One that is too short is for the server to refuse.
+const minSecret, maxSecret = 8, 1 << 10
 
 // secretFrom reads a password: the first line of a file, or of the standard input
 // where the file is - or none, without showing it on a terminal.
@@ -48,11 +48,11 @@ func secretFrom(c *cli.Context, path, prompt string) (string, error) {
 			return "", err
 		}
 		defer f.Close()
-		return firstLine(f)
+		return firstLine(f, path)
 	}
 	in, ok := c.App.Reader.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return firstLine(c.App.Reader)
+		return firstLine(c.App.Reader, "the standard input")
 	}
 	fmt.Fprint(c.App.ErrWriter, prompt+": ")
 	secret, err := term.ReadPassword(int(in.Fd()))
@@ -60,14 +60,14 @@ func secretFrom(c *cli.Context, path, prompt string) (string, error) {
 	return string(secret), err
 }
 
-func firstLine(from io.Reader) (string, error) {
+func firstLine(from io.Reader, name string) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(from, maxSecret+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	line = strings.TrimRight(line, "\r\n")
 	if line == "" || len(line) > maxSecret {
-		return "", fmt.Errorf("a password has 1 to %d bytes, in one line", maxSecret)
+		return "", fmt.Errorf("%s has no password in its first line, of %d to %d bytes", name, minSecret, maxSecret)
 	}
 	return line, nil
 }

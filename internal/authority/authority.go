@@ -134,6 +134,11 @@ func readBlock(path, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(text) == 0 { // as of a file that is not there
+		if _, err := os.Stat(path); err != nil {
+			return nil, err
+		}
+	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != kind {
 		return nil, fmt.Errorf("%s holds no %s", path, kind)
