@@ -135,18 +135,22 @@ type Etcd struct {
 	Password string   `yaml:"password"`
 }
 
-func (e Etcd) endpoints() etcdstore.Endpoints { return etcdstore.Endpoints(e) }
-
-// check returns an error for a URL with a user that cannot be read: etcd's client would repeat
-// all of it.
+// check finds what etcd's client would take for the name of a server and look up for ever.
 func (e Etcd) check() error {
 	for _, text := range e.URLs {
-		if _, err := url.Parse(text); err != nil && strings.Contains(text, "@") {
-			return fmt.Errorf("etcd: %q is not a URL", masked.URL(text))
+		if _, _, err := net.SplitHostPort(text); err == nil && !strings.Contains(text, "/") {
+			continue
 		}
+		u, err := url.Parse(text)
+		if err == nil && ((u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" || u.Scheme == "unix" || u.Scheme == "unixs") {
+			continue
+		}
+		return fmt.Errorf("%q is neither an http or https URL nor HOST:PORT", masked.URL(text))
 	}
 	return nil
 }
+
+func (e Etcd) endpoints() etcdstore.Endpoints { return etcdstore.Endpoints(e) }
 
 // shown is where it is, without the password that a URL may hold: whoever is let in at all
 // may see the status.
@@ -265,7 +269,7 @@ func (c Config) WithDefaults() (Config, error) {
 		return c, fmt.Errorf("quota: %q is not a size between 16MiB and 64GiB", c.Quota)
 	}
 	if err := c.Etcd.check(); err != nil {
-		return c, err
+		return c, fmt.Errorf("etcd: urls: %w", err)
 	}
 	alone := embedded.Cluster{Name: c.Cluster.Name}
 	switch {
@@ -341,6 +345,10 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
+// ErrNoAddress is what the error of settings unwraps to that are in order, and need an
+// address that this host has not, or not yet.
+var ErrNoAddress = errors.New("finds no address on this host")
+
 func (c Config) advertise() (string, error) {
 	text := c.Advertise
 	if text == "" {
@@ -358,7 +366,7 @@ func (c Config) advertise() (string, error) {
 		return "", fmt.Errorf("advertise: %q: %w", text, err)
 	}
 	if addr == "" {
-		return "", fmt.Errorf("advertise: %q finds no address on this host", text)
+		return "", fmt.Errorf("advertise: %q %w", text, ErrNoAddress)
 	}
 	if _, err := netip.ParseAddr(addr); err != nil {
 		return "", fmt.Errorf("advertise: %q gives %q, which is not an IP address", text, addr)

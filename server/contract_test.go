@@ -57,7 +57,7 @@ func TestContract(t *testing.T) {
 
 // refusing are the operations that a server alone in a test refuses.
 var refusing = map[string]int{"get-labels": http.StatusNotFound, "promote-release": http.StatusNotFound,
-	"import-configs": http.StatusBadRequest, "add-member": http.StatusConflict, "remove-member": http.StatusConflict}
+	"import-configs": http.StatusBadRequest, "add-member": http.StatusConflict, "remove-member": http.StatusNotFound}
 
 // needUsers reports whether an operation needs users, whom a server does not know that
 // nobody has to log in to.

@@ -52,6 +52,9 @@ func memberFailure(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return huma.Error503ServiceUnavailable("etcd does not answer: " + err.Error())
 	}
+	if errors.Is(err, embedded.ErrNoMember) {
+		return huma.Error404NotFound(err.Error())
+	}
 	return huma.Error409Conflict(err.Error())
 }
 

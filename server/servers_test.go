@@ -62,10 +62,13 @@ func TestMembersOfOneServer(t *testing.T) {
 	if _, err := c.AddMember(t.Context(), api.MemberSpec{Name: "b", Peer: "192.0.2.1:2380"}); !errors.Is(err, client.ErrConflict) || !strings.Contains(err.Error(), "settings for a cluster") {
 		t.Errorf("AddMember() = %v, want that there are no settings for a cluster", err)
 	}
-	for name, force := range map[string]bool{list.Members[0].ID: false, list.Members[0].Name: true, "nobody": true} {
+	for name, force := range map[string]bool{list.Members[0].ID: false, list.Members[0].Name: true} {
 		if err := c.RemoveMember(t.Context(), name, force); !errors.Is(err, client.ErrConflict) {
 			t.Errorf("RemoveMember(%s, %v) = %v, want a conflict", name, force, err)
 		}
+	}
+	if err := c.RemoveMember(t.Context(), "nobody", true); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("RemoveMember(nobody) = %v, want that there is none", err)
 	}
 	if _, err := c.AddMember(t.Context(), api.MemberSpec{Peer: "192.0.2.1:2380"}); !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "name") {
 		t.Errorf("AddMember without a name = %v, want an invalid name", err)

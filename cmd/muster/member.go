@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/api"
+	"github.com/musterhq/muster/etcdstore/embedded"
 )
 
 func memberCommand() *cli.Command {
@@ -54,6 +55,9 @@ func addMember(c *cli.Context) error {
 	args, err := names(c, "NAME", "HOST:PORT")
 	if err != nil {
 		return err
+	}
+	if err := embedded.CheckMember(args[0], args[1]); err != nil {
+		return usageError{err}
 	}
 	remote, err := dial(c)
 	if err != nil {

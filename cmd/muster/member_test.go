@@ -42,10 +42,10 @@ func (c *cluster) memberErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		{"remove one that is not there", []string{"remove", "nobody"}, exitConflict, `no member has the name, id or address "nobody"`},
-		{"add one without a port", []string{"add", "d", "192.0.2.1"}, exitConflict, `"192.0.2.1" is not HOST:PORT`},
-		{"add one with a bad name", []string{"add", "d=e", "192.0.2.1:2380"}, exitConflict, `"d=e" is no name`},
-		{"add one at all addresses", []string{"add", "d", "0.0.0.0:2380"}, exitConflict, "others need one of them"},
+		{"remove one that is not there", []string{"remove", "nobody"}, exitNotFound, `no member has the name, id or address "nobody"`},
+		{"add one without a port", []string{"add", "d", "192.0.2.1"}, exitUsage, `"192.0.2.1" is not HOST:PORT`},
+		{"add one with a bad name", []string{"add", "d=e", "192.0.2.1:2380"}, exitUsage, `"d=e" is no name`},
+		{"add one at all addresses", []string{"add", "d", "0.0.0.0:2380"}, exitUsage, "others need one of them"},
 		{"add one of a name that is taken", []string{"add", "a", "192.0.2.1:2380"}, exitConflict, "there is one of that name"},
 		{"add one at an address that is taken", []string{"add", "d", peer}, exitConflict, "there is one of that name or address"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -61,6 +62,12 @@ func (a addresses) etcd() string {
 
 // memberName keeps out what would mean something in a list of members.
 var memberName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+
+// CheckMember returns an error for a name that no member can have, or an address at which
+// others cannot reach one.
+func CheckMember(name, address string) error {
+	return errors.Join(checkName(name), checkAddress(address))
+}
 
 func checkName(name string) error {
 	if !memberName.MatchString(name) {
@@ -165,6 +172,27 @@ func (c *Cluster) check() error {
 		return fmt.Errorf("listen: has port %s, and initial has %s for %s: is the name right? If others do reach this member "+
 			"by another port, say so with advertise", own, port, c.Name)
 	}
+	for _, file := range []struct{ setting, path string }{{"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"ca_file", c.CAFile}} {
+		if file.path == "" {
+			return fmt.Errorf("%s: is missing: members talk to each other over mutual TLS alone", file.setting)
+		}
+	}
+	if err := c.checkFiles(host); err != nil {
+		return &FileError{err}
+	}
+	return nil
+}
+
+// FileError is about what a file holds that a setting names: the setting may be right, and
+// the next start find the file as it is to be.
+type FileError struct{ Err error }
+
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong with the file.
+func (e *FileError) Unwrap() error { return e.Err }
+
+func (c *Cluster) checkFiles(host string) error {
 	if c.CRLFile != "" { // one that cannot be read has every connection refused
 		der, err := os.ReadFile(c.CRLFile)
 		if err != nil {
@@ -180,11 +208,6 @@ func (c *Cluster) check() error {
 // checkCertificate finds out early what would look like a cluster that does not
 // come about: a certificate that the other members refuse.
 func (c *Cluster) checkCertificate(host string) error {
-	for _, file := range []struct{ setting, path string }{{"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"ca_file", c.CAFile}} {
-		if file.path == "" {
-			return fmt.Errorf("%s: is missing: members talk to each other over mutual TLS alone", file.setting)
-		}
-	}
 	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
 		return fmt.Errorf("ca_file: %w", err)

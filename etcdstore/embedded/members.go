@@ -149,7 +149,7 @@ func (m *Members) Add(ctx context.Context, name, address string) (initial string
 	if m.asker == nil {
 		return "", errors.New("add member: this server has no settings for a cluster: no other server could reach it")
 	}
-	if err := errors.Join(checkName(name), checkAddress(address)); err != nil {
+	if err := CheckMember(name, address); err != nil {
 		return "", fmt.Errorf("add member: %w", err)
 	}
 	all, err := m.current(ctx)
@@ -212,6 +212,9 @@ func (m *Members) Remove(ctx context.Context, nameOrID string, force bool) (Memb
 	return gone, nil
 }
 
+// ErrNoMember is what the error of a change unwraps to that is about no member there is.
+var ErrNoMember = errors.New("no member")
+
 // find returns the member of this name, id or address; one that has not started
 // has no name yet.
 func find(all []Member, nameOrID string) (Member, error) {
@@ -229,7 +232,7 @@ func find(all []Member, nameOrID string) (Member, error) {
 			}
 		}
 	}
-	return Member{}, fmt.Errorf("no member has the name, id or address %q; there are %s", nameOrID, strings.Join(known, ", "))
+	return Member{}, fmt.Errorf("%w has the name, id or address %q; there are %s", ErrNoMember, nameOrID, strings.Join(known, ", "))
 }
 
 // mayRemove returns why gone had better stay.
