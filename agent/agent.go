@@ -161,6 +161,9 @@ func (c Config) withDefaults() Config {
 
 var idPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$`)
 
+// Check returns an error that names the setting that is wrong, and reads no file.
+func (c Config) Check() error { return c.withDefaults().validate() }
+
 func (c Config) validate() error {
 	if c.ID != "" && !idPattern.MatchString(c.ID) {
 		return fmt.Errorf("id %q is not 1 to 64 letters, digits, dots, _ and -, a letter or digit first", c.ID)

@@ -110,6 +110,15 @@ func runAgent(c *cli.Context) error {
 	if cfg.Notifier, err = sdnotify.FromEnvironment(cfg.Logger); err != nil {
 		return err
 	}
+	if err := cfg.Check(); err != nil {
+		return settingFault(c, err, func(path string) error {
+			var alone agent.Config
+			if err := readSettings(path, &alone); err != nil {
+				return err
+			}
+			return alone.Check()
+		})
+	}
 	a, err := agent.New(cfg)
 	if err != nil {
 		return err

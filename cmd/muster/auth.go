@@ -11,12 +11,13 @@ import (
 	"github.com/musterhq/muster/client"
 	"github.com/musterhq/muster/config/vault"
 	"github.com/musterhq/muster/internal/atomicfile"
+	"github.com/musterhq/muster/server"
 )
 
 func authCommand() *cli.Command {
 	return &cli.Command{Name: "auth", Usage: "log in; users, roles, tokens and keys", Subcommands: append([]*cli.Command{
 		{Name: "login", Usage: "log in and keep the token in a file, or write it out", ArgsUsage: "[USER]",
-			Description: "The password is read from a file, or from the standard input; with --oidc there is none. Where --token-file or MUSTER_TOKEN_FILE names a file, the token goes there, for its owner alone.",
+			Description: "USER is admin where none is named. The password is read from a file, or from the standard input; with --oidc there is none. Where --token-file or MUSTER_TOKEN_FILE names a file, the token goes there, for its owner alone.",
 			Flags:       remoteFlags(append(oidcFlags(), passwordFlag("password-file", "the password"))...), Action: logIn},
 		{Name: "whoami", Usage: "show whom the servers take one for", Flags: remoteFlags(), Action: whoAmI},
 		{Name: "password", Usage: "give oneself, or another user, another password", ArgsUsage: "USER",
@@ -57,6 +58,9 @@ func logIn(c *cli.Context) error {
 
 // newSession logs in as a user, empty is admin, or elsewhere.
 func newSession(c *cli.Context, remote *client.Client, user string) (api.Session, error) {
+	if err := checkOIDCFlags(c); err != nil {
+		return api.Session{}, err
+	}
 	if c.Bool("oidc") {
 		if user != "" || c.IsSet("password-file") {
 			return api.Session{}, usagef("--oidc takes neither USER nor --password-file: the provider says who it is")
@@ -250,7 +254,7 @@ func setRole(c *cli.Context) error {
 	return done(c, remote.PutRole(c.Context, args[0], api.RoleSpec{Rules: rules}), "set %s", args[0])
 }
 
-// parseRule reads VERBS KIND NAMESPACE/GROUP; the server says which of them are good.
+// parseRule reads VERBS KIND NAMESPACE/GROUP.
 func parseRule(text string) (api.AccessRule, error) {
 	words := strings.Fields(text)
 	if len(words) != 3 {
@@ -260,7 +264,14 @@ func parseRule(text string) (api.AccessRule, error) {
 	if !found {
 		group = "*"
 	}
-	return api.AccessRule{Verbs: words[0], Kind: words[1], Namespace: namespace, Group: group}, nil
+	if strings.Contains(group, "/") {
+		return api.AccessRule{}, usagef("rule %q is not of the form VERBS KIND NAMESPACE/GROUP: a group has no slash", text)
+	}
+	rule := api.AccessRule{Verbs: words[0], Kind: words[1], Namespace: namespace, Group: group}
+	if err := server.CheckRule(rule); err != nil {
+		return rule, usagef("rule %q: %w", text, err)
+	}
+	return rule, nil
 }
 
 func authTokenCommand() *cli.Command {

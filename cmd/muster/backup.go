@@ -20,7 +20,7 @@ func backupCommand() *cli.Command {
 }
 
 func restoreCommand() *cli.Command {
-	return &cli.Command{Name: "restore", Usage: "fill the empty data directory of a server with a backup; the settings are those of the server",
+	return &cli.Command{Name: "restore", Usage: "fill the data directory of a server with a backup; the directory etcd in it must be empty or missing, and the settings are those of the server",
 		ArgsUsage: "FILE", Flags: append(settingFlags(), outputFlag()), Action: restore}
 }
 
@@ -102,7 +102,7 @@ func restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := serverConfig(c)
+	cfg, err := checkedServer(c)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,12 @@ func configCommand() *cli.Command {
 // metaFlags say what is told of a document beside its content.
 func metaFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "type", Usage: "`TYPE`: properties, xml, json, text, html, yaml or toml"},
+		&cli.StringFlag{Name: "type", Usage: "`TYPE`: properties, xml, json, text, html, yaml or toml", Action: func(_ *cli.Context, said string) error {
+			if !slices.Contains([]string{"properties", "xml", "json", "text", "html", "yaml", "toml"}, strings.ToLower(said)) {
+				return usagef("type: %q is not one of properties, xml, json, text, html, yaml, toml", said)
+			}
+			return nil
+		}},
 		&cli.StringFlag{Name: "desc", Usage: "description"},
 		&cli.StringFlag{Name: "app", Usage: "application `APP` that it belongs to"},
 		&cli.StringSliceFlag{Name: "tag", Usage: "`TAG` of it, repeatable: all of them"},

@@ -52,13 +52,18 @@ func dev(c *cli.Context) (err error) {
 	}
 	asked, release := signal.NotifyContext(c.Context, syscall.SIGHUP) // the terminal was closed
 	defer release()
+	cfg := server.Config{HTTP: c.String("http"), GRPC: c.String("grpc"), DNS: c.String("dns"), Zones: []string{c.String("zone")},
+		Version: version, Logger: logger, Throwaway: true}
+	if _, err := cfg.WithDefaults(); err != nil {
+		return settingFault(c, err, nil)
+	}
 	dir, err := os.MkdirTemp("", "muster-dev-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := server.Open(asked, server.Config{HTTP: c.String("http"), GRPC: c.String("grpc"), DNS: c.String("dns"), Zones: []string{c.String("zone")},
-		DataDir: filepath.Join(dir, "server"), Version: version, Logger: logger, Throwaway: true})
+	cfg.DataDir = filepath.Join(dir, "server")
+	s, err := server.Open(asked, cfg)
 	if errors.Is(err, context.Canceled) && asked.Err() != nil {
 		return nil // asked to stop before it had started
 	}

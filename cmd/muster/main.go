@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -43,9 +44,21 @@ func run(args []string) int {
 	app := newApp()
 	err := app.RunContext(ctx, permute(app, args))
 	if err != nil && !errors.Is(err, errReported) {
-		fmt.Fprintln(os.Stderr, "muster:", visible(err.Error(), "\n\t"))
+		fmt.Fprintln(os.Stderr, "muster:", visible(inWords(err), "\n\t"))
 	}
 	return exitCode(err)
+}
+
+// inWords is the text of an error, with what to do where that is always the same, and with
+// services as they are written everywhere else: servers name them as Nacos does.
+func inWords(err error) string {
+	if _, ok := errors.AsType[*client.Error](err); ok {
+		return strings.ReplaceAll(err.Error(), "@@", "/") // no name has this in it
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return err.Error() + "; --ca names the FILE of an authority of one's own"
+	}
+	return err.Error()
 }
 
 // errReported is the error of a command that has said already what is wrong.
@@ -111,8 +124,6 @@ func strict(c *cli.Command, path string) {
 		strict(sub, path+" "+sub.Name)
 	}
 }
-
-func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
 
 func unknownCommand(c *cli.Context, path string) error {
 	if c.NArg() == 0 {

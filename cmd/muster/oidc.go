@@ -33,6 +33,19 @@ func oidcFlags() []cli.Flag {
 	}
 }
 
+// checkOIDCFlags finds what would be of no account.
+func checkOIDCFlags(c *cli.Context) error {
+	for _, flag := range []string{"no-browser", "redirect-port"} {
+		if c.IsSet(flag) && !c.Bool("oidc") {
+			return usagef("%s: is of no use without --oidc", flag)
+		}
+	}
+	if port := c.Int("redirect-port"); c.IsSet("redirect-port") && (port < 1 || port > 65535) {
+		return usagef("redirect-port: %d is not 1 to 65535", port)
+	}
+	return nil
+}
+
 // logInElsewhere logs in at the provider that the server trusts: the authorization code
 // flow with PKCE, and a redirect to this process (RFC 8252).
 func logInElsewhere(c *cli.Context, remote *client.Client) (api.Session, error) {

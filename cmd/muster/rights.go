@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -37,10 +38,16 @@ func actCall(c *cli.Context) (client.Act, *client.Client, error) {
 	if a.Verb != "r" && a.Verb != "w" {
 		return a, nil, usagef("verb: %q is neither r nor w", a.Verb)
 	}
+	if !slices.Contains([]string{"naming", "config", "dns", "admin"}, a.Kind) {
+		return a, nil, usagef("kind: %q is not one of naming, config, dns, admin", a.Kind)
+	}
 	a.Namespace, a.Group, _ = strings.Cut(args[2], "/")
 	for _, part := range []*string{&a.Namespace, &a.Group} {
 		if *part == "*" {
 			*part = ""
+		}
+		if strings.Contains(*part, "*") {
+			return a, nil, usagef("%q is not a whole name: * stands alone, for all of them", args[2])
 		}
 	}
 	return a, remote, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/musterhq/muster/audit"
+	"github.com/musterhq/muster/etcdstore/embedded"
 	"github.com/musterhq/muster/etcdstore/keeper"
 	"github.com/musterhq/muster/internal/sdnotify"
 	"github.com/musterhq/muster/server"
@@ -152,6 +153,16 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 			return cfg, err
 		}
 	}
+	for _, flag := range []string{"config-track-days", "check-in-flight", "audit-keep-days"} {
+		if c.IsSet(flag) && c.Int(flag) == 0 { // in the file it stands for what it is when nothing is said
+			return cfg, usagef("%s: 0 is not 1 or more", flag)
+		}
+	}
+	for _, flag := range []string{"labels-interval", "labels-timeout"} {
+		if c.IsSet(flag) && c.Duration(flag) == 0 {
+			return cfg, usagef("%s: 0 is not more than nothing", flag)
+		}
+	}
 	over(c, "http", c.String, &cfg.HTTP)
 	over(c, "grpc", c.String, &cfg.GRPC)
 	over(c, "grpc-on-http", c.Bool, &cfg.GRPCOnHTTP)
@@ -217,6 +228,41 @@ func serverConfig(c *cli.Context) (server.Config, error) {
 	return cfg, nil
 }
 
+// checkedServer is serverConfig for a server that is to be started, with what is wrong
+// told before anything is.
+func checkedServer(c *cli.Context) (server.Config, error) {
+	cfg, err := serverConfig(c)
+	if err != nil {
+		return cfg, err
+	}
+	if _, err = cfg.WithDefaults(); err != nil {
+		return cfg, settingFault(c, err, func(path string) error {
+			var alone server.Config
+			if err := readSettings(path, &alone); err != nil {
+				return err
+			}
+			_, err := alone.WithDefaults()
+			return err
+		})
+	}
+	return cfg, nil
+}
+
+// settingFault says where a wrong setting stands: in the file, when that is wrong in the same
+// way alone, else on the command line or in the environment. What is wrong with this host is
+// no setting's fault: service managers do not start again what ends with a wrong command line.
+func settingFault(c *cli.Context, err error, alone func(path string) error) error {
+	if _, ofFile := errors.AsType[*embedded.FileError](err); ofFile || errors.Is(err, server.ErrNoAddress) {
+		return err
+	}
+	if path := c.String("config"); path != "" {
+		if own := alone(path); own != nil && own.Error() == err.Error() {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return usageError{err}
+}
+
 // headerOf sets the header that a variable of the environment has, as NAME: VALUE. It
 // goes before one of the same name in the file.
 func headerOf(variable string, to *map[string]string) error {
@@ -226,7 +272,7 @@ func headerOf(variable string, to *map[string]string) error {
 	}
 	name, value, ok := strings.Cut(text, ":")
 	if !ok {
-		return errors.New(variable + " is not of the form NAME: VALUE") // it may be a secret
+		return usagef("%s is not of the form NAME: VALUE", variable) // it may be a secret
 	}
 	maps.DeleteFunc(*to, func(n, _ string) bool { return strings.EqualFold(n, name) })
 	if *to == nil {
@@ -240,7 +286,7 @@ func serve(c *cli.Context) error {
 	if _, err := names(c); err != nil {
 		return err
 	}
-	cfg, err := serverConfig(c)
+	cfg, err := checkedServer(c)
 	if err != nil {
 		return err
 	}
