@@ -104,6 +104,20 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// Who has to wait is told for how long.
+func TestLimitedSaysHowLong(t *testing.T) {
+	c := open(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, `{"detail": "too many tries"}`)
+	}))
+	_, err := c.Status(t.Context())
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Retry != 30*time.Second || err.Error() != "too many tries (429), again in 30s" {
+		t.Errorf("Status = %v, want how long to wait", err)
+	}
+}
+
 func TestForeignFailures(t *testing.T) {
 	for _, c := range []struct {
 		name, media, body, want string

@@ -7,7 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/musterhq/muster/api"
 )
@@ -30,6 +32,7 @@ type Error struct {
 	Title  string             // what kind of failure, in a few words
 	Detail string             // what happened, may be empty
 	Fields []api.ProblemField // which fields were wrong, if any
+	Retry  time.Duration      // how long to wait before the next try; 0: the server did not say
 }
 
 func (e *Error) Error() string {
@@ -46,6 +49,9 @@ func (e *Error) Error() string {
 		b.WriteString(f.Message)
 	}
 	fmt.Fprintf(&b, " (%d)", e.Status)
+	if e.Status == http.StatusTooManyRequests && e.Retry > 0 {
+		fmt.Fprintf(&b, ", again in %v", e.Retry)
+	}
 	return b.String()
 }
 
@@ -98,6 +104,9 @@ const (
 // problem reads the failure that resp carries.
 func problem(resp *http.Response) *Error {
 	e := &Error{Status: resp.StatusCode}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.Retry = time.Duration(s) * time.Second
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
 	if err != nil {
 		return e // the status is known, and says more than a broken body
