@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -278,10 +279,10 @@ func authTokenCommand() *cli.Command {
 	return &cli.Command{Name: "token", Usage: "list, add and revoke the tokens of agents", Subcommands: []*cli.Command{
 		{Name: "list", Usage: "list tokens, which are not shown themselves", Flags: remoteFlags(), Action: listTokens},
 		{Name: "add", Usage: "make a token for an agent, and show it this once", ArgsUsage: "AGENT",
-			Description: "AGENT is the id of the agent that the token is for, or * for any.",
+			Description: "AGENT is the id of the agent that the token is for, or * for any. An agent may have several: to replace the one in a file, add another in a new FILE, move that over the old one, and revoke the old token (list shows its ID, rm takes it).",
 			Flags: remoteFlags(&cli.StringSliceFlag{Name: "role", Usage: "`ROLE` that says what it may, repeatable"},
 				&cli.DurationFlag{Name: "life", Usage: "how long it lives", DefaultText: "forever"},
-				&cli.StringFlag{Name: "to", Usage: "`FILE` that the token goes to, for its owner alone, in place of the output"}), Action: addToken},
+				&cli.StringFlag{Name: "to", Usage: "new `FILE` that the token goes to, for its owner alone, in place of the output"}), Action: addToken},
 		{Name: "rm", Usage: "revoke a token", ArgsUsage: "ID", Flags: remoteFlags(), Action: func(c *cli.Context) error {
 			args, remote, err := authCall(c, "ID")
 			if err != nil {
@@ -322,15 +323,18 @@ func addToken(c *cli.Context) error {
 	if life < 0 || life%time.Second != 0 {
 		return usagef("life: %v is not a number of seconds above 0", life)
 	}
+	path := c.String("to")
+	if _, err := os.Lstat(path); path != "" && err == nil { // the token in it would go on, and nobody have it
+		return fmt.Errorf("%s is there already, and is not replaced", path)
+	}
 	t, err := remote.AddToken(c.Context, api.TokenSpec{Subject: args[0], Roles: c.StringSlice("role"), Seconds: int64(life / time.Second)})
 	if err != nil {
 		return err
 	}
-	path := c.String("to")
 	if path == "" {
 		return show(c, t, "", [][]string{{"id", t.ID}, {"agent", t.Subject}, {"expires", endText(t.Expires)}, {"token", t.Token}})
 	}
-	if err := atomicfile.Write(path, []byte(t.Token+"\n"), atomicfile.Private); err != nil {
+	if err := writeNew(path, []byte(t.Token+"\n")); err != nil {
 		return fmt.Errorf("the token %s is lost, revoke it: %w", t.ID, err)
 	}
 	t.Token = ""
