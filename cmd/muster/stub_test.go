@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 // said runs a command line in this process and returns what it printed and its exit code.
@@ -15,7 +17,9 @@ func said(t *testing.T, args ...string) (out string, code int) {
 	var all strings.Builder
 	app := newApp()
 	app.Writer, app.ErrWriter, app.Reader = &all, &all, strings.NewReader("")
-	err := app.RunContext(t.Context(), permute(app, append([]string{"muster"}, args...)))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // what should be refused may be a server
+	defer cancel()
+	err := app.RunContext(ctx, permute(app, append([]string{"muster"}, args...)))
 	if err != nil {
 		all.WriteString(err.Error() + "\n")
 	}
