@@ -26,7 +26,7 @@ func auditCommand() *cli.Command {
 				Flags: remoteFlags(auditDirFlag(),
 					&cli.StringFlag{Name: "since", Usage: "only what happened from `TIME` on, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h"},
 					&cli.StringFlag{Name: "until", Usage: "only what happened before `TIME`, or so long ago"},
-					&cli.StringFlag{Name: "op", Usage: "only `OPERATION`: an id of /openapi.json, nacosGRPC and the name of a request over gRPC without Request, dns-update, dns-transfer, the method of a call that is none of these, or of the log itself audit-begin, audit-end, audit-torn, audit-lost, audit-trim and audit-repeat"},
+					&cli.StringFlag{Name: "op", Usage: "only `OPERATION`: an id of /openapi.json, nacosGRPC and the name of a request over gRPC without Request, dns-update, dns-transfer, the method of a call that is none of these, or of the log itself audit-begin, audit-end, audit-torn, audit-lost, audit-gone, audit-trim and audit-repeat"},
 					&cli.StringFlag{Name: "who", Usage: "only of the user, agent or server `NAME`"},
 					&cli.StringFlag{Name: "from", Usage: "only from `ADDRESS`"},
 					&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "only of the namespace `NAME`"},
